@@ -1,0 +1,1 @@
+"""Sightline: reinforcement learning for vision-language models that rewards looking."""
