@@ -1,0 +1,50 @@
+"""`sightline VERB ...`: one file per verb, one manner for all.
+
+A verb is a module of this package with `main(argv) -> int`. Exit codes: 0 done, 1 found
+problems, 2 wrong use, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from ..errors import UserError, unknown_name
+
+VERBS = {
+    "train": "train a vision-language model with a perception-grounded method",
+    "eval": "measure a model on benchmarks, with intervals and blind tests",
+    "world": "build the embedded world's checkpoint again from nothing",
+}
+
+DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+
+def usage() -> str:
+    """The text of `sightline --help`."""
+    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    return (
+        "usage: sightline VERB [options]\n\n"
+        "Reinforcement learning for vision-language models that rewards looking.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "example: sightline train --config recipes/demo.yaml\n"
+        "Each verb explains itself: sightline VERB --help"
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the exit code."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return DONE if argv else WRONG_USE
+    try:
+        if argv[0] not in VERBS:
+            raise unknown_name("verb", argv[0], VERBS)
+        return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
+    except UserError as error:
+        print(f"sightline: {error}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("sightline: interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -1,0 +1,25 @@
+"""The one exception for a user's own mistake."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake of the user's: one line that says what, what was expected, what came, what to do.
+
+    The command line prints it without a traceback and exits with 2. Everything else that is
+    raised is a mistake of ours and keeps its traceback.
+    """
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
+    """The error for a name that is not in a table, with the nearest valid ones first.
+
+    `unknown_name("method", "vgop", METHODS)` reads: unknown method 'vgop'; nearest: vgpo, ...
+    """
+    names = sorted(known)
+    nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
+    return UserError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(names)}")

@@ -1,0 +1,45 @@
+"""What a task hands out: problems with pictures, and the protocol every task follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question about zero or more pictures, with the answer that is graded against."""
+
+    id: str
+    """Stable name, unique within the task; random views are seeded from it."""
+    question: str
+    """The text that is asked, without image markers."""
+    images: tuple[Image, ...]
+    """Pictures in the order they are shown; empty for a text-only problem."""
+    answer: str
+    """The gold answer."""
+    choices: tuple[str, ...] | None = None
+    """The values of the options A, B, ... if the problem is multiple choice and they are known."""
+    kind: str = ""
+    """A class of problem, for breakdowns ("bar chart", "count")."""
+
+
+class Task(Protocol):
+    """Rows of one subject: where problems come from and how they are put to a model."""
+
+    name: str
+
+    def train(self, count: int | None, seed: int) -> Sequence[Problem]:
+        """`count` training problems (None: all there are); decoded or drawn when indexed."""
+        ...
+
+    def test(self, count: int | None, seed: int) -> Sequence[Problem]:
+        """`count` held-out problems, never among those of `train` whatever the seeds."""
+        ...
+
+    def messages(self, problem: Problem) -> list[dict[str, Any]]:
+        """The chat messages of a problem; content is a list of parts, one `{"type": "image"}` per picture."""
+        ...
