@@ -14,7 +14,10 @@ CAPTION_QUESTION = "list all ?"
 
 _FORMAT = ("<think>", "</think>", "\\boxed{", "}")
 _PUNCTUATION = ("?", ".", "+", "-", "=")
-_SENTENCES = "how many more than and i see what is the bar much taller sum of other angle right top angles are list all"
+_SENTENCES = """
+how many more than and i see what is the bar much taller sum of other angle right top angles are
+list all
+"""
 
 WORDS: tuple[str, ...] = (
     *_FORMAT,

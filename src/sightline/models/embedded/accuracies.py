@@ -1,0 +1,59 @@
+"""How often the embedded model is right on held-out problems: greedy, sampled, and blind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PIL import Image
+from transformers import PaddleOCRVLProcessor, Qwen3VLForConditionalGeneration
+
+from ...tasks.problem import Problem
+from ...tasks.shapes import ShapesTask
+from ..generation import Decoding, Prompt, generate
+from .architecture import LONGEST_RESPONSE
+
+SAMPLES = 4
+"""Sampled responses a problem, at temperature 1; they are averaged."""
+
+
+def is_right(response: str, problem: Problem) -> bool:
+    """Whether the response ends, as the house format asks, with the right number in its box."""
+    return response.endswith(f"\\boxed{{ {problem.answer} }}")
+
+
+def black_pictures(problem: Problem) -> list[Image.Image]:
+    """As many black pictures as the problem has pictures, of their sizes."""
+    return [Image.new("RGB", image.size) for image in problem.images]
+
+
+def accuracies(
+    model: Qwen3VLForConditionalGeneration,
+    words_and_pictures: PaddleOCRVLProcessor,
+    problems: Sequence[Problem],
+    seed: int = 0,
+) -> dict[str, float]:
+    """Shares of right responses in [0, 1]: `greedy`, `sampled` at temperature 1, `blind` (greedy, on black).
+
+    Raises:
+        ValueError: there is no problem.
+    """
+    problems = list(problems)
+    if not problems:
+        raise ValueError("accuracies need at least one problem, got none")
+    messages = [ShapesTask().messages(problem) for problem in problems]
+    seen = [Prompt(m, problem.images) for m, problem in zip(messages, problems, strict=True)]
+    blind = [Prompt(m, black_pictures(problem)) for m, problem in zip(messages, problems, strict=True)]
+    plain = Decoding(LONGEST_RESPONSE)
+    runs = {
+        "greedy": [(seen, plain)],
+        "sampled": [
+            (seen, Decoding(LONGEST_RESPONSE, temperature=1.0, seed=seed + i)) for i in range(SAMPLES)
+        ],
+        "blind": [(blind, plain)],
+    }
+
+    def share_right(prompts: list[Prompt], decoding: Decoding) -> float:
+        answers = generate(model, words_and_pictures, prompts, decoding, batch_size=128)
+        return sum(is_right(a.text, p) for a, p in zip(answers, problems, strict=True)) / len(problems)
+
+    return {name: sum(share_right(*run) for run in each) / len(each) for name, each in runs.items()}
