@@ -1,0 +1,56 @@
+# make demo    install, train the embedded model with VGPO, evaluate, report (a few minutes on two cores)
+# make test    install, then ruff, basedpyright, import-linter, pytest
+# make bench   every benchmark; tables on the screen, rows in benchmarks/out/
+#
+# TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from a CPU package index
+# (smaller by gigabytes on Linux machines without a GPU).
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+ARGS ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
+
+export OMP_NUM_THREADS ?= 2
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: demo test lint types imports pytest bench clean
+
+demo: .venv/.run
+	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
+
+test: lint types imports pytest
+
+lint: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.dev
+	$(BIN)/basedpyright
+
+imports: .venv/.dev
+	$(BIN)/lint-imports
+
+pytest: .venv/.dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest $(ARGS)
+
+bench: .venv/.dev
+	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+
+.venv/.torch: constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
+	touch $@
+
+.venv/.run: .venv/.torch pyproject.toml
+	$(PIP) --editable .
+	touch $@
+
+.venv/.dev: .venv/.torch pyproject.toml
+	$(PIP) --editable '.[dev]'
+	touch $@ .venv/.run
+
+clean:
+	rm -rf .venv
