@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
+
+from . import DONE, screen
 
 EXAMPLE = "example: sightline world build --output_dir runs/world --seed 1"
 
@@ -24,30 +27,32 @@ def parser() -> argparse.ArgumentParser:
         "write its checkpoint, and measure it on held-out problems.",
         epilog=EXAMPLE,
     )
-    build.add_argument("--output_dir", type=Path, default=Path("runs/world"), metavar="DIR")
+    build.add_argument("--output_dir", type=Path, metavar="DIR", help="default: a fresh folder under runs/")
     build.add_argument("--seed", type=int, default=0, help="of the weights and of the lessons (default 0)")
     build.add_argument("--steps", type=int, metavar="N", help="a shorter warm start, to try it out")
-    build.add_argument("--limit", type=int, default=512, metavar="N", help="held-out problems to measure on")
+    build.add_argument(
+        "--limit", type=int, default=512, metavar="N", help="held-out problems to measure on (default 512)"
+    )
     build.add_argument("--overwrite", action="store_true", help="replace the files of an earlier build")
     build.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return whole
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     options = parser().parse_args(argv)
+    screen.prepare()
     from ..models.embedded.build import build
+    from ..runs import fresh_name
 
-    built = build(
-        options.output_dir, options.seed, options.steps, options.limit, options.overwrite, not options.json
-    )
+    screen.quiet()
+    folder = options.output_dir or Path(fresh_name("world"))
+    built = build(folder, options.seed, options.steps, options.limit, options.overwrite, not options.json)
     if options.json:
-        print(
-            json.dumps(
-                {"output_dir": str(built.folder), "accuracy": built.accuracies, "sha256": built.sha256}
-            )
-        )
+        result = {"output_dir": str(folder), "accuracy": built.accuracies, "sha256": built.sha256}
+        print(json.dumps(result))
     else:
-        measured = ", ".join(f"{name} {value:.3f}" for name, value in built.accuracies.items())
-        print(f"{built.folder}: accuracy on {options.limit} held-out problems: {measured}")
-    return 0
+        columns = ["accuracy on held-out problems", *built.accuracies]
+        row = [f"n = {options.limit}", *(f"{value:.3f}" for value in built.accuracies.values())]
+        screen.print_table(str(folder), columns, [row])
+    return DONE
