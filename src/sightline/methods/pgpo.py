@@ -1,0 +1,40 @@
+"""PGPO (arXiv 2604.01840): a rollout's weight moved from tokens the image does not touch to those it does."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..objectives import objective as make_objective
+from ..options import one_of
+from ..shaping import shaping
+from .method import MIN_RANGE, Method, view_for
+
+
+def pgpo(
+    *,
+    threshold: float = 0.4,
+    boost: float = 2.0,
+    signal: str = "sampled_k3",
+    view: Any = None,
+    objective: Any = "dapo",
+    variant: str = "paper",
+    min_range: float = MIN_RANGE,
+) -> Method:
+    """A·ω̃_t: Eq. 1 to 8, `threshold` τ and `boost` β.
+
+    `variant="snapshot"`, the authors' development code: τ is a quantile of each rollout, damped
+    weights are at least 0.1, and the mass is not conserved. No code of PGPO was ever released.
+    """
+    one_of("paper", "snapshot")("variant of pgpo", variant)
+    if variant == "paper":
+        gate = shaping("mass_conserving_gate", signal, threshold=threshold, boost=boost)
+    else:
+        gate = shaping("quantile_gate", signal, threshold=threshold, boost=boost, floor=0.1)
+    return Method(
+        name="pgpo",
+        variant=variant,
+        objective=make_objective(objective, informative_groups={"key": "overall"}),
+        view=view_for([gate], view, "text_only"),
+        shapings=(gate,),
+        min_range=min_range,
+    )

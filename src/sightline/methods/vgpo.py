@@ -1,0 +1,67 @@
+"""VGPO (arXiv 2604.09349): credit to late tokens that still look, and to rollouts that look more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..objectives import objective as make_objective
+from ..options import check_options, one_of, switch
+from ..shaping import Step, adjustment, shaping
+from .method import MIN_RANGE, Method, view_for
+
+
+def vgpo(
+    *,
+    strength: float = 0.3,
+    tail: float = 0.5,
+    top: float = 0.2,
+    schedule: str = "linear",
+    compensate: bool = True,
+    gate: bool = True,
+    intra: bool = True,
+    inter: bool = True,
+    signal: str = "visual_focus",
+    view: Any = None,
+    layer: int = -1,
+    objective: Any = "dapo",
+    variant: str = "paper",
+    min_range: float = MIN_RANGE,
+) -> Method:
+    """A·(1 + ψ)·(1 + φ): Eq. 4 to 12.
+
+    `strength` β, `tail` γ, `top` κ and `schedule` are those of `late_compensation`; `compensate`
+    False leaves it out, `gate` False gives it to every token. `intra` is 1 + ψ, `inter` 1 + φ.
+    `variant="released"`: cosines min-maxed over the batch, t from 0, s over the min-maxed weights,
+    1 + ψ in [0.1, 2] and 1 + φ in [0.9, 2]; without `intra` its s is not compensated either.
+    """
+    one_of("paper", "released")("variant of vgpo", variant)
+    flags = {"compensate": compensate, "intra": intra, "inter": inter}
+    check_options("vgpo", flags, dict.fromkeys(flags, switch))
+    released = variant == "released"
+    compensation = adjustment(
+        "late_compensation",
+        strength=strength,
+        tail=tail,
+        top=top,
+        schedule=schedule,
+        gate=gate,
+        **({"from_zero": True} if released else {}),
+    )
+    adjustments: list[Step] = [adjustment("batch_min_max")] if released else []
+    if compensate and (intra or not released):
+        adjustments.append(compensation)
+    tokens = {"low": 0.1, "high": 2.0} if released else {}
+    rollouts = {"scale_rows": True, "low": 0.9, "high": 2.0} if released else {}
+    shapings = [shaping("centered_token_weights", signal, **tokens)] if intra else []
+    if inter:
+        shapings.append(shaping("centered_rollout_weights", signal, **rollouts))
+    return Method(
+        name="vgpo",
+        variant=variant,
+        objective=make_objective(objective, **({"dual_clip": 3.0} if released else {})),
+        view=view_for(shapings, view, "patches"),
+        adjustments=tuple(adjustments),
+        shapings=tuple(shapings),
+        min_range=min_range,
+        layer=layer,
+    )

@@ -1,0 +1,66 @@
+"""VPPO (arXiv 2510.09285): gradient only where the image decides, more for rollouts that depend on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import UserError
+from ..objectives import objective as make_objective
+from ..options import one_of
+from ..shaping import Step, shaping
+from .method import MIN_RANGE, Method, view_for
+
+SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
+FILTERS = ("count", "mass", "entropy", "union")
+
+
+def vppo(
+    *,
+    keep: float = 0.4,
+    scale_min: float = 0.9,
+    scale_max: float | None = None,
+    filter_by: str = "count",
+    entropy_keep: float = 0.2,
+    signal: str | None = None,
+    scale_signal: str | None = None,
+    view: Any = None,
+    minibatch: int | None = None,
+    microbatch: int | None = None,
+    objective: Any = "dapo",
+    variant: str = "paper",
+    min_range: float = MIN_RANGE,
+) -> Method:
+    """A·α_i·mask_t: Eq. 3 to 5.
+
+    `keep` k, `scale_min` β_min, `scale_max` β_max (None: so that mean α is 1). `filter_by`: "count"
+    keeps k of the tokens, "mass" the fewest that hold k of the summed score, "entropy" the
+    `entropy_keep` of highest entropy, "union" both. `signal` None is the variant's: "exact_kl", or
+    "sampled_k3" if released; `scale_signal` None is the same for α.
+    `variant="released"` takes `minibatch` and `microbatch`, the row counts of α's statistics.
+    """
+    one_of("paper", "released")("variant of vppo", variant)
+    one_of(*FILTERS)("filter_by of vppo", filter_by)
+    released = variant == "released"
+    if not released and (minibatch or microbatch):
+        raise UserError(
+            "vppo: minibatch and microbatch belong to variant='released'; the paper has one batch"
+        )
+    signal = signal or SIGNAL[variant]
+    filters: dict[str, Step] = {
+        "count": shaping("top_fraction", signal, keep=keep),
+        "mass": shaping("top_mass", signal, share=keep),
+        "entropy": shaping("top_fraction", "entropy", keep=entropy_keep),
+        "union": shaping("top_fraction_union", (signal, "entropy"), keep=keep, other_keep=entropy_keep),
+    }
+    blocks = {"minibatch": minibatch, "microbatch": microbatch} if released else {}
+    bounds = {"scale_min": scale_min, "scale_max": scale_max}
+    shapings = (filters[filter_by], shaping("trajectory_weights", scale_signal or signal, **bounds, **blocks))
+    return Method(
+        name="vppo",
+        variant=variant,
+        options={"signal": signal, "scale_signal": scale_signal or signal},
+        objective=make_objective(objective, entropy_penalty=0.06, dual_clip=3.0 if released else None),
+        view=view_for(shapings, view, "patches"),
+        shapings=shapings,
+        min_range=min_range,
+    )

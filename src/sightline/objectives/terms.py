@@ -1,0 +1,52 @@
+"""Extra loss terms: log-probs of both views `[B, T]` and the mask to values `[B, T]`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float, Shaped
+from torch import Tensor
+
+from .. import masked
+
+TermFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Term:
+    """One addition to the loss: `loss + coefficient · aggregate(function(...))`.
+
+    The aggregate is the objective's own. A coefficient of 0 is still worth logging.
+    """
+
+    name: str
+    coefficient: float
+    function: TermFunction
+    """`(log_probs, other_log_probs, mask) -> [B, T]`, 0 at padding."""
+
+
+def perception_kl(
+    log_probs: Float[Tensor, "B T"], other_log_probs: Float[Tensor, "B T"], mask: Shaped[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """k3 estimate of KL[π_θ ‖ π_θ^masked] at the sampled tokens, d = log π^masked − log π (PAPO).
+
+    d is clamped to ±20 and the value to [0, 10]; the gradient is 0 where either holds. The paper
+    prints the inverse ratio; this is the code's form, which is the KL of the text.
+    """
+    difference = (masked.clean(other_log_probs, mask) - masked.clean(log_probs, mask)).clamp(-20.0, 20.0)
+    return masked.clean((difference.exp() - difference - 1).clamp(0.0, 10.0), mask)
+
+
+def sampled_entropy(
+    log_probs: Float[Tensor, "B T"], other_log_probs: Float[Tensor, "B T"], mask: Shaped[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """−log π_θ at the sampled tokens, whose mean estimates the entropy H[π_θ]."""
+    return -masked.clean(log_probs, mask)
+
+
+def masked_entropy(
+    log_probs: Float[Tensor, "B T"], other_log_probs: Float[Tensor, "B T"], mask: Shaped[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """−log π_θ^masked at the sampled tokens, for H[π_θ^masked]; no gradient if these carry none."""
+    return -masked.clean(other_log_probs, mask)

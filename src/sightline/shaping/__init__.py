@@ -1,0 +1,33 @@
+"""Scores to weights `[B, T]` ≥ 0, 0 on padding: each file is a way to spend a rollout's advantage.
+
+Scores are ≥ 0 and may be anything at padding. Rows whose mask is empty give 0 and take no part in any
+statistic. Greek letters of the papers are spelled by meaning and named in the docstrings.
+"""
+
+from .compensation import batch_min_max, late_and_high, late_compensation, progress
+from .mass import importance, mass_conserving_gate, quantile_gate
+from .rules import ADJUSTMENTS, SHAPINGS, Rule, Step, adjustment, shaping
+from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
+from .trajectories import centered_rollout_weights, trajectory_weights
+
+__all__ = [
+    "ADJUSTMENTS",
+    "SHAPINGS",
+    "Rule",
+    "Step",
+    "adjustment",
+    "batch_min_max",
+    "centered_rollout_weights",
+    "centered_token_weights",
+    "importance",
+    "late_and_high",
+    "late_compensation",
+    "mass_conserving_gate",
+    "progress",
+    "quantile_gate",
+    "shaping",
+    "top_fraction",
+    "top_fraction_union",
+    "top_mass",
+    "trajectory_weights",
+]

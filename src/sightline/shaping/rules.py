@@ -1,0 +1,156 @@
+"""The shapings and adjustments by name, with the options each needs and their ranges.
+
+A shaping turns scores ≥ 0 into weights ≥ 0, an adjustment turns scores into scores. Both are named
+here so that a method can be written down as plain data.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxtyping import Float
+from torch import Tensor
+
+from .. import masked
+from ..errors import UserError
+from ..options import Check, between, check_options, known_names, one_of, switch
+from .compensation import SCHEDULES, batch_min_max, late_compensation
+from .mass import importance_range, mass_conserving_gate, quantile_gate
+from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
+from .trajectories import centered_rollout_weights, group_range, trajectory_range, trajectory_weights
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A pure function of scores and mask, what it needs to be told, and what can make it constant."""
+
+    function: Callable[..., Tensor]
+    checks: Mapping[str, Check] = field(default_factory=dict)
+    """Options that must be given, with their checks."""
+    optional: Mapping[str, Check] = field(default_factory=dict)
+    """Options that may be left out."""
+    inputs: int = 1
+    """How many different scores it reads."""
+    spread: Callable[..., Tensor] | None = None
+    """The range `[B]` that is compared with `min_range`; None if there is no min-max."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One rule with its options filled in: plain data that can be applied."""
+
+    name: str
+    options: dict[str, Any]
+    signals: tuple[str, ...] = ()
+    """Names of the signals it reads, for a shaping; an adjustment takes whatever it is given."""
+
+    @property
+    def rule(self) -> Rule:
+        """The table's entry for this name."""
+        return {**SHAPINGS, **ADJUSTMENTS}[self.name]
+
+    def __call__(self, *scores: Tensor, **context: Any) -> Float[Tensor, "B T"]:
+        """Weights (or scores) `[B, T]`; `context` is mask, group_ids and min_range."""
+        return _call(self.rule.function, scores, context, self.options)
+
+    def spread(self, *scores: Tensor, **context: Any) -> Tensor | None:
+        """The range `[B]` that the rule compares with `min_range`, or None."""
+        if self.rule.spread is None:
+            return None
+        return _call(self.rule.spread, scores, context, self.options, strict=False)
+
+    def plain(self) -> dict[str, Any]:
+        """The step as plain data, from which `shaping` or `adjustment` builds it again."""
+        signals = {"signal": self.signals[0] if len(self.signals) == 1 else list(self.signals)}
+        return {"name": self.name, **(signals if self.signals else {}), **self.options}
+
+
+def _call(
+    function: Callable[..., Tensor],
+    scores: tuple[Tensor, ...],
+    context: Mapping[str, Any],
+    options: Mapping[str, Any],
+    strict: bool = True,
+) -> Tensor:
+    """Call with the part of `context` that the function takes (and of `options`, unless `strict`)."""
+    takes = inspect.signature(function).parameters
+    given = {name: value for name, value in context.items() if name in takes}
+    chosen = options if strict else {name: value for name, value in options.items() if name in takes}
+    return function(*scores, **given, **chosen)
+
+
+_KEEP = between(0, 1, above=True)
+_ROWS = between(1, whole=True, optional=True)
+_CLAMP = {"low": between(0), "high": between(0)}
+_GATE = {"threshold": between(0, 1), "boost": between(0)}
+
+SHAPINGS: dict[str, Rule] = {
+    "top_fraction": Rule(top_fraction, {"keep": _KEEP}),
+    "top_fraction_union": Rule(top_fraction_union, {"keep": _KEEP, "other_keep": _KEEP}, inputs=2),
+    "top_mass": Rule(top_mass, {"share": _KEEP}, spread=masked.row_range),
+    "centered_token_weights": Rule(centered_token_weights, {}, _CLAMP, spread=masked.row_range),
+    "centered_rollout_weights": Rule(
+        centered_rollout_weights, {}, {**_CLAMP, "scale_rows": switch}, spread=group_range
+    ),
+    "trajectory_weights": Rule(
+        trajectory_weights,
+        {"scale_min": between(0), "scale_max": between(0, optional=True)},
+        {
+            "minibatch": between(1, whole=True, optional=True),
+            "microbatch": between(1, whole=True, optional=True),
+        },
+        spread=trajectory_range,
+    ),
+    "mass_conserving_gate": Rule(mass_conserving_gate, _GATE, spread=importance_range),
+    "quantile_gate": Rule(quantile_gate, {**_GATE, "floor": between(0)}, spread=importance_range),
+}
+
+ADJUSTMENTS: dict[str, Rule] = {
+    "late_compensation": Rule(
+        late_compensation,
+        {
+            "strength": between(0),
+            "tail": between(0, 1),
+            "top": between(0, 1),
+            "schedule": one_of(*SCHEDULES),
+            "gate": switch,
+        },
+        {"from_zero": switch},
+    ),
+    "batch_min_max": Rule(batch_min_max),
+}
+
+
+def shaping(name: str, signal: str | list[str] | tuple[str, ...], **options: Any) -> Step:
+    """A shaping by its name in `SHAPINGS`, reading `signal` (several for a union), with its options.
+
+    Raises `UserError` for an unknown name or option, one left out, or a value out of range.
+    """
+    signals = (signal,) if isinstance(signal, str) else tuple(signal)
+    known_names("shaping", [name], SHAPINGS)
+    rule = SHAPINGS[name]
+    if len(signals) != rule.inputs:
+        raise UserError(f"{name} reads {rule.inputs} signal(s), got {len(signals)}: {', '.join(signals)}")
+    return Step(name, _checked(name, rule, options), signals)
+
+
+def adjustment(name: str, **options: Any) -> Step:
+    """An adjustment by its name in `ADJUSTMENTS`, with its options; raises `UserError` as `shaping`."""
+    known_names("adjustment", [name], ADJUSTMENTS)
+    return Step(name, _checked(name, ADJUSTMENTS[name], options))
+
+
+def _checked(name: str, rule: Rule, options: dict[str, Any]) -> dict[str, Any]:
+    used = {option: check for option, check in rule.optional.items() if option in options}
+    known_names(f"option of {name}", options, {**rule.checks, **rule.optional})
+    checked = check_options(name, options, {**rule.checks, **used})
+    low, high = checked.get("scale_min", 0.0), checked.get("scale_max", math.inf)
+    if high is None and low > 1:
+        raise UserError(f"{name}: scale_min must be in [0, 1] with the dynamic upper bound, got {low}")
+    if high is not None and low > high:
+        raise UserError(f"{name}: scale_max must be at least scale_min = {low}, got {high}")
+    return checked

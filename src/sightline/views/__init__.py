@@ -1,0 +1,50 @@
+"""What "taking the image away" means: descriptions of the second view of a prompt.
+
+`VIEWS` holds them by name, `view` builds one from plain data, `generator` seeds its random draws.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from ..options import known_names, named
+from .attention import TextOnly
+from .images import Black, Blur, Grey, Noise, Patches, Swapped, fingerprint, rgb
+from .view import PixelView, View, generator
+
+VIEWS: dict[str, type[View]] = {
+    kind.name: kind for kind in (Patches, Noise, Blur, Grey, Black, Swapped, TextOnly)
+}
+
+
+def view(description: str | dict[str, Any] | View, **options: Any) -> View:
+    """A view from its name and options, from plain data with a `name`, or unchanged if it is one.
+
+    Raises `UserError` for an unknown name or option or a value out of range.
+    """
+    if isinstance(description, View):
+        return description
+    name, given = named("view", description)
+    known_names("view", [name], VIEWS)
+    chosen = {**given, **options}
+    known_names(f"option of view {name}", chosen, [item.name for item in fields(VIEWS[name])])
+    return VIEWS[name](**chosen)
+
+
+__all__ = [
+    "VIEWS",
+    "Black",
+    "Blur",
+    "Grey",
+    "Noise",
+    "Patches",
+    "PixelView",
+    "Swapped",
+    "TextOnly",
+    "View",
+    "fingerprint",
+    "generator",
+    "rgb",
+    "view",
+]
