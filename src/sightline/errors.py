@@ -6,6 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 
+_LISTED = 24
+"""Longest table whose names are all listed."""
+
+
 class UserError(ValueError):
     """A mistake of the user's: one line that says what, what was expected, what came, what to do.
 
@@ -21,5 +25,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:
     """
     names = sorted(known)
     nearest = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    if len(names) > _LISTED:
+        return UserError(f"unknown {kind} {name!r}; nearest: {', '.join(nearest) or 'none, see --help'}")
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""
     return UserError(f"unknown {kind} {name!r}: {hint}valid: {', '.join(names)}")

@@ -1,0 +1,1 @@
+"""Where methods meet training: one folder per upstream engine."""

@@ -1,0 +1,172 @@
+"""TRL's GRPOTrainer with a method's weights on the advantages. Nothing of TRL is copied."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+from transformers.trainer_utils import get_last_checkpoint
+from trl import GRPOTrainer
+
+from ...masked import row_mean
+from ...methods import Method
+from ...models.scoring import Scores, score
+from ...objectives import group_advantages
+from ...rollouts import Rollouts
+from .config import TrainConfig
+from .forward import accept_inside
+
+
+class PerceptionTrainer(GRPOTrainer):
+    """GRPO whose advantages carry a method's token weights, A·w [B, T].
+
+    The weights are computed once per rollout batch, before it is shuffled or split, over the true
+    prompt groups of all ranks. The trainer never learns which paper it runs.
+    """
+
+    def __init__(self, *, method: Method, args: TrainConfig, **kwargs: Any):
+        super().__init__(args=args, **kwargs)
+        self.method = method
+        self._rewards: Tensor | None = None
+        self._log_probs: Tensor | None = None
+        accept_inside(self._base_model())
+
+    def _base_model(self) -> PreTrainedModel:
+        """The transformers model under whatever adapter wraps it."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+
+    # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
+
+    def _calculate_rewards(self, *args: Any, **kwargs: Any) -> Tensor:
+        # Only advantages leave TRL's caller, so the rewards of all ranks are kept here.
+        self._rewards = super()._calculate_rewards(*args, **kwargs)
+        return self._rewards
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        # TRL marks a text-only row among image rows with None, on which processors fail.
+        result = list(super()._generate(prompts))
+        if result[6] is not None:
+            result[6] = [images or [] for images in result[6]]
+        return tuple(result)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        out = super()._generate_and_score_completions(inputs)
+        if not self.model.training:
+            return out
+        advantages = self._group_advantages(out["advantages"])
+        if not self.method.needs.signals:
+            return out | {"advantages": advantages}
+        rollouts = self._rollouts(inputs, out)
+        scores = self._score(rollouts)
+        weights = self._weights(rollouts, scores)
+        return out | {"advantages": advantages[:, None] * weights}
+
+    def _group_advantages(self, advantages: Tensor) -> Tensor:
+        """Group advantages [B] with the papers' epsilon of 1e-6 where TRL's own has 1e-4."""
+        args = self.args
+        if args.scale_rewards != "group" or args.multi_objective_aggregation != "sum_then_normalize":
+            return advantages
+        rewards = (self._rewards * self.reward_weights.to(self._rewards.device)).nansum(1)
+        scored = ~self._rewards.isnan().all(1)
+        groups = torch.arange(len(rewards), device=rewards.device) // self.num_generations
+        everyone = torch.zeros_like(rewards)
+        everyone[scored] = group_advantages(rewards[scored], groups[scored])
+        start = self.accelerator.process_index * len(advantages)
+        return everyone[start : start + len(advantages)]
+
+    def _rollouts(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> Rollouts:
+        """This rank's rows. TRL's sampler repeats a prompt G times in a row over all ranks, so a row's
+        group is its global index // G, also when the group lies on two ranks."""
+        rows = torch.arange(len(inputs), device=out["completion_ids"].device)
+        mask = out["completion_mask"] * out.get("tool_mask", 1)
+        return Rollouts(
+            prompt_ids=out["prompt_ids"],
+            prompt_mask=out["prompt_mask"],
+            response_ids=out["completion_ids"],
+            mask=mask,
+            group_ids=(rows + self.accelerator.process_index * len(inputs)) // self.num_generations,
+            images=[row.get("images") or [] for row in inputs],
+            sample_ids=[str(row.get("id", "")) for row in inputs],
+        )
+
+    def _score(self, rollouts: Rollouts) -> Scores:
+        def scoring(model: PreTrainedModel) -> Scores:
+            return score(
+                model,
+                self.processing_class,
+                rollouts,
+                self.method.needs,
+                seed=self.args.seed,
+                step=self.state.global_step,
+                temperature=self.temperature,
+                rows_per_pass=self.args.per_device_train_batch_size,
+            )
+
+        with self.accelerator.autocast():
+            return self.model(inside=scoring)
+
+    def _weights(self, rollouts: Rollouts, scores: Scores) -> Tensor:
+        """Weights [B, T] of this rank's rows, from the statistics of all ranks' rows."""
+        gather = self._gather_rows
+        mask, groups = gather(rollouts.mask), gather(rollouts.group_ids)
+        has_image = gather(torch.tensor(rollouts.has_image, device=mask.device))
+        everything = {name: gather(values) for name, values in scores.signals.items()}
+        weights = self.method.weights(everything, mask, groups, has_image)
+        statistics = self.method.statistics(everything, weights, mask, groups, has_image)
+        for name, value in statistics.items():
+            self._metrics["train"][name].append(value)
+        for name, values in everything.items():
+            rows = row_mean(values, mask)[has_image]
+            self._metrics["train"].setdefault(f"scores/{name}/mean", []).append(float(rows.mean()))
+        start = self.accelerator.process_index * len(rollouts)
+        return weights[start : start + len(rollouts), : rollouts.mask.shape[1]]
+
+    def _gather_rows(self, tensor: Tensor) -> Tensor:
+        """Rows of all ranks in order, padded to the longest response with zeros."""
+        if tensor.dim() > 1:
+            tensor = self.accelerator.pad_across_processes(tensor, dim=1)
+        return self.accelerator.gather(tensor)
+
+    # --- the loss ------------------------------------------------------------------------------------
+
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        known = self._buffered_inputs
+        inputs = super()._prepare_inputs(generation_batch)
+        if self._buffered_inputs is not known:
+            self._normalise_per_step()
+        return inputs
+
+    def _normalise_per_step(self) -> None:
+        """Make TRL's token mean exact per optimizer step, as the papers run it.
+
+        TRL divides by the rollout batch's tokens shared evenly over its steps; here each step gets the
+        tokens of its own micro-batches on all ranks. Where one step spans several rollout batches
+        TRL's normaliser stays.
+        """
+        batches, steps = self._buffered_inputs, self.args.gradient_accumulation_steps
+        if len(batches) % steps:
+            return
+        tokens = torch.stack([(b["completion_mask"] * b.get("tool_mask", 1)).sum() for b in batches])
+        tokens = self.accelerator.reduce(tokens.float(), reduction="sum").view(-1, steps).sum(1)
+        for index, batch in enumerate(batches):
+            batch["num_items_in_batch"] = tokens[index // steps] * len(batches) / steps
+
+    # --- checkpoints ---------------------------------------------------------------------------------
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load every weight or fail: TRL's way renames no legacy key and passes over what it misses."""
+        target = model or self.model
+        if hasattr(target, "get_base_model") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        saved = type(target).from_pretrained(resume_from_checkpoint, dtype=target.dtype, use_safetensors=True)
+        target.load_state_dict(saved.state_dict(), strict=True)
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run folder, or None."""
+    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    return None if found is None else Path(found)

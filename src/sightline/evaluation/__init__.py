@@ -1,0 +1,1 @@
+"""Measured accuracy: problems -> answers -> verdicts -> values with intervals."""

@@ -1,0 +1,61 @@
+"""The same held-out problems before and after training."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ..models.generation import Decoding
+from ..models.loading import LoadedModel
+from ..runs import RunFolder, write_json
+from ..tasks.problem import Task
+from ..views import view
+from .answers import answer
+from .samples import sample_rows, scored_samples
+from .statistics import Measured
+
+MODES = ("greedy", "sampled", "blind")
+
+
+class BeforeAfter:
+    """Measures a model twice and keeps both in eval.json, with a few samples in samples.json."""
+
+    def __init__(self, folder: RunFolder, task: Task, count: int, shown: int, seed: int, max_new_tokens: int):
+        self.folder, self.task, self.shown = folder, task, shown
+        self.seed, self.max_new_tokens = seed, max_new_tokens
+        self.problems = task.test(count, 0) if count else []  # the same problems whatever the seed of the run
+        self.measured: dict[str, dict[str, Any]] = self._read(folder.evaluation, {})
+        self.samples: list[dict[str, Any]] = self._read(folder.samples, [])
+
+    @staticmethod
+    def _read(path: Any, default: Any) -> Any:
+        return json.loads(path.read_text()) if path.is_file() else default
+
+    def measure(self, moment: str, loaded: LoadedModel) -> None:
+        """Greedy, sampled (temperature 1, one sample) and blind (greedy, black pictures) accuracy at
+        `moment`, "before" or "after". A moment that a resumed run has measured already is kept."""
+        if not self.problems or moment in self.measured:
+            return
+        greedy = Decoding(self.max_new_tokens, seed=self.seed)
+        runs = {
+            "greedy": (greedy, None),
+            "sampled": (Decoding(self.max_new_tokens, temperature=1.0, seed=self.seed), None),
+            "blind": (greedy, view("black")),
+        }
+        answered = {
+            mode: answer(loaded, self.task, self.problems, decoding, blind=blind)
+            for mode, (decoding, blind) in runs.items()
+        }
+        self.measured[moment] = {mode: one.accuracy.as_dict() for mode, one in answered.items()}
+        rows = scored_samples(loaded, answered["greedy"], self.shown, self.seed)
+        if not self.samples:
+            self.samples = sample_rows(answered["greedy"], self.shown)
+        for row, scored in zip(self.samples, rows, strict=True):
+            row[moment] = scored
+        write_json(self.folder.samples, self.samples)
+        write_json(self.folder.evaluation, self.measured)
+
+    def value(self, moment: str, mode: str) -> Measured | None:
+        """What was measured, or None."""
+        found = self.measured.get(moment, {}).get(mode)
+        return None if found is None else Measured(**found)

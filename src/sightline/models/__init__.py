@@ -1,0 +1,1 @@
+"""Vision-language models: loading, families, generation, and the scoring pass (views -> scores)."""

@@ -1,0 +1,107 @@
+"""What differs between families of vision-language models, read off their configs and signatures.
+
+Nothing here lists model names where a property of the config says the same.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedModel
+
+_PLACEHOLDER_NAMES = ("image_token", "video_token", "audio_token", "vision_start_token", "vision_end_token",
+                      "boi_token", "eoi_token")  # fmt: skip
+
+
+def image_token_id(config: Any) -> int:
+    """The id that stands for one image feature in the token sequence."""
+    for name in ("image_token_id", "image_token_index"):
+        if isinstance(getattr(config, name, None), int):
+            return getattr(config, name)
+    raise ValueError(
+        f"{type(config).__name__} names no image token; expected image_token_id or image_token_index"
+    )
+
+
+def placeholder_ids(config: Any) -> list[int]:
+    """Ids of every multimodal placeholder, which a policy must never sample (a sampled image token
+    makes the next forward raise: features and tokens no longer match). Never an end-of-sequence id."""
+    ids = set()
+    for name in _PLACEHOLDER_NAMES:
+        for suffix in ("_id", "_index"):
+            value = getattr(config, name + suffix, None)
+            if isinstance(value, int):
+                ids.add(value)
+    return sorted(ids - set(end_ids(config)))
+
+
+def end_ids(config: Any) -> list[int]:
+    """End-of-sequence ids named by a config."""
+    value = getattr(config.get_text_config(), "eos_token_id", None)
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
+def type_ids(model: PreTrainedModel, input_ids: Tensor) -> dict[str, Tensor]:
+    """The token-type input of `model`'s family (1 on image tokens), as keyword arguments; may be empty."""
+    accepted = inspect.signature(model.base_model.forward).parameters
+    is_image = (input_ids == image_token_id(model.config)).to(torch.int64)
+    return {name: is_image for name in ("mm_token_type_ids", "token_type_ids") if name in accepted}
+
+
+def image_features_inputs(model: PreTrainedModel, processed: dict[str, Any]) -> dict[str, Tensor]:
+    """Of what an image processor returned, the tensors that `model`'s forward takes."""
+    accepted = inspect.signature(model.base_model.forward).parameters
+    return {key: value for key, value in processed.items() if key in accepted and isinstance(value, Tensor)}
+
+
+def process_images(processor: Any, images: Sequence[Any]) -> dict[str, Any]:
+    """One prompt's pictures through the processor's image half; {} for a text-only prompt."""
+    if not images:
+        return {}
+    nested = getattr(processor.image_processor, "do_image_splitting", None) is not None  # Idefics3, SmolVLM
+    batch = [list(images)] if nested else list(images)
+    return dict(processor.image_processor(images=batch, return_tensors="pt"))
+
+
+def concatenate(prompts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Vision inputs of several prompts as one batch, along the first dimension.
+
+    Trailing dimensions that differ (number of images or tiles of a row) are padded with zeros,
+    which the families that have such dimensions recognise as absent.
+    """
+    keys = dict.fromkeys(key for prompt in prompts for key in prompt)
+    return {key: _concatenate([p[key] for p in prompts if key in p]) for key in keys}
+
+
+def _concatenate(tensors: list[Tensor]) -> Tensor:
+    largest = [max(sizes) for sizes in zip(*(t.shape[1:] for t in tensors), strict=True)]
+    padded = []
+    for tensor in tensors:
+        missing = [(want - have) for want, have in zip(largest, tensor.shape[1:], strict=True)]
+        padding = [side for amount in reversed(missing) for side in (0, amount)]
+        padded.append(F.pad(tensor, padding) if any(missing) else tensor)
+    return torch.cat(padded)
+
+
+def positions(
+    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, vision: dict[str, Tensor]
+) -> Tensor:
+    """Position ids of the full sequence: [B, S], or [3, B, S] for families with multimodal rotary positions.
+
+    They are what the model would compute itself; given explicitly, they stay when image tokens are
+    hidden from attention or dropped.
+    """
+    if hasattr(model.base_model, "get_rope_index") and "image_grid_thw" in vision:
+        index, _ = model.base_model.get_rope_index(
+            input_ids,
+            image_grid_thw=vision["image_grid_thw"],
+            attention_mask=attention_mask,
+            **type_ids(model, input_ids),
+        )
+        return index
+    return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)

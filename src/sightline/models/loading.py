@@ -1,0 +1,87 @@
+"""Load a vision-language model and its processor from a folder, a hub id, or the word `embedded`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+from transformers.processing_utils import ProcessorMixin
+
+from ..errors import UserError
+from .processors import load_processor
+
+EMBEDDED = "embedded"
+_EMBEDDED_FOLDER = Path(__file__).parent / "embedded" / "checkpoint"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model with the processor that feeds it and the name it was asked for."""
+
+    model: PreTrainedModel
+    processor: ProcessorMixin
+    name: str
+
+
+def resolve(name: str) -> str:
+    """The folder or hub id behind MODEL as users write it.
+
+    Raises:
+        UserError: `name` looks like a folder but is none, or is a folder without `config.json`.
+    """
+    if name == EMBEDDED:
+        return str(_EMBEDDED_FOLDER)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{name} holds no config.json, so it is not a saved model; expected a folder "
+                            "written by save_pretrained, such as runs/demo/model")  # fmt: skip
+        return str(folder)
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise UserError(f"model folder {name} does not exist; give a folder, a hub id, or `{EMBEDDED}`")
+    return name
+
+
+def load_model(
+    name: str,
+    dtype: torch.dtype | str = "auto",
+    *,
+    trust_remote_code: bool = False,
+    revision: str | None = None,
+    **kwargs: Any,
+) -> LoadedModel:
+    """Load MODEL for inference or training, on the CPU, in evaluation mode.
+
+    `dtype` "auto" keeps the saved one. Remote code runs only when `trust_remote_code` says so.
+
+    Raises:
+        UserError: nothing is found under that name, or it is not a vision-language model.
+    """
+    path = resolve(name)
+    hub: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if revision is not None and name != EMBEDDED:
+        hub["revision"] = revision
+    try:
+        config = AutoConfig.from_pretrained(path, **hub)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load model {name!r}: {_first_line(error)}") from error
+    if type(config) not in AutoModelForImageTextToText._model_mapping.keys() and not trust_remote_code:  # noqa: SIM118
+        raise UserError(
+            f"{name} is a {config.model_type} model, not a vision-language model that transformers "
+            "knows; expected one that AutoModelForImageTextToText loads, such as Qwen2.5-VL"
+        )
+    processor = load_processor(path, **hub)
+    try:
+        model = AutoModelForImageTextToText.from_pretrained(
+            path, dtype=dtype, use_safetensors=True, **hub, **kwargs
+        )
+    except OSError as error:
+        raise UserError(f"cannot load the weights of {name!r}: {_first_line(error)}") from error
+    return LoadedModel(model.eval(), processor, name)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

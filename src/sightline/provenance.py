@@ -1,0 +1,43 @@
+"""What a result was made with: library versions and the revision of this code."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_LIBRARIES = (
+    "sightline",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "peft",
+    "math-verify",
+    "vllm",
+)
+
+
+def provenance() -> dict[str, Any]:
+    """`{"git_revision": str | None, "versions": {library: version}}`; libraries that are absent are left out."""
+    versions = {"python": platform.python_version()}
+    for library in _LIBRARIES:
+        try:
+            versions[library] = version(library)
+        except PackageNotFoundError:
+            continue
+    return {"git_revision": _git_revision(), "versions": versions}
+
+
+def _git_revision() -> str | None:
+    """The commit of the checkout this package runs from, with "-dirty" if it was changed; None if installed."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

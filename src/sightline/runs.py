@@ -1,0 +1,145 @@
+"""Where a run's files lie, and how they are written so that a reader never sees half of one."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's folder and the names of what it holds."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every resolved setting, what set it, versions and git revision."""
+        return self.path / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """One JSON object per logged optimizer step."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        """Accuracy `before` and `after`, with intervals."""
+        return self.path / "eval.json"
+
+    @property
+    def results(self) -> Path:
+        """What `sightline eval` measured."""
+        return self.path / "results.json"
+
+    @property
+    def samples(self) -> Path:
+        """Held-out problems with pictures, answers and token scores, for the report."""
+        return self.path / "samples.json"
+
+    @property
+    def model(self) -> Path:
+        """The trained model and its processor."""
+        return self.path / "model"
+
+    @property
+    def log(self) -> Path:
+        """What libraries had to say, kept off the screen."""
+        return self.path / "log.txt"
+
+    @property
+    def report(self) -> Path:
+        """The run as one self-contained page."""
+        return self.path / "report.html"
+
+
+def fresh_name(kind: str) -> str:
+    """A folder name under `runs/` that does not exist yet, such as `runs/eval-20260101-120000`."""
+    stem = f"runs/{kind}-{datetime.now():%Y%m%d-%H%M%S}"
+    name, again = stem, 1
+    while Path(name).exists():
+        again += 1
+        name = f"{stem}-{again}"
+    return name
+
+
+def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False) -> RunFolder:
+    """Make or reuse the folder of a run.
+
+    An existing folder with content is refused unless `resume` (kept as it is) or `overwrite` (emptied,
+    if it looks like a run of ours).
+
+    Raises:
+        UserError: the folder has content, is not writable, or is not a run and so is not ours to empty.
+    """
+    folder = RunFolder(Path(path))
+    try:
+        if folder.path.exists() and not folder.path.is_dir():
+            raise UserError(f"{path} is a file; expected a folder, choose another --output_dir")
+        content = sorted(entry.name for entry in folder.path.iterdir()) if folder.path.is_dir() else []
+        if content and not resume:
+            _empty(folder, content, overwrite)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder.path):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"cannot write to {path}: {error.strerror}; choose another --output_dir or change its permissions"
+        ) from error
+    return folder
+
+
+def _empty(folder: RunFolder, content: list[str], overwrite: bool) -> None:
+    listing = ", ".join(content[:8]) + (", ..." if len(content) > 8 else "")
+    if not overwrite:
+        raise UserError(
+            f"{folder.path} already holds a run ({listing}); nothing was changed. Give --overwrite to replace "
+            "it, --resume to continue a training, or another --output_dir"
+        )
+    if not (folder.config.is_file() or folder.results.is_file()):
+        raise UserError(
+            f"{folder.path} holds {listing} but no config.yaml or results.json, so it is not a run of ours and --overwrite "
+            "leaves it alone; choose another --output_dir"
+        )
+    for name in content:
+        entry = folder.path / name
+        shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON whole or not at all; NaN and infinities become null, which every reader understands."""
+    write_text(path, json.dumps(finite(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def finite(value: Any) -> Any:
+    """`value` with every NaN or infinity replaced by None, through mappings and sequences."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): finite(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(inner) for inner in value]
+    return value
