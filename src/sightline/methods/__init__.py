@@ -12,9 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..options import known_names, one_of
+from .custom import custom
 from .grpo import dapo, dr_grpo, grpo, gspo
 from .method import MIN_RANGE, Method, Needs
+from .papo import papo
 from .pgpo import pgpo
+from .statistics import statistics
 from .vgpo import vgpo
 from .vppo import vppo
 
@@ -23,9 +26,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "dapo": dapo,
     "gspo": gspo,
     "dr_grpo": dr_grpo,
+    "papo": papo,
     "vppo": vppo,
     "pgpo": pgpo,
     "vgpo": vgpo,
+    "custom": custom,
 }
 
 
@@ -55,4 +60,4 @@ def _plain(value: Any) -> Any:
     return value.plain() if hasattr(value, "plain") else value
 
 
-__all__ = ["METHODS", "MIN_RANGE", "Method", "Needs", "method"]
+__all__ = ["METHODS", "MIN_RANGE", "Method", "Needs", "method", "statistics"]

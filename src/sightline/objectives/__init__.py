@@ -2,10 +2,11 @@
 
 from .advantages import group_advantages, informative_groups, overlong_penalty
 from .settings import OBJECTIVES, GroupSelection, Objective, objective
-from .terms import Term, masked_entropy, perception_kl, sampled_entropy
+from .terms import TERMS, Term, masked_entropy, perception_kl, sampled_entropy, term
 
 __all__ = [
     "OBJECTIVES",
+    "TERMS",
     "GroupSelection",
     "Objective",
     "Term",
@@ -16,4 +17,5 @@ __all__ = [
     "overlong_penalty",
     "perception_kl",
     "sampled_entropy",
+    "term",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import masked
+from ..options import between, check_options, known_names, named
 
 TermFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -24,6 +27,10 @@ class Term:
     coefficient: float
     function: TermFunction
     """`(log_probs, other_log_probs, mask) -> [B, T]`, 0 at padding."""
+
+    def plain(self) -> dict[str, Any]:
+        """The term as plain data, from which `term` builds it again if its name is in `TERMS`."""
+        return {"name": self.name, "coefficient": self.coefficient}
 
 
 def perception_kl(
@@ -50,3 +57,20 @@ def masked_entropy(
 ) -> Float[Tensor, "B T"]:
     """−log π_θ^masked at the sampled tokens, for H[π_θ^masked]; no gradient if these carry none."""
     return -masked.clean(other_log_probs, mask)
+
+
+TERMS: dict[str, TermFunction] = {
+    "perception_kl": perception_kl,
+    "sampled_entropy": sampled_entropy,
+    "masked_entropy": masked_entropy,
+}
+
+
+def term(description: Mapping[str, Any] | Term) -> Term:
+    """A term from plain data, a `name` in `TERMS` and a `coefficient`, or unchanged if it is one."""
+    if isinstance(description, Term):
+        return description
+    name, options = named("term", description)
+    known_names("term", [name], TERMS)
+    coefficient = check_options(name, options, {"coefficient": between(-math.inf)})["coefficient"]
+    return Term(name, float(coefficient), TERMS[name])

@@ -55,6 +55,32 @@ def mass_conserving_gate(
     return _ones_where_constant(conserved, scores, mask, min_range)
 
 
+def gate_statistics(
+    scores: Shaped[Tensor, "B T"],
+    mask: Shaped[Tensor, "B T"],
+    *,
+    threshold: float,
+    boost: float,
+    min_range: float,
+) -> dict[str, float]:
+    """`share_at_threshold`, the share of tokens with I ≥ τ, and T_i/Σ_t ω as `mass_factor_mean`, `_max`.
+
+    Over the rollouts that the gate changes; empty if there are none. A large factor means that few
+    tokens carry the whole advantage.
+    """
+    changed = mask.bool() & (importance_range(scores, mask) > min_range)[:, None]
+    if not changed.any():
+        return {}
+    important = importance(scores, mask, min_range=min_range)
+    raw = masked.clean(_gate(important, threshold, boost), changed)
+    factor = (masked.lengths(changed) / raw.sum(-1))[changed.any(-1)]
+    return {
+        "share_at_threshold": float(masked.mean((important >= threshold).float(), changed)),
+        "mass_factor_mean": float(factor.mean()),
+        "mass_factor_max": float(factor.max()),
+    }
+
+
 def quantile_gate(
     scores: Shaped[Tensor, "B T"],
     mask: Shaped[Tensor, "B T"],

@@ -19,9 +19,15 @@ from .. import masked
 from ..errors import UserError
 from ..options import Check, between, check_options, known_names, one_of, switch
 from .compensation import SCHEDULES, batch_min_max, late_compensation
-from .mass import importance_range, mass_conserving_gate, quantile_gate
+from .mass import gate_statistics, importance_range, mass_conserving_gate, quantile_gate
 from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
-from .trajectories import centered_rollout_weights, group_range, trajectory_range, trajectory_weights
+from .trajectories import (
+    centered_rollout_weights,
+    group_range,
+    trajectory_range,
+    trajectory_statistics,
+    trajectory_weights,
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Rule:
     """How many different scores it reads."""
     spread: Callable[..., Tensor] | None = None
     """The range `[B]` that is compared with `min_range`; None if there is no min-max."""
+    statistics: Callable[..., dict[str, float]] | None = None
+    """Numbers of its own worth logging."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,11 @@ class Step:
 
     def spread(self, *scores: Tensor, **context: Any) -> Tensor | None:
         """The range `[B]` that the rule compares with `min_range`, or None."""
-        if self.rule.spread is None:
-            return None
-        return _call(self.rule.spread, scores, context, self.options, strict=False)
+        return _call(self.rule.spread, scores, context, self.options) if self.rule.spread else None
+
+    def statistics(self, *scores: Tensor, **context: Any) -> dict[str, float]:
+        """The rule's own numbers, by name."""
+        return _call(self.rule.statistics, scores, context, self.options) if self.rule.statistics else {}
 
     def plain(self) -> dict[str, Any]:
         """The step as plain data, from which `shaping` or `adjustment` builds it again."""
@@ -70,17 +80,15 @@ class Step:
 
 
 def _call(
-    function: Callable[..., Tensor],
+    function: Callable[..., Any],
     scores: tuple[Tensor, ...],
     context: Mapping[str, Any],
     options: Mapping[str, Any],
-    strict: bool = True,
-) -> Tensor:
-    """Call with the part of `context` that the function takes (and of `options`, unless `strict`)."""
+) -> Any:
+    """Call with the part of `context` and of `options` that the function takes."""
     takes = inspect.signature(function).parameters
-    given = {name: value for name, value in context.items() if name in takes}
-    chosen = options if strict else {name: value for name, value in options.items() if name in takes}
-    return function(*scores, **given, **chosen)
+    given = {name: value for name, value in {**context, **options}.items() if name in takes}
+    return function(*scores, **given)
 
 
 _KEEP = between(0, 1, above=True)
@@ -104,8 +112,11 @@ SHAPINGS: dict[str, Rule] = {
             "microbatch": between(1, whole=True, optional=True),
         },
         spread=trajectory_range,
+        statistics=trajectory_statistics,
     ),
-    "mass_conserving_gate": Rule(mass_conserving_gate, _GATE, spread=importance_range),
+    "mass_conserving_gate": Rule(
+        mass_conserving_gate, _GATE, spread=importance_range, statistics=gate_statistics
+    ),
     "quantile_gate": Rule(quantile_gate, {**_GATE, "floor": between(0)}, spread=importance_range),
 }
 

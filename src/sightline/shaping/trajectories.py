@@ -53,6 +53,32 @@ def trajectory_range(
     return masked.group_max(means, block, counted) - masked.group_min(means, block, counted)
 
 
+def trajectory_statistics(
+    scores: Shaped[Tensor, "B T"],
+    mask: Shaped[Tensor, "B T"],
+    *,
+    scale_min: float,
+    scale_max: float | None,
+    min_range: float,
+    minibatch: int | None = None,
+    microbatch: int | None = None,
+) -> dict[str, float]:
+    """The smallest and largest α of the batch, as `scale_min` and `scale_max`; empty without tokens."""
+    counted = mask.bool().any(-1)
+    if not counted.any():
+        return {}
+    scale = trajectory_weights(
+        scores,
+        mask,
+        scale_min=scale_min,
+        scale_max=scale_max,
+        min_range=min_range,
+        minibatch=minibatch,
+        microbatch=microbatch,
+    ).amax(-1)[counted]
+    return {"scale_min": float(scale.min()), "scale_max": float(scale.max())}
+
+
 def _blocks(
     mask: Tensor, minibatch: int | None, microbatch: int | None
 ) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:

@@ -1,0 +1,66 @@
+"""A method of one's own, from plain data: `method("custom", ...)`, or `name: custom` in YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..errors import UserError
+from ..objectives import objective as make_objective
+from ..objectives import term
+from ..options import named, switch
+from ..shaping import Step, adjustment, shaping
+from .method import MIN_RANGE, Method, view_for
+
+
+def custom(
+    *,
+    signal: str | None = None,
+    view: Any = None,
+    adjustments: Sequence[Any] = (),
+    shapings: Sequence[Any] = (),
+    terms: Sequence[Any] = (),
+    second_grad: bool = False,
+    layer: int = -1,
+    objective: Any = "dapo",
+    min_range: float = MIN_RANGE,
+) -> Method:
+    """The product of `shapings`, each `{name, options}` and reading `signal` unless it names its own.
+
+    `adjustments` change the scores first, in order; `view` is a name or `{name, options}`, patches by
+    default where a signal compares views; `terms` are `{name, coefficient}`; `objective` is a name or
+    settings. Options of shapings and adjustments have no defaults: a composition states them.
+    """
+    switch("custom: second_grad", second_grad)
+    steps = tuple(_shaping(description, signal) for description in shapings)
+    extra = tuple(term(description) for description in terms)
+    default = view if view is not None or not extra else "patches"
+    return Method(
+        name="custom",
+        objective=make_objective(objective),
+        options={"second_grad": second_grad},
+        view=view_for(steps, default, "patches"),
+        adjustments=tuple(_adjustment(description) for description in adjustments),
+        shapings=steps,
+        terms=extra,
+        second_view_gradient=second_grad,
+        min_range=min_range,
+        layer=layer,
+    )
+
+
+def _shaping(description: Any, signal: str | None) -> Step:
+    if isinstance(description, Step):
+        return description
+    name, options = named("shaping", description)
+    own = options.pop("signal", signal)
+    if own is None:
+        raise UserError(f"custom: say which signal {name} reads, as signal='exact_kl'")
+    return shaping(name, own, **options)
+
+
+def _adjustment(description: Any) -> Step:
+    if isinstance(description, Step):
+        return description
+    name, options = named("adjustment", description)
+    return adjustment(name, **options)

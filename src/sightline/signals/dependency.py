@@ -1,0 +1,64 @@
+"""How much the next token depends on the image: divergences between the two views' distributions.
+
+`log_p` and `log_q` are log-probabilities `[..., V]`, normalised over the last axis, with the image and
+with it taken away. Results are in nats, in the precision of the input, and differentiable.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def sampled_k3(
+    log_probs: Float[Tensor, "*shape"], other_log_probs: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """k3 = exp(d) − d − 1 with d = log q − log p at the sampled token, in [0, 10].
+
+    An estimate of KL(p ‖ q), unbiased before clamping when the token was sampled from p, and wrong
+    under greedy decoding. d is clamped to ±20 and k3 to [0, 10]; the gradient is 0 where either holds.
+    """
+    difference = (other_log_probs - log_probs).clamp(-20.0, 20.0)
+    return (difference.exp() - difference - 1).clamp(0.0, 10.0)
+
+
+def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
+    """Σ p·values over the vocabulary, where tokens of probability 0 count nothing."""
+    impossible = log_p == -math.inf
+    return (log_p.exp() * values.masked_fill(impossible, 0.0)).sum(-1)
+
+
+def exact_kl(log_p: Float[Tensor, "*shape V"], log_q: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+    """KL(p ‖ q) = Σ_v p_v (log p_v − log q_v) over the full vocabulary, ≥ 0 (VPPO Eq. 3).
+
+    Infinite where q is 0 and p is not. Rounding below 0 is cut off.
+    """
+    return _expectation(log_p, log_p - log_q).clamp(min=0.0)
+
+
+def jensen_shannon(
+    log_p: Float[Tensor, "*shape V"], log_q: Float[Tensor, "*shape V"]
+) -> Float[Tensor, "*shape"]:
+    """½ KL(p ‖ m) + ½ KL(q ‖ m) with m = (p + q)/2: symmetric, in [0, ln 2], finite always."""
+    log_m = torch.logaddexp(log_p, log_q) - math.log(2.0)
+    halves = _expectation(log_p, log_p - log_m) + _expectation(log_q, log_q - log_m)
+    return (0.5 * halves).clamp(0.0, math.log(2.0))
+
+
+def top_probability_drop(
+    log_p: Float[Tensor, "*shape V"], log_q: Float[Tensor, "*shape V"]
+) -> Float[Tensor, "*shape"]:
+    """p(v) − q(v) for the token v most likely with the image, in [−1, 1].
+
+    Negative where taking the image away makes that token likelier; as a score such a token counts 0.
+    """
+    top, token = log_p.max(dim=-1, keepdim=True)
+    return (top.exp() - log_q.gather(-1, token).exp()).squeeze(-1)
+
+
+def entropy(log_p: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
+    """−Σ_v p_v log p_v, in [0, ln V]; of one view alone."""
+    return _expectation(log_p, -log_p).clamp(min=0.0)
