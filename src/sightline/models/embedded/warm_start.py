@@ -118,7 +118,7 @@ def lesson_loss(
     lessons: list[Lesson],
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The loss of the responses and the auxiliary loss; the pictures are encoded once for both."""
-    text = {name: tensor for name, tensor in inputs.items() if name not in ("pixel_values", "image_grid_thw")}
+    text = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
     pictures: Any = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     answered = int((labels != IGNORED).any(dim=0).sum())
     logits = model(
