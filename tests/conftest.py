@@ -1,13 +1,24 @@
-"""Shapes are checked in tests only: every call into the pure rooms goes through beartype."""
+"""Shapes are checked in tests only: every call of a rule goes through beartype.
+
+The rules are hooked, not the modules that read what a user wrote: those check it themselves, with
+errors that name the option, and tests assert these.
+"""
 
 from jaxtyping import install_import_hook
 
-PURE = [
+RULES = [
     "sightline.masked",
-    "sightline.views",
-    "sightline.signals",
-    "sightline.shaping",
-    "sightline.objectives",
-    "sightline.methods",
+    "sightline.signals.dependency",
+    "sightline.signals.focus",
+    "sightline.signals.tokens",
+    "sightline.shaping.compensation",
+    "sightline.shaping.mass",
+    "sightline.shaping.tokens",
+    "sightline.shaping.trajectories",
+    "sightline.objectives.advantages",
+    "sightline.objectives.terms",
+    "sightline.methods.batch",
+    "sightline.methods.statistics",
+    "sightline.views.view",
 ]
-install_import_hook(PURE, "beartype.beartype")
+install_import_hook(RULES, "beartype.beartype")

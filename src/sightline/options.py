@@ -1,6 +1,6 @@
 """What a user may pass: checks of numbers, names and switches, with errors that name the range.
 
-A check is a function `(what, value) -> value`; it raises `UserError` and never converts silently.
+A check is a function `(what, value) -> value`; it raises `UserError` and never reads a number out of text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def between(
             raise UserError(f"{what} must be {wanted}, got {value!r}{hint}")
         if not (math.isfinite(value) and low <= value <= high) or (above and value == low):
             raise UserError(f"{what} must be {wanted}, got {value}")
-        return value
+        return value if whole else float(value)
 
     return check
 

@@ -18,7 +18,7 @@ FLAT, BATCH = torch.zeros(3), torch.zeros(2, 3)
         (objectives.group_advantages, (FLAT, torch.zeros(2, dtype=torch.long))),
         (objectives.group_advantages, (FLAT, torch.zeros(3))),
         (signals.exact_kl, (BATCH, torch.zeros(2, 4))),
-        (views.view, (3,)),
+        (views.generator, (0, 0, b"not a name")),
     ],
 )
 def test_a_wrong_shape_or_type_fails(function, arguments):

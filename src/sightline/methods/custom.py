@@ -32,21 +32,27 @@ def custom(
     settings. Options of shapings and adjustments have no defaults: a composition states them.
     """
     switch("custom: second_grad", second_grad)
-    steps = tuple(_shaping(description, signal) for description in shapings)
-    extra = tuple(term(description) for description in terms)
+    steps = tuple(_shaping(description, signal) for description in _listed("shapings", shapings))
+    extra = tuple(term(description) for description in _listed("terms", terms))
     default = view if view is not None or not extra else "patches"
     return Method(
         name="custom",
         objective=make_objective(objective),
         options={"second_grad": second_grad},
         view=view_for(steps, default, "patches"),
-        adjustments=tuple(_adjustment(description) for description in adjustments),
+        adjustments=tuple(_adjustment(description) for description in _listed("adjustments", adjustments)),
         shapings=steps,
         terms=extra,
         second_view_gradient=second_grad,
         min_range=min_range,
         layer=layer,
     )
+
+
+def _listed(option: str, value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise UserError(f"custom: {option} must be a list, got {value!r}")
+    return value
 
 
 def _shaping(description: Any, signal: str | None) -> Step:

@@ -60,6 +60,11 @@ class Objective:
     def __post_init__(self) -> None:
         for option, check in _CHECKS.items():
             check(f"objective: {option}", getattr(self, option))
+        if not isinstance(self.informative_groups, GroupSelection | None):
+            wanted = "a mapping of key, low and high, or None"
+            raise UserError(
+                f"objective: informative_groups must be {wanted}, got {self.informative_groups!r}"
+            )
 
     def plain(self) -> dict[str, Any]:
         """The settings as plain data, from which `objective` builds them again."""
@@ -98,7 +103,7 @@ def objective(choice: str | Mapping[str, Any] | Objective, **usual: Any) -> Obje
     """
     if isinstance(choice, Objective):
         return choice
-    name, given = named("objective", choice if isinstance(choice, str) else {"name": "dapo", **choice})
+    name, given = named("objective", {"name": "dapo", **choice} if isinstance(choice, Mapping) else choice)
     known_names("objective", [name], [*OBJECTIVES, "custom"])
     base = OBJECTIVES.get(name, Objective())
     if base.informative_groups is None:

@@ -27,7 +27,7 @@ def rgb(image: Image.Image) -> Image.Image:
         grey = np.asarray(image).astype(np.int64) // 256
         return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        pixels = image.convert("RGBA")
+        pixels = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         return Image.alpha_composite(white, pixels).convert("RGB")
     return image.copy() if image.mode == "RGB" else image.convert("RGB")

@@ -1,0 +1,352 @@
+"""Methods as descriptions: names, options, needs, plain data, bad input, compositions, statistics."""
+
+import json
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from sightline.errors import UserError
+from sightline.methods import METHODS, method, statistics
+from sightline.objectives import Term, perception_kl
+from sightline.shaping import shaping
+from sightline.signals import SIGNALS
+from sightline.views import Black, view
+
+README = (Path(__file__).parents[2] / "docs" / "methods" / "README.md").read_text()
+MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]])
+GROUPS = [7, 7, 2, 2]
+SCORES = torch.tensor([[0.1, 0.9, 0.5, 9.0], [0.2, 0.2, 0.8, 0.3], [0.4, 0.6, 9.0, 9.0], [9.0] * 4])
+VARIANTS = {"vppo": "released", "vgpo": "released", "papo": "released", "pgpo": "snapshot"}
+NAMES = [name for name in METHODS if name != "custom"]
+EVERY = [(name, "paper") for name in NAMES] + list(VARIANTS.items())
+
+
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_a_method_is_built_again_from_its_options(name, variant):
+    built = method(name, variant=variant)
+    assert method(name, **built.options) == built
+    assert method(name, **json.loads(json.dumps(built.options))) == built
+    assert method(name, **yaml.safe_load(yaml.safe_dump(built.options))) == built
+    assert built.name == name
+    assert built.variant == variant
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("objective", ["dapo", "grpo"])
+def test_every_method_runs_under_both_objectives(name, objective):
+    built = method(name, objective=objective)
+    assert built.objective.name == objective
+    assert method(name, **built.options) == built
+
+
+def test_needs_are_what_the_papers_measure():
+    assert method("grpo").needs.view is None
+    assert method("vgpo").needs.signals == {"visual_focus"}
+    assert method("vgpo").needs.view is None
+    assert method("vgpo", layer=5).needs.layer == 5
+    assert method("vppo").needs.signals == {"exact_kl"}
+    assert method("vppo", variant="released").needs.signals == {"sampled_k3"}
+    assert method("vppo", filter_by="union").needs.signals == {"exact_kl", "entropy"}
+    assert method("vppo").needs.view.plain() == {
+        "name": "patches", "per": "rollout", "stage": "after_resize", "size": 14, "probability": 0.5,
+    }  # fmt: skip
+    assert method("pgpo").needs.view.kind == "attention"
+    papo = method("papo").needs
+    assert (papo.view.per, papo.view.stage, papo.view.probability) == ("prompt", "before_resize", 0.6)
+    assert not papo.second_view_gradient
+    assert method("papo", second_grad=True).needs.second_view_gradient
+
+
+def test_a_signal_and_a_view_are_options():
+    assert method("pgpo", signal="exact_kl", view="black").view == Black()
+    assert method("pgpo", view={"name": "patches", "probability": 0.3}).view.probability == 0.3
+    assert method("vgpo", signal="exact_kl").view == view("patches")
+    assert method("pgpo", signal="visual_focus").view is None
+    assert method("vppo", signal="jensen_shannon", scale_signal="entropy").signals == (
+        "jensen_shannon", "entropy",
+    )  # fmt: skip
+
+
+def test_papo_s_coefficients_follow_the_objective_and_its_signs_the_loss():
+    def coefficients(**options):
+        return {term.name: term.coefficient for term in method("papo", **options).terms}
+
+    assert coefficients() == {"perception_kl": -0.01, "sampled_entropy": 0.03, "masked_entropy": 0.03}
+    assert coefficients(objective="grpo") == {
+        "perception_kl": -0.02, "sampled_entropy": 0.0, "masked_entropy": 0.0,
+    }  # fmt: skip
+    assert coefficients(gamma=0.0, eta=0.05, masked_eta=0.0) == {
+        "perception_kl": -0.0, "sampled_entropy": 0.05, "masked_entropy": 0.0,
+    }  # fmt: skip
+    grpo = method("papo", objective="grpo").objective
+    assert (grpo.clip_high, grpo.reference_kl) == (0.3, 0.01)
+    assert method("papo").objective.reference_kl == 0
+
+
+def test_code_only_settings_come_with_the_code_s_variant():
+    for name in ("vppo", "vgpo", "papo"):
+        assert method(name).objective.dual_clip is None
+        assert method(name, variant="released").objective.dual_clip == 3.0
+    assert method("vppo").objective.entropy_penalty == 0.06
+    assert method("pgpo").objective.informative_groups.key == "overall"
+    assert method("pgpo", objective={"dual_clip": 2.0}).objective.informative_groups.key == "overall"
+    assert method("pgpo", objective="grpo").objective.informative_groups is None
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("vgop", {}, "did you mean vgpo"),
+        ("vppo", {"kep": 0.4}, "did you mean keep"),
+        ("vppo", {"keep": 1.5}, r"keep must be a number in \(0, 1\], got 1.5"),
+        ("vppo", {"keep": float("nan")}, "keep"),
+        ("vppo", {"scale_min": -0.1}, r"\[0, ∞\)"),
+        ("vppo", {"scale_min": 1.5}, "dynamic upper bound"),
+        ("vppo", {"scale_max": 0.5}, "at least scale_min"),
+        ("vppo", {"minibatch": 4}, "variant='released'"),
+        ("vppo", {"variant": "released", "minibatch": 0}, "an integer in"),
+        ("vppo", {"filter_by": "mas"}, "did you mean mass"),
+        ("vppo", {"signal": "kl"}, "unknown signal"),
+        ("vgpo", {"tail": 1.2}, r"tail must be a number in \[0, 1\]"),
+        ("vgpo", {"top": -1}, "top"),
+        ("vgpo", {"strength": "0.3"}, "strength must be a number"),
+        ("vgpo", {"schedule": "linaer"}, "did you mean linear"),
+        ("vgpo", {"gate": 1}, "True or False"),
+        ("vgpo", {"intra": "yes"}, "True or False"),
+        ("vgpo", {"view": "black"}, "nothing reads the black view"),
+        ("vgpo", {"min_range": -1.0}, "min_range"),
+        ("vgpo", {"variant": "snapshot"}, "valid: paper, released"),
+        ("pgpo", {"threshold": 1.01}, "threshold"),
+        ("pgpo", {"boost": -0.5}, "boost"),
+        ("pgpo", {"boost": "1e-3"}, "write 1.0e-6"),
+        ("pgpo", {"variant": "released"}, "valid: paper, snapshot"),
+        ("papo", {"gamma": -0.1}, "gamma"),
+        ("papo", {"second_grad": "no"}, "True or False"),
+        ("grpo", {"variant": "released"}, "valid: paper"),
+        ("dapo", {"variant": "released"}, "valid: paper"),
+        ("grpo", {"objective": "dpao"}, "did you mean dapo"),
+        ("custom", {"shapings": [{"name": "top_fraction", "keep": 0.4}]}, "say which signal"),
+        ("custom", {"signal": "exact_kl", "shapings": ["top_fraction"]}, "needs keep"),
+        ("custom", {"signal": "exact_kl", "shapings": [{"keep": 0.4}]}, "`name`"),
+        ("custom", {"signal": "exact_kl", "shapings": {"name": "top_fraction"}}, "shapings must be a list"),
+        ("custom", {"adjustments": "late_compensation"}, "adjustments must be a list"),
+        ("custom", {"terms": [{"name": "perception_kl"}]}, "needs coefficient"),
+    ],
+)
+def test_wrong_options_are_named_with_their_range(name, options, message):
+    with pytest.raises(UserError, match=message):
+        method(name, **options)
+
+
+def corrupted(row, token, value):
+    scores = SCORES.clone()
+    scores[row, token] = value
+    return scores
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("vppo", -0.5, r"exact_kl must be finite and in \[0, ∞\), got -0.5 at row 1, token 2"),
+        ("pgpo", -1e-9, "row 1, token 2"),
+        ("pgpo", float("nan"), "got nan at row 1, token 2"),
+        ("vppo", float("inf"), "got inf at row 1, token 2"),
+        ("vgpo", float("nan"), "visual_focus"),
+        ("vgpo", 1.5, r"in \[-1, 1\]"),
+    ],
+)
+def test_bad_scores_are_named_with_row_and_token(name, value, message):
+    with pytest.raises(UserError, match=message):
+        method(name).weights(corrupted(1, 2, value), MASK, GROUPS)
+
+
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_bad_scores_do_not_matter_at_padding_or_without_an_image(name, variant):
+    built = method(name, variant=variant)
+    has_image = torch.tensor([True, True, False, True])
+    clean = built.weights(SCORES.clamp(max=1), MASK, GROUPS, has_image)
+    dirty = SCORES.masked_fill(MASK == 0, float("nan"))
+    dirty[2] = torch.tensor([float("inf"), -5.0, 0.0, 0.0])
+    assert torch.equal(built.weights(dirty, MASK, GROUPS, has_image), clean)
+    assert clean[2].tolist() == [1, 1, 0, 0]
+    assert clean[3].tolist() == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"mask": MASK * 2}, "mask must be 0 or 1, got 2 at row 0, token 0"),
+        ({"mask": MASK * 0.5}, "got 0.5"),
+        ({"mask": MASK[0]}, r"\[B, T\]"),
+        ({"mask": MASK[:, :2]}, r"shape \[4, 2\], got \[4, 4\]"),
+        ({"mask": MASK.float().masked_fill(MASK == 0, float("nan"))}, "got nan"),
+        ({"group_ids": [1, 2, 3]}, r"group_ids must have one entry per row \[4\]"),
+        ({"group_ids": torch.zeros(4, 1).long()}, "group_ids"),
+        ({"group_ids": torch.tensor([0.5, 0.5, 1.0, 1.0])}, "group_ids must be integers"),
+        ({"has_image": [True]}, "has_image must have one entry per row"),
+        ({"scores": None}, "scores must hold"),
+        ({"scores": {"entropy": SCORES}}, "scores lack exact_kl; got entropy"),
+        ({"scores": SCORES[:3]}, "exact_kl must have the mask's shape"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_named(change, message):
+    given = {"scores": SCORES, "mask": MASK, "group_ids": GROUPS, **change}
+    with pytest.raises(UserError, match=message):
+        method("vppo").weights(**given)
+
+
+def test_a_method_of_two_signals_wants_both():
+    union = method("vppo", filter_by="union")
+    with pytest.raises(UserError, match="a tensor for each of entropy, exact_kl"):
+        union.weights(SCORES, MASK, GROUPS)
+    both = union.weights({"exact_kl": SCORES, "entropy": SCORES, "sampled_k3": None}, MASK, GROUPS)
+    assert torch.equal(both > 0, method("vppo").weights(SCORES, MASK, GROUPS) > 0)
+
+
+@pytest.mark.parametrize("name", ["grpo", "dapo", "gspo", "dr_grpo", "papo"])
+def test_the_baselines_need_no_scores(name):
+    assert torch.equal(method(name).weights(None, MASK, GROUPS), MASK.float())
+
+
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_empty_batches_give_empty_weights(name, variant):
+    built = method(name, variant=variant)
+    for shape in ((0, 5), (3, 0), (0, 0)):
+        mask = torch.zeros(shape, dtype=torch.long)
+        weights = built.weights(torch.zeros(shape), mask, [0] * shape[0])
+        assert weights.shape == shape
+        assert statistics(built, torch.zeros(shape), weights, mask, [0] * shape[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_any_precision_gives_the_weights_of_its_values(name, variant, dtype):
+    built = method(name, variant=variant)
+    scores = (SCORES / 10).to(dtype)
+    weights = built.weights(scores, MASK.bool(), torch.tensor(GROUPS, dtype=torch.int32))
+    assert weights.dtype == torch.float32
+    assert torch.equal(weights, built.weights(scores.double(), MASK, GROUPS))
+
+
+def test_weights_carry_no_gradient():
+    scores = (SCORES / 10).requires_grad_()
+    assert not method("vgpo").weights(scores, MASK, GROUPS).requires_grad
+
+
+def test_rounded_cosines_just_outside_the_range_are_taken_as_the_bound():
+    assert torch.equal(
+        method("vgpo").weights(corrupted(0, 0, 1.004).clamp(max=1.004), MASK, GROUPS),
+        method("vgpo").weights(corrupted(0, 0, 1.0).clamp(max=1.0), MASK, GROUPS),
+    )
+
+
+def snippets(kind):
+    return re.findall(rf"<!-- test: {kind} -->\n```{kind}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_documented_python_composition_is_pgpo_on_the_cosine():
+    (code,) = snippets("python")
+    assert len([line for line in code.splitlines() if line.strip()]) < 10
+    scope = {}
+    exec(code, scope)
+    cosine = SCORES.clamp(max=1) * 2 - 1
+    weights = scope["mine"].weights(cosine, MASK, GROUPS)
+    assert torch.equal(weights, method("pgpo", signal="visual_focus").weights(cosine, MASK, GROUPS))
+    by_hand = method("pgpo").weights((cosine + 1) / 2, MASK, GROUPS)
+    torch.testing.assert_close(weights, by_hand)
+
+
+def test_the_documented_yaml_compositions_build_and_weigh():
+    short, longer = (yaml.safe_load(text) for text in snippets("yaml"))
+    built = method(**short)
+    assert built.objective.dual_clip == 3.0
+    cosine = SCORES.clamp(max=1) * 2 - 1
+    assert torch.equal(
+        built.weights(cosine, MASK, GROUPS),
+        method("pgpo", signal="visual_focus").weights(cosine, MASK, GROUPS),
+    )
+    composed = method(**longer)
+    assert composed.needs.signals == {"exact_kl", "entropy"}
+    assert composed.view == view("grey")
+    assert [term.coefficient for term in composed.terms] == [-0.01]
+    assert method("custom", **composed.options) == composed
+    assert composed.weights({"exact_kl": SCORES, "entropy": SCORES}, MASK, GROUPS).isfinite().all()
+
+
+def test_a_composition_from_objects_is_the_one_from_data():
+    built = method(
+        "custom",
+        view=Black(),
+        shapings=[shaping("top_fraction", "exact_kl", keep=0.4)],
+        terms=[Term("perception_kl", -0.01, perception_kl)],
+    )
+    assert method("custom", **built.options) == built
+    weights = built.weights(SCORES, MASK, GROUPS)
+    assert torch.equal(weights, (method("vppo", scale_min=1.0).weights(SCORES, MASK, GROUPS)))
+
+
+@pytest.mark.parametrize("signal", SIGNALS)
+@pytest.mark.parametrize("name", ["vppo", "pgpo", "vgpo"])
+def test_every_signal_goes_under_every_method(name, signal):
+    built = method(name, signal=signal)
+    weights = built.weights(SCORES.clamp(max=1), MASK, GROUPS)
+    assert weights.isfinite().all()
+    assert (weights >= 0).all()
+    assert method(name, **built.options) == built
+
+
+def test_statistics_say_what_the_weights_did():
+    built = method("vppo", scale_min=1.0)
+    has_image = [True, True, False, True]
+    weights = built.weights(SCORES, MASK, GROUPS, has_image)
+    found = statistics(built, SCORES, weights, MASK, GROUPS, has_image)
+    kept = 2 + 2 + 2
+    assert found["weights/kept_share"] == pytest.approx(kept / 9)
+    assert found["weights/effective_sample_share"] == pytest.approx(kept / 9)
+    assert found["weights/max"] == 1
+    assert found["weights/log_max"] == 0
+    assert found["rollouts/without_image"] == 1
+    assert found["rollouts/without_tokens"] == 1
+    assert found["scores/exact_kl/mean"] == pytest.approx(3.0 / 7)
+    assert found["scores/exact_kl/max"] == pytest.approx(0.9)
+    assert found["scores/exact_kl/late_over_early"] == pytest.approx((1.6 / 3) / (0.5 / 3))
+    assert found["scores/exact_kl/between_group_std"] == 0
+    assert found["scores/exact_kl/within_group_std"] == pytest.approx((0.5 - 0.375) / 2)
+    assert found["rollouts/constant/trajectory_weights"] == 0
+    assert found["trajectory_weights/scale_max"] == 1
+
+
+def test_statistics_count_what_min_range_caught():
+    scores = torch.tensor([[0.5, 0.5001, 0.5, 0.0], [0.1, 0.9, 0.2, 0.3], [0.3, 0.3, 0.0, 0.0], [0.0] * 4])
+    for bound, caught in ((1e-6, 1), (1e-3, 2), (1.0, 3)):
+        built = method("pgpo", min_range=bound)
+        weights = built.weights(scores, MASK, GROUPS)
+        found = statistics(built, scores, weights, MASK, GROUPS)
+        assert found["rollouts/constant/mass_conserving_gate"] == caught
+        assert (weights[0, :3] == 1).all() == (caught >= 2)
+
+
+def test_pgpo_logs_its_heavy_tail():
+    scores = torch.zeros(1, 100)
+    scores[0, ::20] = 3.0
+    built = method("pgpo")
+    weights = built.weights(scores, torch.ones(1, 100), [0])
+    found = statistics(built, scores, weights, torch.ones(1, 100), [0])
+    assert found["mass_conserving_gate/share_at_threshold"] == pytest.approx(0.05)
+    assert found["mass_conserving_gate/mass_factor_mean"] == pytest.approx(100 / 15)
+    assert found["weights/log_max"] == pytest.approx(math.log(20))
+    assert found["weights/effective_sample_share"] == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_statistics_are_finite_numbers(name, variant):
+    built = method(name, variant=variant)
+    scores = SCORES.clamp(max=1)
+    for has_image in (None, [False] * 4):
+        weights = built.weights(scores, MASK, GROUPS, has_image)
+        found = statistics(built, scores, weights, MASK, GROUPS, has_image)
+        assert all(type(value) is float and math.isfinite(value) for value in found.values())
