@@ -12,7 +12,14 @@ from torch import nn
 from sightline.cli import main
 from sightline.errors import UserError
 from sightline.models.embedded.architecture import fresh_model
-from sightline.models.embedded.build import CARD, WEIGHTS, sha256_of, shortened, warm_started_model
+from sightline.models.embedded.build import (
+    CARD,
+    WEIGHTS,
+    sha256_of,
+    shortened,
+    warm_started_model,
+    whole_or_nothing,
+)
 from sightline.models.embedded.lessons import GUESSED_SHARE, Curriculum, blacked, draw_lessons
 from sightline.models.embedded.processor import processor
 from sightline.models.embedded.warm_start import (
@@ -169,3 +176,14 @@ def test_a_folder_that_cannot_be_made_is_one_clear_line(tmp_path, capsys):
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 2
     assert all("--output_dir" in line for line in lines)
+
+
+def test_an_interrupted_build_leaves_nothing(tmp_path, capsys):
+    folder = tmp_path / "world"
+    with pytest.raises(KeyboardInterrupt), whole_or_nothing(folder) as made:
+        (made / WEIGHTS).write_text("half")
+        raise KeyboardInterrupt
+    assert not folder.exists()
+    assert main(["world", "build", "--output_dir", str(folder), "--limit", "0"]) == 2
+    assert "--limit" in capsys.readouterr().err
+    assert not folder.exists()

@@ -100,21 +100,37 @@ def build(
     `overwrite` says so; other files in the folder stay.
 
     Raises:
-        UserError: the folder is not empty, or cannot be written, or `steps` is too small.
+        UserError: the folder is not empty, or cannot be written, or `steps` or `problems` is too small.
     """
     stages = shortened(STAGES, steps)
+    if problems < 1:
+        raise UserError(f"the model is measured on at least one problem; --limit is {problems}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise UserError(f"{folder} exists and is not empty; pass --overwrite or another --output_dir")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as made:
+        with whole_or_nothing(folder) as made:
             model = warm_started_model(seed, stages, progress)
-            results, checksum = _write(Path(made), model, seed, steps, problems)
-            for file in Path(made).iterdir():
-                os.replace(file, folder / file.name)
+            results, checksum = _write(made, model, seed, steps, problems)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; choose another --output_dir") from error
     return Built(folder, results, checksum)
+
+
+@contextmanager
+def whole_or_nothing(folder: Path) -> Iterator[Path]:
+    """A place for new files, which move into the folder at the end, or vanish when anything goes wrong."""
+    existed = folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as made:
+            yield Path(made)
+            for file in Path(made).iterdir():
+                file.chmod(0o644)
+                os.replace(file, folder / file.name)
+    except BaseException:
+        if not existed and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
 
 
 def _write(
