@@ -28,7 +28,7 @@ lint: .venv/.dev
 	$(BIN)/ruff format --check
 
 types: .venv/.dev
-	$(BIN)/basedpyright
+	$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 imports: .venv/.dev
 	$(BIN)/lint-imports

@@ -39,11 +39,25 @@ class Rollouts:
     """B lists of PIL images, in the order of their placeholders; an empty list for a text-only row."""
     sample_ids: Sequence[str] = field(default_factory=tuple)
     """B names of the problems, from which a view's random generator is seeded; empty if unused."""
+    rollout_ids: Tensor | None = None
+    """int64 [B], the number of a row among its prompt's rollouts; None: counted in the order of rows."""
 
     @property
     def has_image(self) -> list[bool]:
         """Whether each row was shown at least one picture."""
         return [len(images) > 0 for images in self.images]
+
+    @property
+    def rollout_numbers(self) -> list[int]:
+        """`rollout_ids` as a list, counted in the order of rows where it is not given."""
+        if self.rollout_ids is not None:
+            return self.rollout_ids.tolist()
+        seen: dict[int, int] = {}
+        numbers = []
+        for group in self.group_ids.tolist():
+            numbers.append(seen.get(group, 0))
+            seen[group] = numbers[-1] + 1
+        return numbers
 
     def __len__(self) -> int:
         return int(self.mask.shape[0])

@@ -22,7 +22,7 @@ from ..models.generation import Decoding  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..provenance import provenance  # noqa: E402
 from ..runs import fresh_name, open_run, write_json  # noqa: E402
-from ..views import VIEWS, View, view  # noqa: E402
+from ..views import VIEWS, PixelView, view  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
 
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> int:
     """Evaluate one model from the command line."""
     args = _parser().parse_args(list(argv))
     names = _names(args.benchmarks, BENCHMARKS, "benchmark")
-    blind = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
+    blind: dict[str, Any] = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
     screen.quiet()
     loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
     folder = open_run(args.output_dir or fresh_name("eval"), overwrite=args.overwrite)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     return DONE
 
 
-BLIND_VIEWS = [name for name in VIEWS if view(name).kind == "pixels"]
+BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 
 
 def _parser() -> VerbParser:
@@ -86,20 +86,21 @@ def _names(given: str, known: Iterable[str], kind: str) -> list[str]:
 
 
 def _measure(
-    loaded: LoadedModel, name: str, blind: dict[str, View], args: argparse.Namespace
+    loaded: LoadedModel, name: str, blind: dict[str, PixelView], args: argparse.Namespace
 ) -> dict[str, Measured]:
     """Accuracy on one benchmark as it is, then under every blind view."""
     chosen = benchmark(name)
     task = chosen.make()
     problems = task.test(args.limit or chosen.problems, 0)
     decoding = Decoding(args.max_new_tokens or chosen.max_new_tokens, args.temperature, seed=args.seed)
-    views: dict[str, View | None] = {"greedy" if args.temperature == 0 else "sampled": None}
+    views: dict[str, PixelView | None] = {"greedy" if args.temperature == 0 else "sampled": None}
     views |= {f"blind ({label})": shown for label, shown in blind.items()}
     measured = {}
     with tqdm(total=len(problems) * len(views), desc=name, unit="answer", dynamic_ncols=True) as bar:
         for mode, shown in views.items():
+            advance: Any = bar.update
             answered = answer(
-                loaded, task, problems, decoding, blind=shown, batch_size=args.batch_size, progress=bar.update
+                loaded, task, problems, decoding, blind=shown, batch_size=args.batch_size, progress=advance
             )
             measured[mode] = answered.accuracy
     return measured

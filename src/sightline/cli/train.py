@@ -34,13 +34,18 @@ def main(argv: Sequence[str]) -> int:
     args = settings.train
     task = load_task(args.task)
     loaded = _load(settings)
-    folder = open_run(args.output_dir, overwrite=args.overwrite, resume=args.resume)
+    folder = open_run(str(args.output_dir), overwrite=args.overwrite, resume=args.resume)
     screen.quiet()
     screen.log_to(folder.log)
     write_text(folder.config, yaml.safe_dump(_config(settings), sort_keys=True, allow_unicode=True))
     screen.say(settings.describe_method())
     evaluation = BeforeAfter(
-        folder, task, args.eval_problems, args.report_problems, args.seed, args.max_completion_length
+        folder,
+        task,
+        args.eval_problems,
+        args.report_problems,
+        args.seed,
+        int(args.max_completion_length or 256),
     )
     if args.eval_problems:
         screen.say(f"measuring {args.eval_problems} held-out problems, before and after training")
@@ -53,8 +58,8 @@ def main(argv: Sequence[str]) -> int:
         return _interrupted(None, folder, argv)
     if trained.interrupted_by is not None:
         return _interrupted(trained, folder, argv)
-    _save_model(loaded, folder)
-    evaluation.measure("after", loaded)
+    _save_model(trained.model, folder)
+    evaluation.measure("after", trained.model)
     write_report(folder.path)
     seconds["all"] = time.perf_counter() - started
     _print_results(evaluation, settings, folder, seconds)

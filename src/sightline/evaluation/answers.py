@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from ..models.generation import Answer, Decoding, Prompt, generate
 from ..models.loading import LoadedModel
+from ..models.views import draw_view
 from ..rewards import Verdict, grade_many
 from ..tasks.problem import Problem, Task
-from ..views import View, generator
+from ..views import PixelView
 from .statistics import Measured, proportion
 
 
@@ -33,23 +35,18 @@ def answer(
     problems: Sequence[Problem],
     decoding: Decoding,
     *,
-    blind: View | None = None,
+    blind: PixelView | None = None,
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Answered:
     """One graded answer per problem; with `blind`, the model sees every picture through that view."""
-    shown = [seen(problem, blind, decoding.seed) for problem in problems]
-    prompts = [Prompt(task.messages(problem), problem.images) for problem in shown]
+    pictures: Sequence[Sequence[Any]] = [problem.images for problem in problems]
+    if blind is not None:
+        names = [problem.id for problem in problems]
+        pictures = draw_view(blind, pictures, names, loaded.processor, seed=decoding.seed, step=0)
+    prompts = [Prompt(task.messages(p), shown) for p, shown in zip(problems, pictures, strict=True)]
     answers = generate(
         loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
     )
     verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, problems, strict=True)])
     return Answered(problems, answers, verdicts)
-
-
-def seen(problem: Problem, view: View | None, seed: int) -> Problem:
-    """The problem with its pictures as `view` shows them (drawn from the seed and the problem's id)."""
-    if view is None:
-        return problem
-    random = generator(seed, 0, problem.id)
-    return replace(problem, images=tuple(view.apply(image, random) for image in problem.images))

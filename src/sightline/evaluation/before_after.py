@@ -9,7 +9,7 @@ from ..models.generation import Decoding
 from ..models.loading import LoadedModel
 from ..runs import RunFolder, write_json
 from ..tasks.problem import Task
-from ..views import view
+from ..views import Black
 from .answers import answer
 from .samples import sample_rows, scored_samples
 from .statistics import Measured
@@ -40,7 +40,7 @@ class BeforeAfter:
         runs = {
             "greedy": (greedy, None),
             "sampled": (Decoding(self.max_new_tokens, temperature=1.0, seed=self.seed), None),
-            "blind": (greedy, view("black")),
+            "blind": (greedy, Black()),
         }
         answered = {
             mode: answer(loaded, self.task, self.problems, decoding, blind=blind)

@@ -15,7 +15,7 @@ from ..models.generation import Answer
 from ..models.loading import LoadedModel
 from ..models.scoring import score
 from ..rollouts import Rollouts
-from ..views import view
+from ..views import Black
 from .answers import Answered
 
 SIGNALS = ("visual_focus", "exact_kl")
@@ -32,7 +32,7 @@ def scored_samples(loaded: LoadedModel, answered: Answered, count: int, seed: in
         answers, [problem.images for problem in problems], loaded.processor.tokenizer.pad_token_id,
         [problem.id for problem in problems],
     )  # fmt: skip
-    needs = Needs(frozenset(SIGNALS), view("black"), second_view_gradient=False)
+    needs = Needs(frozenset(SIGNALS), Black(), second_view_gradient=False)
     scores = score(loaded.model, loaded.processor, rollouts, needs, seed=seed, step=0).signals
     return [
         {

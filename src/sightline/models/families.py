@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from transformers import PreTrainedModel
 
 _PLACEHOLDER_NAMES = ("image_token", "video_token", "audio_token", "vision_start_token", "vision_end_token",
@@ -84,13 +84,11 @@ def _concatenate(tensors: list[Tensor]) -> Tensor:
     for tensor in tensors:
         missing = [(want - have) for want, have in zip(largest, tensor.shape[1:], strict=True)]
         padding = [side for amount in reversed(missing) for side in (0, amount)]
-        padded.append(F.pad(tensor, padding) if any(missing) else tensor)
+        padded.append(functional.pad(tensor, padding) if any(missing) else tensor)
     return torch.cat(padded)
 
 
-def positions(
-    model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, vision: dict[str, Tensor]
-) -> Tensor:
+def positions(model: Any, input_ids: Tensor, attention_mask: Tensor, vision: dict[str, Tensor]) -> Tensor:
     """Position ids of the full sequence: [B, S], or [3, B, S] for families with multimodal rotary positions.
 
     They are what the model would compute itself; given explicitly, they stay when image tokens are

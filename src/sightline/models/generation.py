@@ -73,7 +73,7 @@ def generate(
 
 
 def _generate_batch(
-    model: PreTrainedModel, processor: Any, prompts: Sequence[Prompt], decoding: Decoding
+    model: Any, processor: Any, prompts: Sequence[Prompt], decoding: Decoding
 ) -> list[Answer]:
     texts = [
         processor.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=False)

@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from ..methods import Needs
 from ..rollouts import Rollouts
 from ..signals import image_state, token_statistics, visual_focus
+from ..views import PixelView
 from .families import concatenate, image_features_inputs, image_token_id, positions, process_images, type_ids
 from .views import viewed_images
 
@@ -78,9 +79,9 @@ def score(
 def _second_images(
     needs: Needs, rollouts: Rollouts, processor: Any, seed: int, step: int
 ) -> Sequence[Sequence[Any]] | None:
-    if needs.view is None or needs.view.kind != "pixels":
+    if not isinstance(needs.view, PixelView):
         return None
-    return viewed_images(needs.view, rollouts, processor, seed, step)
+    return viewed_images(needs.view, rollouts, processor, seed=seed, step=step)
 
 
 def _chunks(batch: int, size: int) -> Iterator[Tensor]:
@@ -165,7 +166,7 @@ def _hidden_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tens
 
 
 def _head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
-    head = model.get_output_embeddings()
+    head: Any = model.get_output_embeddings()
     weight, bias = head.weight, getattr(head, "bias", None)
     if isinstance(weight, DTensor):
         weight = weight.full_tensor()

@@ -80,8 +80,14 @@ class Progress(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> None:
         if state.is_world_process_zero:
-            self.bar = tqdm(total=state.max_steps, initial=state.global_step, desc=self.label, dynamic_ncols=True,
-                            file=sys.stderr, unit="step")  # fmt: skip
+            self.bar = tqdm(
+                total=state.max_steps,
+                initial=state.global_step,
+                desc=self.label,
+                unit="step",
+                dynamic_ncols=True,
+                file=sys.stderr,
+            )
 
     def on_log(
         self,
@@ -111,7 +117,7 @@ class Progress(TrainerCallback):
 
 
 class CleanStop(TrainerCallback):
-    """Ctrl-C and SIGTERM end training after the step in hand, with a checkpoint. A second one ends it at once.
+    """Ctrl-C and SIGTERM end training after the step in hand, with a checkpoint; a second one at once.
 
     The stop waits for the end of a rollout batch, since a checkpoint in the middle of one cannot
     restore the rollouts in hand.

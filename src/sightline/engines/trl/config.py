@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 
 @dataclass
 class TrainConfig(GRPOConfig):
     """`GRPOConfig` plus what Sightline adds. TRL's names, meanings and defaults are untouched, but for
-    `logging_steps` (1: metrics.jsonl holds every step) and `report_to` ("none")."""
+    `logging_steps` (1: metrics.jsonl holds every step)."""
 
     _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "method_options"]
 
@@ -36,10 +36,8 @@ class TrainConfig(GRPOConfig):
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
     json: bool = field(default=False, metadata={"help": "Print the results as JSON instead of a table."})
     logging_steps: float = field(default=1, metadata={"help": "Steps between two lines of metrics.jsonl."})
-    report_to: None | str | list[str] = field(
-        default="none", metadata={"help": "Trackers besides metrics.jsonl: trackio, wandb, tensorboard."}
-    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.method_options = dict(self.method_options or {})
+        if isinstance(self.method_options, str):
+            raise ValueError(f"method_options must be a mapping, got {self.method_options!r}")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import Callable
 from typing import Any
 
-from transformers import PreTrainedModel
+Forward = Callable[..., Any]
 
 
-def accept_inside(model: PreTrainedModel) -> None:
-    """Give `model.forward` the keyword `inside`: `model(inside=f)` returns `f(model)`.
+def accept_inside(model: Any) -> Forward:
+    """Give `model.forward` the keyword `inside`, and return the forward it had before.
 
-    Whatever wraps the model (DDP, FSDP2, ZeRO-3, autocast) then sees a single forward, with parameters
-    gathered and buffers in sync while `f` runs backbone and head as often as it likes. Without the
-    keyword the forward is what it was.
+    `model(inside=f)` returns `f(model)`. Whatever wraps the model (DDP, FSDP2, ZeRO-3, autocast) then
+    sees a single forward, with parameters gathered and buffers in sync while `f` runs backbone, head
+    or the returned forward as often as it likes. Without the keyword nothing changes.
     """
-    original = model.forward
+    original: Forward = model.forward
 
     @functools.wraps(type(model).forward)
-    def forward(self: PreTrainedModel, *args: Any, inside: Any = None, **kwargs: Any) -> Any:
+    def forward(self: Any, *args: Any, inside: Callable[[Any], Any] | None = None, **kwargs: Any) -> Any:
         return original(*args, **kwargs) if inside is None else inside(self)
 
     model.forward = types.MethodType(forward, model)
+    return original

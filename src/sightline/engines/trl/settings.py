@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from trl import ModelConfig, TrlParser
+from trl.scripts.utils import TrlParser
+from trl.trainer.model_config import ModelConfig
 
 from ...errors import UserError, unknown_name
 from ...methods import Method
@@ -75,8 +76,9 @@ def parse(argv: Sequence[str]) -> Settings:
         UserError: a key, method or option is unknown (the nearest valid ones are named), a value has
             the wrong type, or the config file is missing or not a mapping.
     """
+    both: Any = [TrainConfig, ModelConfig]
     parser = _Parser(
-        dataclass_types=[TrainConfig, ModelConfig],
+        dataclass_types=both,
         prog="sightline train",
         description="Train a vision-language model with a perception-grounded method.",
         usage="sightline train --config FILE [--any_field value]\n"
@@ -96,7 +98,7 @@ def parse(argv: Sequence[str]) -> Settings:
     method = _method(flags, config)
     defaults = grpo_settings(method.objective)
     parser.set_defaults_with_config(**{"output_dir": fresh_name("train")} | defaults | config)
-    train, model = _parse(parser, flags, actions)
+    train, model = _parse(parser, flags)
     set_by = (
         dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
     )
@@ -189,9 +191,7 @@ def _method(flags: Sequence[str], config: Mapping[str, Any]) -> Method:
     return make_method(given.method, **options)
 
 
-def _parse(
-    parser: _Parser, flags: list[str], actions: Mapping[str, argparse.Action]
-) -> tuple[TrainConfig, ModelConfig]:
+def _parse(parser: Any, flags: list[str]) -> tuple[TrainConfig, ModelConfig]:
     try:
         with open(os.devnull, "w") as quiet, contextlib.redirect_stderr(quiet):
             return parser.parse_args_into_dataclasses(args=flags)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from trl import get_peft_config
+from trl.trainer.utils import get_peft_config
 
 from ...errors import UserError
 from ...models.families import placeholder_ids
@@ -31,6 +31,8 @@ class Trained:
     interrupted_by: signal.Signals | None
     checkpoint: Path | None
     """The last checkpoint, if any was saved."""
+    model: LoadedModel
+    """The trained model; adapters are merged into it."""
 
 
 def make_trainer(
@@ -41,15 +43,15 @@ def make_trainer(
     Raises:
         UserError: the task has no rows, or fewer than one rollout batch needs.
     """
-    args = settings.train
+    args: Any = settings.train
     banned = placeholder_ids(loaded.model.config)
     args.generation_kwargs = {"suppress_tokens": banned or None} | dict(args.generation_kwargs or {})
     needed = args.generation_batch_size // args.num_generations
     if 0 < len(problems) < needed:
         raise UserError(
-            f"task {task.name!r} gives {len(problems)} training rows, but one rollout batch takes {needed} prompts "
-            f"({args.generation_batch_size} rollouts / {args.num_generations} per prompt); give more rows or lower "
-            "per_device_train_batch_size, gradient_accumulation_steps or generation_batch_size"
+            f"task {task.name!r} gives {len(problems)} training rows, but one rollout batch takes {needed} "
+            f"prompts ({args.generation_batch_size} rollouts / {args.num_generations} per prompt); give more "
+            "rows or lower per_device_train_batch_size, gradient_accumulation_steps or generation_batch_size"
         )
     trainer = PerceptionTrainer(
         method=settings.method,
@@ -80,4 +82,9 @@ def train(
         stop.restore()
     interrupted = None if stop.requested is None else signal.Signals(stop.requested)
     finished = trainer.state.global_step >= trainer.state.max_steps
-    return Trained(trainer.state.global_step, None if finished else interrupted, last_checkpoint(folder.path))
+    stopped = None if finished else interrupted
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    if stopped is None and hasattr(model, "merge_and_unload"):
+        model = model.merge_and_unload()
+    trained = replace(loaded, model=model)
+    return Trained(trainer.state.global_step, stopped, last_checkpoint(folder.path), trained)

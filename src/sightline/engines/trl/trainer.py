@@ -7,17 +7,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 from transformers.trainer_utils import get_last_checkpoint
-from trl import GRPOTrainer
+from trl.trainer.grpo_trainer import GRPOTrainer
 
-from ...masked import row_mean
-from ...methods import Method
+from ...methods import Method, statistics
 from ...models.scoring import Scores, score
 from ...objectives import group_advantages
 from ...rollouts import Rollouts
 from .config import TrainConfig
 from .forward import accept_inside
+from .loss import aggregate, extra_terms
+from .second_view import TwoForwards, second_view_inputs, second_view_rows
 
 
 class PerceptionTrainer(GRPOTrainer):
@@ -27,16 +27,19 @@ class PerceptionTrainer(GRPOTrainer):
     prompt groups of all ranks. The trainer never learns which paper it runs.
     """
 
+    model: Any
+    args: TrainConfig
+
     def __init__(self, *, method: Method, args: TrainConfig, **kwargs: Any):
         super().__init__(args=args, **kwargs)
         self.method = method
-        self._rewards: Tensor | None = None
+        self.terms = extra_terms(method)
+        self._group_size = int(args.num_generations or 0)
+        self._rewards = torch.empty(0)
         self._log_probs: Tensor | None = None
-        accept_inside(self._base_model())
-
-    def _base_model(self) -> PreTrainedModel:
-        """The transformers model under whatever adapter wraps it."""
-        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._batch: dict[str, Any] = {}
+        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._plain_forward = accept_inside(base)
 
     # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
 
@@ -53,16 +56,23 @@ class PerceptionTrainer(GRPOTrainer):
         return tuple(result)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
-        out = super()._generate_and_score_completions(inputs)
+        out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return out
-        advantages = self._group_advantages(out["advantages"])
-        if not self.method.needs.signals:
-            return out | {"advantages": advantages}
+        out["advantages"] = self._group_advantages(out["advantages"])
+        needs = self.method.needs
+        if not needs.signals and needs.view is None:
+            return out
         rollouts = self._rollouts(inputs, out)
-        scores = self._score(rollouts)
-        weights = self._weights(rollouts, scores)
-        return out | {"advantages": advantages[:, None] * weights}
+        if needs.second_view_gradient and needs.view is not None:
+            seeds = {"seed": self.args.seed, "step": self.state.global_step}
+            out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
+        if needs.signals or not needs.second_view_gradient:
+            scores = self._score(rollouts)
+            out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
+            if self.terms and scores.other_log_probs is not None:
+                out["other_log_probs"] = scores.other_log_probs
+        return out
 
     def _group_advantages(self, advantages: Tensor) -> Tensor:
         """Group advantages [B] with the papers' epsilon of 1e-6 where TRL's own has 1e-4."""
@@ -71,7 +81,7 @@ class PerceptionTrainer(GRPOTrainer):
             return advantages
         rewards = (self._rewards * self.reward_weights.to(self._rewards.device)).nansum(1)
         scored = ~self._rewards.isnan().all(1)
-        groups = torch.arange(len(rewards), device=rewards.device) // self.num_generations
+        groups = torch.arange(len(rewards), device=rewards.device) // self._group_size
         everyone = torch.zeros_like(rewards)
         everyone[scored] = group_advantages(rewards[scored], groups[scored])
         start = self.accelerator.process_index * len(advantages)
@@ -81,19 +91,20 @@ class PerceptionTrainer(GRPOTrainer):
         """This rank's rows. TRL's sampler repeats a prompt G times in a row over all ranks, so a row's
         group is its global index // G, also when the group lies on two ranks."""
         rows = torch.arange(len(inputs), device=out["completion_ids"].device)
-        mask = out["completion_mask"] * out.get("tool_mask", 1)
+        rows = rows + self.accelerator.process_index * len(inputs)
         return Rollouts(
             prompt_ids=out["prompt_ids"],
             prompt_mask=out["prompt_mask"],
             response_ids=out["completion_ids"],
-            mask=mask,
-            group_ids=(rows + self.accelerator.process_index * len(inputs)) // self.num_generations,
+            mask=out["completion_mask"] * out.get("tool_mask", 1),
+            group_ids=rows // self._group_size,
             images=[row.get("images") or [] for row in inputs],
             sample_ids=[str(row.get("id", "")) for row in inputs],
+            rollout_ids=rows % self._group_size,
         )
 
     def _score(self, rollouts: Rollouts) -> Scores:
-        def scoring(model: PreTrainedModel) -> Scores:
+        def scoring(model: Any) -> Scores:
             return score(
                 model,
                 self.processing_class,
@@ -110,49 +121,84 @@ class PerceptionTrainer(GRPOTrainer):
 
     def _weights(self, rollouts: Rollouts, scores: Scores) -> Tensor:
         """Weights [B, T] of this rank's rows, from the statistics of all ranks' rows."""
-        gather = self._gather_rows
-        mask, groups = gather(rollouts.mask), gather(rollouts.group_ids)
-        has_image = gather(torch.tensor(rollouts.has_image, device=mask.device))
-        everything = {name: gather(values) for name, values in scores.signals.items()}
+        mask, groups = self._gather_rows(rollouts.mask), self._gather_rows(rollouts.group_ids)
+        has_image = self._gather_rows(torch.tensor(rollouts.has_image, device=mask.device))
+        everything = {name: self._gather_rows(values) for name, values in scores.signals.items()}
         weights = self.method.weights(everything, mask, groups, has_image)
-        statistics = self.method.statistics(everything, weights, mask, groups, has_image)
-        for name, value in statistics.items():
+        measured = statistics(self.method, everything, weights, mask, groups, has_image)
+        for name, value in measured.items():
             self._metrics["train"][name].append(value)
-        for name, values in everything.items():
-            rows = row_mean(values, mask)[has_image]
-            self._metrics["train"].setdefault(f"scores/{name}/mean", []).append(float(rows.mean()))
         start = self.accelerator.process_index * len(rollouts)
         return weights[start : start + len(rollouts), : rollouts.mask.shape[1]]
 
     def _gather_rows(self, tensor: Tensor) -> Tensor:
         """Rows of all ranks in order, padded to the longest response with zeros."""
+        padded: Any = tensor
         if tensor.dim() > 1:
-            tensor = self.accelerator.pad_across_processes(tensor, dim=1)
-        return self.accelerator.gather(tensor)
+            padded = self.accelerator.pad_across_processes(tensor, dim=1)
+        return self.accelerator.gather(padded)  # pyright: ignore[reportReturnType]
 
     # --- the loss ------------------------------------------------------------------------------------
+
+    def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
+        """TRL's log-probs, kept for the extra terms; with both views in one forward where the second
+        is differentiated."""
+        view = self.method.needs.view
+        both = torch.is_grad_enabled() and self.method.needs.second_view_gradient and view is not None
+        if both and view is not None:
+            model = TwoForwards(
+                model,
+                self._plain_forward,
+                lambda inner, inputs: second_view_inputs(view, inner, inputs, self._batch),
+            )
+        result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
+        if torch.is_grad_enabled():
+            self._log_probs = result[0]
+        if both:
+            self._batch["other_log_probs"] = model.other_log_probs[:, -result[0].shape[1] :]
+        return result
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        self._batch = dict(inputs)
+        loss = super()._compute_loss(model, inputs)
+        mask = inputs["completion_mask"] * inputs.get("tool_mask", 1)
+        log_probs = self._log_probs
+        if log_probs is None or not self.model.training:
+            return loss
+        other = self._batch.get("other_log_probs", torch.zeros_like(log_probs))
+        for term in self.terms:
+            values = term.function(log_probs, other, mask)
+            value = aggregate(values, mask, self.args, inputs, self.accelerator.num_processes)
+            loss = loss + term.coefficient * value
+            steps = self.args.gradient_accumulation_steps
+            self._metrics["train"][f"terms/{term.name}"].append(
+                self.accelerator.gather(value.detach() * steps).mean().item()  # pyright: ignore[reportAttributeAccessIssue]
+            )
+        self._log_probs, self._batch = None, {}
+        return loss
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         known = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
-        if self._buffered_inputs is not known:
-            self._normalise_per_step()
+        if self._buffered_inputs is not None and self._buffered_inputs is not known:
+            self._normalise_per_step(self._buffered_inputs)
         return inputs
 
-    def _normalise_per_step(self) -> None:
+    def _normalise_per_step(self, batches: list[dict[str, Any]]) -> None:
         """Make TRL's token mean exact per optimizer step, as the papers run it.
 
         TRL divides by the rollout batch's tokens shared evenly over its steps; here each step gets the
         tokens of its own micro-batches on all ranks. Where one step spans several rollout batches
         TRL's normaliser stays.
         """
-        batches, steps = self._buffered_inputs, self.args.gradient_accumulation_steps
+        steps = self.args.gradient_accumulation_steps
         if len(batches) % steps:
             return
         tokens = torch.stack([(b["completion_mask"] * b.get("tool_mask", 1)).sum() for b in batches])
-        tokens = self.accelerator.reduce(tokens.float(), reduction="sum").view(-1, steps).sum(1)
+        total: Any = self.accelerator.reduce(tokens.float(), reduction="sum")
+        per_step = total.view(-1, steps).sum(1)
         for index, batch in enumerate(batches):
-            batch["num_items_in_batch"] = tokens[index // steps] * len(batches) / steps
+            batch["num_items_in_batch"] = per_step[index // steps] * len(batches) / steps
 
     # --- checkpoints ---------------------------------------------------------------------------------
 
