@@ -12,7 +12,8 @@ import yaml
 from sightline.errors import UserError
 from sightline.methods import METHODS, method, statistics
 from sightline.objectives import Term, perception_kl
-from sightline.shaping import shaping
+from sightline.options import between
+from sightline.shaping import SHAPINGS, Rule, shaping
 from sightline.signals import SIGNALS
 from sightline.views import Black, view
 
@@ -287,6 +288,17 @@ def test_a_composition_from_objects_is_the_one_from_data():
     assert method("custom", **built.options) == built
     weights = built.weights(SCORES, MASK, GROUPS)
     assert torch.equal(weights, (method("vppo", scale_min=1.0).weights(SCORES, MASK, GROUPS)))
+
+
+def test_a_rule_of_one_s_own_is_an_entry_in_the_table(monkeypatch):
+    def halves(scores, mask, *, factor):
+        return mask * factor
+
+    monkeypatch.setitem(SHAPINGS, "halves", Rule(halves, {"factor": between(0)}))
+    built = method("custom", signal="entropy", shapings=[{"name": "halves", "factor": 0.5}])
+    assert torch.equal(built.weights(SCORES, MASK, GROUPS), MASK * 0.5)
+    with pytest.raises(UserError, match="factor must be a number in"):
+        method("custom", signal="entropy", shapings=[{"name": "halves", "factor": -1}])
 
 
 @pytest.mark.parametrize("signal", SIGNALS)

@@ -79,6 +79,18 @@ def test_sixteen_bit_greys_keep_their_shades():
     assert [value[0] for value in np.asarray(rgb(shades))[0].tolist()] == [0, 100, 255]
 
 
+def test_32_bit_greys_are_8_bit_unless_they_exceed_it():
+    small = Image.fromarray(np.array([[0, 100, 255]], dtype=np.int32))
+    large = Image.fromarray(np.array([[-5, 256 * 100, 10**6]], dtype=np.int32))
+    assert [value[0] for value in np.asarray(rgb(small))[0].tolist()] == [0, 100, 255]
+    assert [value[0] for value in np.asarray(rgb(large))[0].tolist()] == [0, 100, 255]
+
+
+def test_patches_larger_than_the_picture_are_one_patch():
+    huge = Patches(size=10**9, probability=1.0)
+    assert np.asarray(huge.apply(picture(), generator(0, 0, "a"))).max() == 0
+
+
 def test_transparency_is_seen_on_white():
     clear = Image.new("RGBA", (2, 2), (0, 0, 0, 0))
     assert rgb(clear).getpixel((0, 0)) == (255, 255, 255)

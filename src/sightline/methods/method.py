@@ -52,6 +52,7 @@ class Method:
     """Resolved plain data: `method(self.name, **self.options)` is this method again."""
     view: View | None = None
     adjustments: tuple[Step, ...] = ()
+    """Scores to scores, applied in order to every signal before the shapings."""
     shapings: tuple[Step, ...] = ()
     """Their product is the weight; none gives every token 1."""
     terms: tuple[Term, ...] = ()

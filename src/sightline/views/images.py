@@ -21,11 +21,14 @@ _WHEN: dict[str, Check] = {
 def rgb(image: Image.Image) -> Image.Image:
     """A copy in RGB: transparency on white, 16-bit greys scaled to 8 bits, everything else as Pillow does.
 
-    Use it for the first view too, so that the two views agree wherever nothing is taken away.
+    Mode "I" (32-bit integers) counts as 16-bit if any value exceeds 255. Use it for the first view too,
+    so that the two views agree wherever nothing is taken away.
     """
     if image.mode.startswith("I"):
-        grey = np.asarray(image).astype(np.int64) // 256
-        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+        grey = np.asarray(image).astype(np.int64)
+        wide = image.mode != "I" or grey.max() > 255
+        grey = (grey // 256 if wide else grey).clip(0, 255).astype(np.uint8)
+        return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         pixels = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -58,7 +61,8 @@ class Patches(PixelView):
         height, width = pixels.shape[:2]
         grid = -(-height // self.size), -(-width // self.size)
         black = generator.random(grid) < self.probability
-        pixels[black.repeat(self.size, 0).repeat(self.size, 1)[:height, :width]] = 0
+        down, across = min(self.size, height), min(self.size, width)
+        pixels[black.repeat(down, 0).repeat(across, 1)[:height, :width]] = 0
         return Image.fromarray(pixels)
 
 
