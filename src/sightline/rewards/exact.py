@@ -1,0 +1,135 @@
+r"""Exact arithmetic on sums of rational multiples of √n·π^k, with every size bounded.
+
+Equality in this ring is decided exactly and in microseconds, without a symbolic engine. Whatever
+lies outside it, or grows too large, raises `NotANumber`.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+Terms = dict[tuple[int, int], Fraction]
+"""Coefficients by (n, k) for √n·π^k, n square-free; no entry is zero."""
+
+ONE = (1, 0)
+_MAX_BITS = 2048
+_MAX_TERMS = 8
+_MAX_RADICAND = 10**8
+
+
+class NotANumber(ValueError):  # noqa: N818 (a finding, not a failure)
+    """The text is no number that is read exactly here."""
+
+
+def clean(terms: Terms) -> Terms:
+    """`terms` without zeros; raises if what is left is too large to go on with."""
+    kept = {key: value for key, value in terms.items() if value}
+    if len(kept) > _MAX_TERMS or any(_bits(value) > _MAX_BITS for value in kept.values()):
+        raise NotANumber("too large")
+    return kept
+
+
+def added(a: Terms, b: Terms) -> Terms:
+    """a + b."""
+    return clean({key: a.get(key, Fraction(0)) + b.get(key, Fraction(0)) for key in a | b})
+
+
+def scaled(terms: Terms, factor: int) -> Terms:
+    """`terms` times an integer."""
+    return {key: value * factor for key, value in terms.items()}
+
+
+def multiplied(a: Terms, b: Terms) -> Terms:
+    """a · b, by √n·√m = gcd(n, m)·√(nm / gcd²)."""
+    product: Terms = {}
+    for (n, k), x in a.items():
+        for (m, j), y in b.items():
+            shared = math.gcd(n, m)
+            key = (n * m // shared**2, k + j)
+            product[key] = product.get(key, Fraction(0)) + x * y * shared
+    return clean(product)
+
+
+def inverse(terms: Terms) -> Terms:
+    """1 / a for a single term; zero and sums of roots have none here."""
+    if len(terms) != 1:
+        raise NotANumber("a division by zero or by a sum of roots")
+    (((n, k), value),) = terms.items()
+    return clean({(n, -k): 1 / (value * n)})
+
+
+def raised(base: Terms, exponent: Terms) -> Terms:
+    """a^b for an integer b whose result stays small, or for b = 1/2."""
+    if exponent == {ONE: Fraction(1, 2)}:
+        return root(base, {ONE: Fraction(2)})
+    power = _integer(exponent)
+    bits = max((_bits(value) for value in base.values()), default=0)
+    if abs(power) * max(bits, 2) > _MAX_BITS or (len(base) != 1 and not 0 <= power <= 4):
+        raise NotANumber("too large a power")
+    if not base and power == 0:
+        raise NotANumber("zero to the power of zero")
+    if power < 0:
+        base, power = inverse(base), -power
+    value: Terms = {ONE: Fraction(1)}
+    for _ in range(power):
+        value = multiplied(value, base)
+    return value
+
+
+def root(radicand: Terms, order: Terms) -> Terms:
+    """The square root of a positive fraction, or a higher one that comes out even."""
+    if not radicand:
+        return {}
+    value = radicand.get(ONE, Fraction(0))
+    if len(radicand) != 1 or value <= 0:
+        raise NotANumber("a root of a negative number, of π or of a sum")
+    degree = _integer(order)
+    if degree != 2:
+        return {ONE: Fraction(_even_root(value.numerator, degree), _even_root(value.denominator, degree))}
+    outside, inside = _square_free(value.numerator * value.denominator)
+    return {(inside, 0): Fraction(outside, value.denominator)}
+
+
+def factorial(terms: Terms) -> Terms:
+    """n! for 0 ≤ n ≤ 20."""
+    number = _integer(terms)
+    if not 0 <= number <= 20:
+        raise NotANumber("too large a factorial")
+    return {ONE: Fraction(math.factorial(number))}
+
+
+def _bits(value: Fraction) -> int:
+    return value.numerator.bit_length() + value.denominator.bit_length()
+
+
+def _integer(terms: Terms) -> int:
+    value = terms.get(ONE, Fraction(0))
+    if any(key != ONE for key in terms) or value.denominator != 1:
+        raise NotANumber("not an integer")
+    return value.numerator
+
+
+def _even_root(number: int, degree: int) -> int:
+    if not 2 < degree <= 10 or number > 10**15:
+        raise NotANumber("no exact root")
+    candidate = round(number ** (1 / degree))
+    if candidate**degree != number:
+        raise NotANumber("no exact root")
+    return candidate
+
+
+def _square_free(number: int) -> tuple[int, int]:
+    """(a, b) with number = a²·b and b square-free."""
+    whole = math.isqrt(number)
+    if whole * whole == number:
+        return whole, 1
+    if number > _MAX_RADICAND:
+        raise NotANumber("too large a radicand")
+    outside, factor = 1, 2
+    while factor * factor <= number:
+        while number % (factor * factor) == 0:
+            number //= factor * factor
+            outside *= factor
+        factor += 1
+    return outside, number

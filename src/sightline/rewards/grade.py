@@ -1,0 +1,94 @@
+r"""The grader: is this response's final answer the gold answer?
+
+Everyday answers are decided here, in microseconds; the rest goes to the worker processes of a pool.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Sequence
+from typing import NoReturn
+
+from .equality import Undecided
+from .pool import Pool
+from .protocols import decide_by, extract, without_box
+from .verdict import Question, Verdict
+
+Item = tuple[str, str] | tuple[str, str, Sequence[str] | None]
+"""(response, gold) or (response, gold, choices)."""
+
+
+def grade(
+    response: str,
+    gold: str,
+    choices: Sequence[str] | None = None,
+    *,
+    protocol: str = "strict",
+    pool: Pool | None = None,
+) -> Verdict:
+    r"""Whether a response's final answer is the gold answer.
+
+    The answer is the last balanced `\boxed{…}` after the last `</think>`; without one it is wrong. A gold
+    letter, or any gold with `choices` (the values of A, B, …), is compared as an option: by letter, or by
+    the one choice whose value equals the answer. Everything else is compared by structure, exact
+    numbers and words, and finally by math-verify in a worker process that is killed after 1.5 seconds
+    ("timeout", which is wrong). Nothing is evaluated, and nothing is accepted for being contained.
+
+    Safe from any thread. Raises `TypeError` if an argument is no text, `UserError` for an unknown protocol.
+    """
+    return grade_many([(response, gold, choices)], protocol=protocol, pool=pool)[0]
+
+
+def grade_many(items: Iterable[Item], *, protocol: str = "strict", pool: Pool | None = None) -> list[Verdict]:
+    """`grade` for many items, in order; what needs a worker is asked in parallel, equal questions once.
+
+    `pool` is by default one that all callers of this process share; it is started when first needed.
+    """
+    verdicts: list[Verdict | None] = []
+    waiting: dict[Question, list[int]] = {}
+    for place, item in enumerate(items):
+        response, gold, choices = _checked(item)
+        answer = extract(response, protocol)
+        if answer is None:
+            verdicts.append(without_box(protocol, gold))
+            continue
+        try:
+            verdicts.append(decide_by(protocol, answer, gold, choices, _undecided))
+        except Undecided:
+            verdicts.append(None)
+            waiting.setdefault(Question(protocol, answer, gold, choices), []).append(place)
+    if waiting:
+        decided = (pool or _shared()).ask_all(list(waiting))
+        for places, verdict in zip(waiting.values(), decided, strict=True):
+            for place in places:
+                verdicts[place] = verdict
+    return [verdict for verdict in verdicts if verdict is not None]
+
+
+def _undecided(gold: str, answer: str) -> NoReturn:
+    raise Undecided
+
+
+def _checked(item: Item) -> tuple[str, str, tuple[str, ...]]:
+    response, gold, choices = item if len(item) == 3 else (*item, None)
+    for name, value in (("response", response), ("gold", gold)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} must be a string, got {type(value).__name__}: {str(value)[:80]!r}")
+    if isinstance(choices, str) or not all(isinstance(choice, str) for choice in choices or ()):
+        raise TypeError(
+            f"choices must be a list of strings (the values of A, B, ...) or None, got {choices!r}"
+        )
+    return response, gold, tuple(choices or ())
+
+
+_pool: Pool | None = None
+_pool_lock = threading.Lock()
+
+
+def _shared() -> Pool:
+    """The pool of this process, made when first asked for."""
+    global _pool
+    with _pool_lock:
+        if _pool is None:
+            _pool = Pool()
+        return _pool

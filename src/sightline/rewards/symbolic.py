@@ -1,0 +1,91 @@
+"""Mathematical equality by math-verify; imported by worker processes only.
+
+math-verify's own time limits use signals and are switched off: a worker that takes too long is killed
+from outside. Its expression reader, which evaluates text, is not used, only its LaTeX grammar.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from latex2sympy2_extended import NormalizationConfig
+from math_verify import LatexExtractionConfig, parse, verify
+from sympy import Eq, N, Rational, simplify
+
+from .wording import FUNCTIONS
+
+logging.disable(logging.CRITICAL)
+
+_NO_LIMIT: Any = None
+_NORMALIZATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
+)
+_LATEX = (LatexExtractionConfig(normalization_config=_NORMALIZATION, boxed_match_priority=-1),)
+_REWRITES = [  # what math-verify's grammar would read as something else than is meant
+    (re.compile(pattern), replacement)
+    for pattern, replacement in [
+        (r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*\\circ(?![A-Za-z])", r"{\\frac{\1 \\pi}{180}}"),
+        (r"(?<=[0-9]) (?=[0-9]{3}(?![0-9]))", ""),
+        (rf"(?<![A-Za-z\\])({FUNCTIONS})(?![a-z])", r"\\\1 "),
+        (
+            r"(?<![0-9.}^_])([0-9]+)\s*\\frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}",
+            lambda found: _mixed(found),
+        ),
+        (r"(?<![_^0-9.])([0-9]+(?:\.[0-9]+)?|\))\s*\(", r"\1 \\cdot ("),
+        (r"\)\s*(?=[0-9])", r") \\cdot "),
+        (r"(?<![0-9.}^_])([0-9]+)/([0-9]+) +(?=\\pi|[A-Za-z(])", r"\\frac{\1}{\2} "),
+    ]
+]
+_UNCLEAR = re.compile(
+    r"[0-9]\s+[0-9]|[0-9]\s*_|/\s*[0-9]+\s*(?:[A-Za-z(]|\\(?!cdot|times|div|right|le|ge|cup|cap|in)[A-Za-z])"
+)
+"""Numbers side by side, number bases, 1/2x: what reads two ways is not compared."""
+
+
+def symbolic(gold: str, answer: str) -> bool:
+    """Whether two expressions are equal; False if one of them cannot be read."""
+    wanted, given = _parsed(gold), _parsed(answer)
+    if wanted is None or given is None:
+        return False
+    if isinstance(wanted, Eq) and isinstance(given, Eq):
+        return _same_equation(wanted, given)
+    if isinstance(wanted, Eq) or isinstance(given, Eq):
+        return False
+    return verify(wanted, given, timeout_seconds=_NO_LIMIT) and _as_close(wanted, given)
+
+
+def _parsed(latex: str) -> Any:
+    """The expression; None if it cannot be read, or reads two ways."""
+    for pattern, replacement in _REWRITES:
+        latex = pattern.sub(replacement, latex)
+    if _UNCLEAR.search(latex):
+        return None
+    found = parse(f"${latex}$", _LATEX, fallback_mode="no_fallback", parsing_timeout=_NO_LIMIT)
+    return found[0] if found else None
+
+
+def _mixed(found: re.Match[str]) -> str:
+    r"""`1\frac{1}{2}` is three halves, in front of a variable too; an improper one is a product."""
+    whole, top, bottom = found.groups()
+    if 0 < int(top) < int(bottom):
+        return rf"\frac{{{int(whole) * int(bottom) + int(top)}}}{{{bottom}}}"
+    return rf"{whole} \cdot \frac{{{top}}}{{{bottom}}}"
+
+
+def _same_equation(wanted: Any, given: Any) -> bool:
+    """Whether one is the other times a constant: 2y = 4x + 6 is y = 2x + 3."""
+    if not simplify(wanted.lhs - wanted.rhs).free_symbols:
+        return False
+    ratio = simplify((given.lhs - given.rhs) / (wanted.lhs - wanted.rhs))
+    return bool(ratio.is_number and ratio.is_finite and ratio.is_nonzero)
+
+
+def _as_close(wanted: Any, given: Any) -> bool:
+    """Whether two constants agree to a millionth; math-verify's six decimals take 1e-7 and 2e-7 for equal."""
+    free = getattr(wanted, "free_symbols", True) or getattr(given, "free_symbols", True)
+    if free or not (getattr(wanted, "is_number", False) and getattr(given, "is_number", False)):
+        return True
+    difference, size = abs(N(wanted - given)), abs(N(wanted))
+    return bool(difference <= size * Rational(1, 10**6))

@@ -1,0 +1,37 @@
+"""What a grader is asked, and what it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Question:
+    """One answer to be compared with one gold."""
+
+    protocol: str
+    """A key of `PROTOCOLS`."""
+    answer: str
+    """The content of a box."""
+    gold: str
+    choices: tuple[str, ...] = ()
+    """The values of the options A, B, …; empty if there are none."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One response, judged against one gold answer."""
+
+    correct: bool
+    """Whether the response's answer is the gold answer."""
+    answer: str | None
+    """What stood in the last box; option letters are given bare ("B", "A, C"). None without a box."""
+    how: str
+    """How it was decided:
+
+    - by comparison: "letter", "choice", "text", "number", "list", "equation", "symbolic";
+    - without one: "no box", "empty", "no gold", "too long";
+    - not at all, scored wrong: "timeout", "crash".
+    """
+    why_not: str | None
+    """One line on why it was not accepted; None if it was."""
