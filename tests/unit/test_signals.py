@@ -186,3 +186,15 @@ def test_mistakes_are_named(names, other, message):
     hidden, second, weight, bias, tokens = head()
     with pytest.raises(UserError, match=message):
         signals.token_statistics(hidden, second if other else None, weight, bias, tokens, 1.0, names)
+
+
+@pytest.mark.parametrize("size", [1e-5, 1e-4, 1e-3, 1e-1, 1.0])
+def test_small_divergences_are_right_in_float32(size):
+    """The plain sum p·(log p − log q) is noise of about 1e-7 here, and rank-based rules would rank it."""
+    draw = torch.Generator().manual_seed(0)
+    logits = torch.randn(20, 1000, generator=draw, dtype=torch.float64)
+    other = logits + size * torch.randn(20, 1000, generator=draw, dtype=torch.float64)
+    log_p, log_q = logits.log_softmax(-1), other.log_softmax(-1)
+    wanted = (log_p.exp() * (log_p - log_q)).sum(-1)
+    found = exact_kl(log_p.float(), log_q.float()).double()
+    torch.testing.assert_close(found, wanted, rtol=3e-3, atol=0)

@@ -42,7 +42,7 @@ def perception_kl(
     prints the inverse ratio; this is the code's form, which is the KL of the text.
     """
     difference = (masked.clean(other_log_probs, mask) - masked.clean(log_probs, mask)).clamp(-20.0, 20.0)
-    return masked.clean((difference.exp() - difference - 1).clamp(0.0, 10.0), mask)
+    return masked.clean((difference.expm1() - difference).clamp(0.0, 10.0), mask)
 
 
 def sampled_entropy(

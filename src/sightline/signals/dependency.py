@@ -22,7 +22,7 @@ def sampled_k3(
     under greedy decoding. d is clamped to ±20 and k3 to [0, 10]; the gradient is 0 where either holds.
     """
     difference = (other_log_probs - log_probs).clamp(-20.0, 20.0)
-    return (difference.exp() - difference - 1).clamp(0.0, 10.0)
+    return (difference.expm1() - difference).clamp(0.0, 10.0)
 
 
 def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
@@ -34,9 +34,16 @@ def _expectation(log_p: Tensor, values: Tensor) -> Tensor:
 def exact_kl(log_p: Float[Tensor, "*shape V"], log_q: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
     """KL(p ‖ q) = Σ_v p_v (log p_v − log q_v) over the full vocabulary, ≥ 0 (VPPO Eq. 3).
 
-    Infinite where q is 0 and p is not. Rounding below 0 is cut off.
+    Summed as Σ_v p_v (exp(d_v) − d_v − 1), d = log q − log p, which is the same since p and q both sum
+    to 1, but has no negative term to cancel: in float32 the plain sum is noise below 1e-7, this one is
+    right far below. Infinite where q is 0 and p is not.
     """
-    return _expectation(log_p, log_p - log_q).clamp(min=0.0)
+    difference = log_q - log_p
+    p = log_p.exp()
+    near = difference.abs() < 1
+    small = difference.masked_fill(~near, 0.0)
+    large = difference.masked_fill(near | (log_p == -math.inf), 0.0)
+    return torch.where(near, p * (small.expm1() - small), log_q.exp() - p - p * large).sum(-1).clamp(min=0.0)
 
 
 def jensen_shannon(

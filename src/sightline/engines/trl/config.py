@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
+import yaml
 from trl.trainer.grpo_config import GRPOConfig
 
 
@@ -12,8 +13,6 @@ from trl.trainer.grpo_config import GRPOConfig
 class TrainConfig(GRPOConfig):
     """`GRPOConfig` plus what Sightline adds. TRL's names, meanings and defaults are untouched, but for
     `logging_steps` (1: metrics.jsonl holds every step)."""
-
-    _VALID_DICT_FIELDS: ClassVar[list[str]] = [*GRPOConfig._VALID_DICT_FIELDS, "method_options"]
 
     method: str = field(
         default="vgpo", metadata={"help": "How tokens are credited: grpo, vgpo, vppo, pgpo, ..."}
@@ -40,4 +39,4 @@ class TrainConfig(GRPOConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if isinstance(self.method_options, str):
-            raise ValueError(f"method_options must be a mapping, got {self.method_options!r}")
+            self.method_options = yaml.safe_load(self.method_options)
