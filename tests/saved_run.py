@@ -123,6 +123,9 @@ def sample(index: int, noise: random.Random) -> dict[str, Any]:
     if index == 1:
         row |= {"question": ATTACK, "kind": ATTACK, "id": ATTACK, "answer": ATTACK}
         row["before"] = answer(f"{ATTACK} \u202eevil\u202c <svg/onload=alert(1)> {{{{7*7}}}}", False, noise)
+    if index == 2:
+        row |= {"id": "W" * 200, "question": "W" * 200, "answer": "W" * 200}
+        row["after"] = answer("W" * 200, False, noise)
     return row
 
 

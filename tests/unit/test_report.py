@@ -129,12 +129,29 @@ def test_the_head_says_what_was_trained_on_what_for_how_long(tmp_path):
     assert page.all("h1")[0][1].strip() == "vgpo on shapes"
     lead = re.sub("[ \n]+", " ", page.all("p", class_="lead")[0][1])
     assert "embedded" in lead
-    assert "greedy accuracy rose from 36.3\u202f% to 60.2\u202f% on 512 held-out problems." in lead
+    assert "greedy accuracy on 512 held-out problems went from 36.3\u202f% to 60.2\u202f%." in lead
     facts = dict(zip([t for _, t in page.all("dt")], [t for _, t in page.all("dd")], strict=True))
     assert facts["Steps"] == "40 of 40"
     assert facts["Seed"] == "0"
     assert facts["Training time"] == f"{round(seconds) // 60} min {round(seconds) % 60} s"
     assert "torch 2.13.0" in facts["Libraries"]
+
+
+def test_a_change_within_the_intervals_is_not_sold_as_one(tmp_path):
+    folder = write_run(tmp_path, samples=1)
+    change(
+        folder / "eval.json", lambda saved: saved["after"]["greedy"].update(value=0.39, low=0.35, high=0.43)
+    )
+    lead = report(folder).all("p", class_="lead")[0][1]
+    assert "went from 36.3\u202f% to 39.0\u202f%; the 95 % intervals overlap." in lead
+
+
+def test_a_reward_that_is_the_accuracy_is_drawn_once(tmp_path):
+    folder = write_run(tmp_path, samples=1)
+    rows = [{"step": step, "accuracy": step / 9, "reward": step / 9} for step in range(9)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    captions = [text for _, text in report(folder).all("figcaption")]
+    assert [text for text in captions if "accuracy" in text or "reward" in text] == ["Accuracy accuracy"]
 
 
 def test_every_setting_stands_there_with_what_set_it(finished):
@@ -363,6 +380,54 @@ def test_scores_that_do_not_fit_the_tokens_are_noted(tmp_path):
     folder = write_run(tmp_path, samples=1)
     change(folder / "samples.json", lambda rows: rows[0]["before"]["scores"]["exact_kl"].pop() and None)
     assert "the scores of 1 answer do not match" in notes(report(folder))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=8,
+)
+answers = st.fixed_dictionaries(
+    {},
+    optional={
+        "text": st.text() | anything,
+        "correct": anything,
+        "tokens": st.lists(st.text(max_size=3)) | anything,
+        "scores": st.dictionaries(st.text(max_size=5), st.lists(st.floats() | st.none()) | anything)
+        | anything,
+    },
+)
+
+
+@settings_of_hypothesis(max_examples=40)
+@given(
+    config=st.dictionaries(st.sampled_from(list(CONFIG)), anything) | anything,
+    rows=st.lists(st.dictionaries(st.sampled_from(["step", "loss", "kl", "seconds"]), anything) | anything),
+    evaluation=st.dictionaries(
+        st.sampled_from(["before", "after"]),
+        st.dictionaries(
+            st.text(max_size=3), st.dictionaries(st.sampled_from(["value", "low", "high", "n"]), anything)
+        ),
+    ),
+    samples=st.lists(
+        st.fixed_dictionaries({"image": anything, "before": answers | anything, "after": answers})
+    ),
+)
+def test_nothing_in_the_files_can_stop_the_page(tmp_path_factory, config, rows, evaluation, samples):
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "config.yaml").write_text(json.dumps(config))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "eval.json").write_text(json.dumps(evaluation))
+    (folder / "samples.json").write_text(json.dumps(samples))
+    page = report(folder)
+    assert len(page.all("article")) == min(len(samples), 48)
+
+
+def test_a_report_that_cannot_be_written_is_one_clear_line(tmp_path):
+    folder = write_run(tmp_path, samples=1)
+    (folder / "report.html").mkdir()
+    with pytest.raises(UserError, match=r"cannot write .*report\.html"):
+        write_report(folder)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

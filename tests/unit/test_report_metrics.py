@@ -88,7 +88,7 @@ def test_numerals(value, text):
 
 def test_shares_and_spans_in_words():
     assert percent(0.36328125) == "36.3\u202f%"
-    assert (points(0.2383), points(-0.004), points(None)) == ("+23.8", "−0.4", MISSING)
+    assert (points(0.2383), points(-0.004), points(-1e-9), points(None)) == ("+23.8", "−0.4", "0.0", MISSING)
     assert [duration(s) for s in (1.84, 123, 18_600, 187_200)] == [
         "1.8 s",
         "2 min 3 s",

@@ -13,7 +13,7 @@ from .axes import Axis, axis
 from .numerals import numeral, percent
 
 WIDTH = 340
-LEFT, RIGHT = 46, 44
+LEFT, RIGHT = 46, 48
 MOST_POINTS = 240
 """A curve with more steps is drawn by neighbouring groups of them."""
 
@@ -140,7 +140,9 @@ def _marks(
     x: Axis, y: Axis, at: Sequence[float], labels: Sequence[str], values: Sequence[float]
 ) -> list[Mark]:
     """One mark per place, each reaching half way to its neighbours; at most `MOST_MARKS`, evenly chosen."""
-    chosen: list[int] = np.unique(np.linspace(0, len(at) - 1, min(len(at), MOST_MARKS)).round().astype(int)).tolist()
+    chosen: list[int] = np.unique(
+        np.linspace(0, len(at) - 1, min(len(at), MOST_MARKS)).round().astype(int)
+    ).tolist()
     centres = [x.place(at[i]) for i in chosen]
     edges = [LEFT, *((a + b) / 2 for a, b in pairwise(centres)), WIDTH - RIGHT]
     return [

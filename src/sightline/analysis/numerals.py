@@ -40,7 +40,10 @@ def percent(share: float | None, unit: str = "\u202f%") -> str:
 
 def points(difference: float | None) -> str:
     """A difference of two shares in percentage points, with its sign: `+23.8`."""
-    return MISSING if difference is None else f"{100 * difference:+.1f}".replace("-", "−")
+    if difference is None:
+        return MISSING
+    tenths = round(1000 * difference)
+    return f"{tenths / 10:+.1f}".replace("-", "−") if tenths else "0.0"
 
 
 def counted(count: int, thing: str) -> str:

@@ -6,6 +6,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..errors import UserError
 from ..runs import RunFolder, write_text
 from .charts import IntervalChart, curve_chart, interval_chart
@@ -107,8 +109,10 @@ def _rank(name: str) -> int:
 
 
 def _change(before: Interval | None, after: Interval | None) -> dict[str, Any]:
-    change = after.value - before.value if before and after else None
-    return {"before": before, "after": after, "change": points(change)}
+    if before is None or after is None:
+        return {"before": before, "after": after, "change": points(None), "overlap": False}
+    change = points(after.value - before.value)
+    return {"before": before, "after": after, "change": change, "overlap": before.overlaps(after)}
 
 
 def _interval_chart(run: SavedRun) -> IntervalChart | None:
@@ -124,10 +128,15 @@ def _interval_chart(run: SavedRun) -> IntervalChart | None:
 
 
 def _curves(metrics: Metrics) -> dict[str, list[Any]]:
-    """Heading -> charts of the quantities that were recorded at least once."""
-    return {
-        heading: [_curve(metrics, q) for q in chosen] for heading, chosen in groups(metrics.columns).items()
-    }
+    """Heading -> charts of the quantities that were recorded at least once.
+
+    A reward that is the accuracy at every step is drawn once.
+    """
+    drawn = dict(metrics.columns)
+    accuracy, reward = drawn.get("accuracy"), drawn.get("reward")
+    if accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True):
+        del drawn["reward"]
+    return {heading: [_curve(metrics, q) for q in chosen] for heading, chosen in groups(drawn).items()}
 
 
 def _curve(metrics: Metrics, shown: Quantity) -> Any:

@@ -27,6 +27,11 @@ class Interval:
     high: float | None
     count: int | None
 
+    def overlaps(self, other: Interval) -> bool:
+        """Whether the two intervals share a value; an end that is missing is the value itself."""
+        ends = [(_or(i.low, i.value), _or(i.high, i.value)) for i in (self, other)]
+        return max(low for low, _ in ends) <= min(high for _, high in ends)
+
 
 @dataclass(frozen=True)
 class SavedRun:
@@ -77,6 +82,10 @@ def read_run(path: Path) -> SavedRun:
         dated=_dated(folder.config),
         notes=(*notes, *metrics.notes),
     )
+
+
+def _or(end: float | None, value: float) -> float:
+    return value if end is None else end
 
 
 def _load(path: Path, what: str, notes: list[str]) -> Any:
