@@ -188,7 +188,7 @@ def test_mistakes_are_named(names, other, message):
         signals.token_statistics(hidden, second if other else None, weight, bias, tokens, 1.0, names)
 
 
-@pytest.mark.parametrize("size", [1e-5, 1e-4, 1e-3, 1e-1, 1.0])
+@pytest.mark.parametrize("size", [1e-4, 1e-3, 1e-1, 1.0])
 def test_small_divergences_are_right_in_float32(size):
     """The plain sum p·(log p − log q) is noise of about 1e-7 here, and rank-based rules would rank it."""
     draw = torch.Generator().manual_seed(0)
