@@ -1,1 +1,44 @@
-"""Sightline: reinforcement learning for vision-language models that rewards looking."""
+"""Sightline: reinforcement learning for vision-language models that rewards looking.
+
+    method("vgpo")                    a paper's credit assignment, as a frozen description
+    Method.weights(scores, mask, ...) scores [B, T] -> weights [B, T] >= 0
+    SIGNALS, VIEWS                    what scores a token; what taking the image away means
+    group_advantages(rewards, ids)    rewards [B] -> advantages [B]
+    grade(response, gold)             text -> verdict
+    Rollouts                          the batch every stage reads, and the legend of shapes
+
+Models, training, evaluation and reports live in their rooms (`sightline.models`,
+`sightline.engines`, ...) and are imported from there: this page needs torch alone.
+"""
+
+from __future__ import annotations
+
+from .errors import UserError
+from .methods import METHODS, Method, Needs, method
+from .objectives import OBJECTIVES, Objective, group_advantages
+from .rewards import Verdict, grade, grade_many
+from .rollouts import Rollouts
+from .signals import SIGNALS, Signal
+from .views import VIEWS, View, view
+
+__all__ = [
+    "METHODS",
+    "OBJECTIVES",
+    "SIGNALS",
+    "VIEWS",
+    "Method",
+    "Needs",
+    "Objective",
+    "Rollouts",
+    "Signal",
+    "UserError",
+    "Verdict",
+    "View",
+    "grade",
+    "grade_many",
+    "group_advantages",
+    "method",
+    "view",
+]
+
+__version__ = "0.1.0"
