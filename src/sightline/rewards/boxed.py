@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 
 # An escape such as \{ or \\ is read as one symbol, so that its brace does not count.
-_SYMBOL = re.compile(r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL)
+# Two backslashes in front of a box are a slip of escaping, not a line break.
+_SYMBOL = re.compile(
+    r"(?P<box>\\(?:boxed|fbox)\s*\{)|\\(?=\\(?:boxed|fbox)\s*\{)|\\.|(?P<open>\{)|(?P<close>\})", re.DOTALL
+)
 
 
 def after_thinking(response: str) -> str:

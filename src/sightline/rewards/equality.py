@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from .letters import announced
 from .notation import canonical, closing, compact, split, symbols
 from .numbers import near
-from .quantities import Quantity, quantity, same_quantity, without_unit
+from .quantities import beyond_measure, quantity, same_quantity, without_unit
 from .wording import as_interval, is_expression, is_name, is_sum_of_names, is_worded, same_words, variables
 
 Symbolic = Callable[[str, str], bool]
@@ -85,8 +85,10 @@ def _compared(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match:
         decided = compare(answer, gold, symbolic, depth + 1)
         if decided:
             return decided
-    if _RELATION.search(gold) and not _RELATION.search(answer) and (interval := as_interval(gold)):
-        return _compared(answer, interval, symbolic, depth + 1)
+    if bool(_RELATION.search(gold)) != bool(_RELATION.search(answer)):
+        ours, theirs = as_interval(answer) or answer, as_interval(gold) or gold
+        if (ours, theirs) != (answer, gold):
+            return _compared(ours, theirs, symbolic, depth + 1)
     if is_worded(answer) or is_worded(gold):
         return _verdict(same_words(answer, gold), "text", answer, gold)
     return _as_expressions(answer, gold, symbolic)
@@ -271,17 +273,13 @@ def _as_quantities(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Ma
     if ours and theirs:
         return _verdict(same_quantity(ours, theirs), "number", answer, gold)
     number, other = (ours, gold) if ours else (theirs, answer)
-    if number is None:
+    if number is None or (number.uncertain and not is_worded(other)):
         return None
-    if _is_variable(number) and not is_worded(other):
-        return None
+    if theirs and beyond_measure(answer):
+        return Match(False, "number", "the answer is a number beyond all measure")
     if variables(other) or r"\infty" in other or not is_expression(without_unit(other)[0]):
         return Match(False, "number" if ours else "text", f"{answer} is not {gold}")
     return None
-
-
-def _is_variable(number: Quantity) -> bool:
-    return number.uncertain
 
 
 def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:

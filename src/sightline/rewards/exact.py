@@ -1,7 +1,7 @@
 r"""Exact arithmetic on sums of rational multiples of √n·π^k, with every size bounded.
 
 Equality in this ring is decided exactly and in microseconds, without a symbolic engine. Whatever
-lies outside it, or grows too large, raises `NotANumber`.
+lies outside it raises `NotANumber`, and `TooLarge` if it lies inside but is beyond all measure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Terms = dict[tuple[int, int], Fraction]
 """Coefficients by (n, k) for √n·π^k, n square-free; no entry is zero."""
 
 ONE = (1, 0)
-_MAX_BITS = 2048
+_MAX_BITS = 4096
 _MAX_TERMS = 8
 _MAX_RADICAND = 10**8
 
@@ -22,11 +22,17 @@ class NotANumber(ValueError):  # noqa: N818 (a finding, not a failure)
     """The text is no number that is read exactly here."""
 
 
+class TooLarge(NotANumber):
+    """A number, but one of more than a thousand digits (`9^{9^{9}}`, `99999999!`)."""
+
+
 def clean(terms: Terms) -> Terms:
     """`terms` without zeros; raises if what is left is too large to go on with."""
     kept = {key: value for key, value in terms.items() if value}
-    if len(kept) > _MAX_TERMS or any(_bits(value) > _MAX_BITS for value in kept.values()):
-        raise NotANumber("too large")
+    if any(_bits(value) > _MAX_BITS for value in kept.values()):
+        raise TooLarge("more than a thousand digits")
+    if len(kept) > _MAX_TERMS:
+        raise NotANumber("too many different roots")
     return kept
 
 
@@ -65,10 +71,12 @@ def raised(base: Terms, exponent: Terms) -> Terms:
         return root(base, {ONE: Fraction(2)})
     power = _integer(exponent)
     bits = max((_bits(value) for value in base.values()), default=0)
-    if abs(power) * max(bits, 2) > _MAX_BITS or (len(base) != 1 and not 0 <= power <= 4):
-        raise NotANumber("too large a power")
-    if not base and power == 0:
-        raise NotANumber("zero to the power of zero")
+    if base in ({ONE: Fraction(1)}, {}) and power > 0:
+        return base
+    if abs(power) * max(bits - 1, 1) > _MAX_BITS:
+        raise TooLarge("too large a power")
+    if (not base and power == 0) or (len(base) != 1 and not 0 <= power <= 4):
+        raise NotANumber("zero to the power of zero, or a power of a sum")
     if power < 0:
         base, power = inverse(base), -power
     value: Terms = {ONE: Fraction(1)}
@@ -92,10 +100,12 @@ def root(radicand: Terms, order: Terms) -> Terms:
 
 
 def factorial(terms: Terms) -> Terms:
-    """n! for 0 ≤ n ≤ 20."""
+    """n! for 0 ≤ n ≤ 200."""
     number = _integer(terms)
-    if not 0 <= number <= 20:
-        raise NotANumber("too large a factorial")
+    if number < 0:
+        raise NotANumber("a factorial of a negative number")
+    if number > 200:
+        raise TooLarge("too large a factorial")
     return {ONE: Fraction(math.factorial(number))}
 
 

@@ -11,7 +11,20 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .exact import ONE, NotANumber, Terms, added, clean, factorial, inverse, multiplied, raised, root, scaled
+from .exact import (
+    ONE,
+    NotANumber,
+    Terms,
+    TooLarge,
+    added,
+    clean,
+    factorial,
+    inverse,
+    multiplied,
+    raised,
+    root,
+    scaled,
+)
 
 _MAX_DEPTH = 20
 _ROUNDED_DIGITS = 10
@@ -156,13 +169,18 @@ class _Reader:
                 factor = scaled(self.power(depth), sign)
                 value = multiplied(value, factor if mark in _TIMES else inverse(factor))
                 divided, alone = divided or mark == "/", False
-            elif mark == r"\frac" and alone and _INTEGER.fullmatch(self.text[start : self.position]):
-                value = self._mixed(value, depth)
-                alone = False
             elif mark in (r"\frac", r"\sqrt", r"\pi", "("):
                 if divided or (mark == r"\frac" and not alone):
                     raise NotANumber("a product that reads two ways")
-                value = multiplied(value, self.power(depth))
+                before = self.position
+                mixed = mark == r"\frac" and _INTEGER.fullmatch(self.text[start:before])
+                try:
+                    value = self._mixed(value, depth) if mixed else multiplied(value, self.power(depth))
+                except NotANumber as error:
+                    if depth or isinstance(error, TooLarge):
+                        raise
+                    self.position = before  # a unit may follow: \frac{m}{s}
+                    return value
                 alone = False
             elif self._literal_follows():
                 raise NotANumber("two numbers side by side")
@@ -236,13 +254,15 @@ class _Reader:
 
     def _literal(self) -> Terms:
         literal = _LITERAL.match(self.text, self._skip())
-        if literal is None or len(literal["digits"]) > 60:
-            raise NotANumber("no literal, or a very long one")
+        if literal is None:
+            raise NotANumber("no literal")
+        if len(literal["digits"]) > 1000:
+            raise TooLarge("a very long literal")
         self.position = literal.end()
         digits = re.sub("[, ]", "", literal["digits"])
         exponent = int(literal["exponent"] or 0)
-        if abs(exponent) > 300:
-            raise NotANumber("a very large exponent")
+        if abs(exponent) > 1000:
+            raise TooLarge("a very large exponent")
         significant = digits.replace(".", "").strip("0")
         self.decimal = self.decimal or "." in digits or exponent < 0
         self.rounded = self.rounded or ("." in digits and len(significant) >= _ROUNDED_DIGITS)

@@ -1,8 +1,8 @@
 """Worker processes that may be killed: a hostile answer costs one of them its time, and delays no other.
 
-Workers are started when first needed, as `python -m sightline.rewards.worker` with a pipe each way:
-no signal, no re-import of the user's script, no fork of its threads. So they work from any thread, from
-Jupyter and from a script without a main guard. A forked child starts its own.
+Workers are fresh interpreters, started when first needed, with a pipe each way: no signal, no re-import
+of the user's script, no fork of its threads. So they work from any thread, from Jupyter and from a script
+without a main guard. A forked child starts its own.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import sys
 import threading
 import time
 import weakref
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from .verdict import Question, Verdict
-from .worker import LENGTH, frame
+from .worker import BOOT, LENGTH, frame
 
 SECONDS = 1.5
 """Time for one comparison, counted from the start of the work on it."""
@@ -48,14 +48,12 @@ class Worker:
     """One process, and one question at a time."""
 
     def __init__(self) -> None:
-        root = str(Path(__file__).resolve().parents[2])
-        path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
-        self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "sightline.rewards.worker"],
+        self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+            [sys.executable, "-P", "-c", BOOT, str(Path(__file__).resolve().parents[1])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},
+            env={**os.environ, "PYTHONHASHSEED": "0"},
             process_group=0,  # an interrupt from the keyboard is the parent's business
         )
         self.asked = 0
@@ -79,8 +77,8 @@ class Worker:
             self._receive(_START_SECONDS)
         except (Overdue, WorkerGone) as error:
             raise WorkersDoNotStart(
-                f"a grading worker did not start within {_START_SECONDS:g} s (exit code "
-                f"{self.process.poll()}); to see why: {sys.executable} -m sightline.rewards.worker < /dev/null"
+                f"a grading worker did not start within {_START_SECONDS:g} s, exit code "
+                f"{self.process.poll()}; to see why: {sys.executable} -m sightline.rewards.worker </dev/null"
             ) from error
         self._ready = True
 
@@ -197,12 +195,18 @@ class Pool:
         return answer
 
     def _borrow(self) -> Worker:
-        """An idle worker that is still alive, or a new one."""
+        """An idle worker that is still alive, or a new one; and one more is set on its way."""
+        worker = self._next_idle() or self._start()
+        if not self._idle and len(self._workers) <= self.size:
+            self._idle.appendleft(self._start())
+        return worker
+
+    def _next_idle(self) -> Worker | None:
         while True:
             try:
                 worker = self._idle.pop()
             except IndexError:
-                return self._start()
+                return None
             if worker.process.poll() is None:
                 return worker
             self._discard(worker)
@@ -221,7 +225,7 @@ class Pool:
         """Kills a worker and starts the next one at once, so that it is up when it is needed."""
         self._discard(worker)
         if self._threads is not None:
-            self._idle.append(self._start())
+            self._idle.appendleft(self._start())
 
     def _count(self, what: str) -> None:
         with self._lock:
@@ -233,7 +237,7 @@ class Pool:
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._workers: set[Worker] = set()
-        self._idle: list[Worker] = []
+        self._idle: deque[Worker] = deque()  # the right end has been up longest
         weakref.finalize(self, _end, self._workers, self._owner)
 
     def after_fork(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .exact import NotANumber
+from .exact import NotANumber, TooLarge
 from .notation import flat
 from .numbers import Number, equal, read
 from .wording import FUNCTIONS
@@ -50,6 +50,7 @@ _NO_UNIT = frozenset(_NOT_COUNTED.split())
 """Words behind a number that change or doubt it (5 million, 3 quarters, 5 or), and so are no unit."""
 _POWER = re.compile(r"(.*?)\s*(?:\^\s*\{?\s*([23])\s*\}?|([23]))")
 _AREA = re.compile(r"(sq|square|cu|cubic)\.?\s+(.*)")
+_FRACTION = re.compile(r"\\frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _UNIT_TAIL = re.compile(
     r"\s*(\\text\s*\{[^{}]{1,40}\}|\^\s*\\circ(?![A-Za-z]))(\s*\^\s*(?:[23]|\{\s*[23]\s*\}))?$"
 )
@@ -86,6 +87,17 @@ def quantity(text: str) -> Quantity | None:
     )
 
 
+def beyond_measure(text: str) -> bool:
+    """Whether canonical `text` is a number too large to be written out, and so no sober gold."""
+    try:
+        read(text)
+    except TooLarge:
+        return True
+    except NotANumber:
+        return False
+    return False
+
+
 def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     """Whether two quantities are the same; a unit may be missing, a percentage may be a fraction."""
     if gold.uncertain and not answer.unit:
@@ -120,6 +132,7 @@ def _unit(rest: str) -> str | None:
     if not rest.strip():
         return ""
     worded = r"\text" in rest
+    rest = _FRACTION.sub(r"\1/\2", rest)
     text = flat(rest).replace(r"\cdot", " ").replace(r"\mu", "μ")
     text = re.sub(r"\^\s*\\circ\s*(?=[CF]$)", r"^\\circ", text).strip(" .-")
     parts = [_factor(part.strip(), worded or rest[0] == " ") for part in re.split(r"/| per ", text)]

@@ -1,7 +1,8 @@
 """Mathematical equality by math-verify; imported by worker processes only.
 
 math-verify's own time limits use signals and are switched off: a worker that takes too long is killed
-from outside. Its expression reader, which evaluates text, is not used, only its LaTeX grammar.
+from outside. Its expression reader, which evaluates text, is not used, only its LaTeX grammar; and the
+`eval` by which SymPy turns the digits of a literal into a number is replaced below.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Eq, N, Rational, simplify
+from sympy import Eq, Float, Integer, N, Rational, Symbol, SympifyError, simplify
+from sympy.parsing import sympy_parser
 
 from .wording import FUNCTIONS
 
@@ -42,6 +44,21 @@ _UNCLEAR = re.compile(
     r"[0-9]\s+[0-9]|[0-9]\s*_|/\s*[0-9]+\s*(?:[A-Za-z(]|\\(?!cdot|times|div|right|le|ge|cup|cap|in)[A-Za-z])"
 )
 """Numbers side by side, number bases, 1/2x: what reads two ways is not compared."""
+
+
+def _literal(text: str, *_: Any, **__: Any) -> Any:
+    """What a string that reaches `sympify` may be: a number or a name. Stands in for `parse_expr`."""
+    text = text.strip()
+    if re.fullmatch(r"[0-9]+", text):
+        return Integer(int(text))
+    if re.fullmatch(r"[0-9]*\.[0-9]+|[0-9]+\.", text):
+        return Float(text)
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", text):
+        return Symbol(text)
+    raise SympifyError(text)
+
+
+sympy_parser.parse_expr = _literal
 
 
 def symbolic(gold: str, answer: str) -> bool:

@@ -1,4 +1,4 @@
-"""The process that does the comparisons which may never end: `python -m sightline.rewards.worker`.
+"""The process that does the comparisons which may never end; `python -m sightline.rewards.worker` by hand.
 
 It reads questions from standard input and writes verdicts to standard output, each a JSON object
 behind its length in four bytes. It knows no deadline: its parent kills it. It never evaluates text,
@@ -12,6 +12,16 @@ import os
 import struct
 import sys
 from typing import Any, BinaryIO
+
+BOOT = """
+import sys, types
+package = types.ModuleType("sightline")
+package.__path__ = [sys.argv[1]]
+sys.modules["sightline"] = package
+from sightline.rewards.worker import main
+main()
+"""
+"""How the pool starts it: as `-m` does, but without the package's front page, which imports torch."""
 
 LENGTH = struct.Struct(">I")
 _MEMORY = 2 << 30
