@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
-from ..errors import unknown_name
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import UserError
+from .options import DataOptions
 from .problem import Problem, Task
 from .shapes import ShapesTask
 
-__all__ = ["TASKS", "Problem", "ShapesTask", "Task", "load_task"]
+__all__ = ["TASKS", "DataOptions", "Problem", "ShapesTask", "Task", "load_task"]
 
 TASKS = {"shapes": ShapesTask}
+"""Tasks that are drawn, by name; everything else is a dataset."""
 
 
-def load_task(name: str) -> Task:
-    """The task called `name`.
+def load_task(spec: str | Mapping[str, Any] | Sequence[Any], options: DataOptions | None = None) -> Task:
+    """The task behind `spec`: a name, hub id or path; a mapping with `source`; or a list of these, a mixture.
+
+    A mapping takes `source`, `revision`, `config`, `split`, `columns`, `test`, `weight`, `image_dir` and
+    `name`, the fields of `sources.Source`. `options` hold for every set of the run.
 
     Raises:
-        UserError: unknown; the nearest names are given.
+        UserError: a name, key or column is unknown, nothing is found, or the hub is out of reach.
     """
-    if name not in TASKS:
-        raise unknown_name("task", name, TASKS)
-    return TASKS[name]()
+    if isinstance(spec, list | tuple):
+        from .mixture import Mixture
+
+        if any(isinstance(entry, list | tuple) for entry in spec):
+            raise UserError("a mixture is one flat list of sources; a list inside it is not")
+        weights = [entry.get("weight") if isinstance(entry, Mapping) else None for entry in spec]
+        return Mixture([load_task(entry, options) for entry in spec], weights)
+    name = spec.get("source") if isinstance(spec, Mapping) else spec
+    if isinstance(name, str) and name in TASKS:
+        if isinstance(spec, Mapping) and (extra := set(spec) - {"source", "weight"}):
+            raise UserError(f"task {name} is drawn, not read; it takes no {', '.join(sorted(extra))}")
+        return TASKS[name]()
+    from .dataset_task import DatasetTask
+
+    return DatasetTask(spec, options)

@@ -1,0 +1,105 @@
+"""Problems of a set that is never whole on disk: read forward, a window of rows kept."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from ..errors import UserError
+from .faults import Unusable
+from .problem import Problem
+from .sources import OpenSource
+
+if TYPE_CHECKING:
+    from .dataset_task import DatasetTask
+
+log = logging.getLogger(__name__)
+
+SHUFFLED = 1_000
+"""Rows held to draw from, so that neighbours of the file are not neighbours of a batch."""
+
+WINDOW = 1_024
+"""Encoded rows kept behind the reading position, for prompts that are asked for again."""
+
+
+class StreamedProblems(Sequence[Problem]):
+    """Problem i is the i-th usable row of the shuffled stream; to be read in ascending order.
+
+    Going back behind the window reads the stream again from its start, so shuffle nothing outside.
+    """
+
+    def __init__(self, task: DatasetTask, found: OpenSource, split: str, count: int | None, seed: int):
+        stated = found.stated_rows(split)
+        if count is None and stated is None:
+            raise UserError(f"{task.name} does not say how many rows it has; set limit when streaming")
+        self._size = stated if count is None else count if stated is None else min(count, stated)
+        self._task, self._found, self._split, self._seed = task, found, split, seed
+        self._rows: Iterator[tuple[int, Any, dict[str, Any]]] | None = None
+        self._window: deque[tuple[int, Any, dict[str, Any]]] = deque(maxlen=WINDOW)
+        self._next = 0
+
+    def __len__(self) -> int:
+        return int(self._size or 0)
+
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Problem]: ...
+    def __getitem__(self, index: int | slice) -> Problem | list[Problem]:
+        """Read forward to a problem, or through a list of them.
+
+        Raises:
+            UserError: a row is unusable (unless they are skipped), or the stream holds fewer than it said.
+        """
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        position = range(len(self))[index]
+        if position < self._next - len(self._window):
+            self._rows, self._next = None, 0
+            self._window.clear()
+        while self._next <= position:
+            self._window.append(self._advance())
+            self._next += 1
+        number, reader, row = self._window[position - self._next]
+        return reader.problem(row, number)
+
+    def _advance(self) -> tuple[int, Any, dict[str, Any]]:
+        if self._rows is None:
+            self._rows = self._usable()
+        found = next(self._rows, None)
+        if found is None:
+            raise UserError(
+                f"{self._task.name}, {self._split}: the stream ended after {self._next} usable rows, "
+                f"{len(self)} were expected; set limit: {self._next}"
+            )
+        return found
+
+    def _usable(self) -> Iterator[tuple[int, Any, dict[str, Any]]]:
+        """Number, reader and content of every usable row; decoded once to be sure of it."""
+        stream, features = self._found.stream(self._split)
+        cells = self._found.cells(features)
+        numbered = stream.map(_number, with_indices=True)
+        reader = None
+        for row in numbered.shuffle(seed=self._seed, buffer_size=SHUFFLED):
+            number = int(row.pop(_NUMBER))
+            row = cells(row)
+            reader = reader or self._task.reader(self._found, self._split, list(row))
+            try:
+                reader.problem(row, number)
+            except Unusable as fault:
+                if self._task.options.on_bad_row != "skip":
+                    raise UserError(
+                        f"{reader.name}, row {number}: {fault}; repair it, or set on_bad_row: skip"
+                    ) from fault
+                log.warning("skipped %s, row %d: %s", reader.name, number, fault)
+                continue
+            yield number, reader, {name: row[name] for name in reader.columns.used()}
+
+
+_NUMBER = "row number of sightline"
+
+
+def _number(row: dict[str, Any], index: int) -> dict[str, Any]:
+    return {_NUMBER: index}
