@@ -1,13 +1,29 @@
-"""Intervals against known values."""
+"""Intervals, tests and pass@k against scipy, statsmodels and values worked out by hand."""
 
 from __future__ import annotations
 
 import math
 import random
+from itertools import combinations
 
+import numpy as np
 import pytest
+import scipy.stats
+import statsmodels.api as sm
+from statsmodels.stats.power import NormalIndPower
 
-from sightline.evaluation.statistics import proportion
+from sightline.evaluation.differences import detectable, detectable_between, paired, sign_flip
+from sightline.evaluation.repeated import majority_at, pass_at, sizes
+from sightline.evaluation.statistics import bootstrap, clustered_mean, clustered_share, proportion
+from sightline.evaluation.student import quantile, two_sided
+
+
+def clustered(problems: int, samples: int, seed: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
+    """0/1 samples whose chance of being right belongs to their problem."""
+    random = np.random.default_rng(seed)
+    chance = random.beta(spread, spread, problems)
+    values = (random.random((problems, samples)) < chance[:, None]).astype(float)
+    return values.ravel(), np.repeat(np.arange(problems), samples)
 
 
 def test_wilson_against_published_values() -> None:
@@ -18,7 +34,7 @@ def test_wilson_against_published_values() -> None:
     assert (round(second.low, 4), round(second.high, 4)) == (0.0624, 0.1605)
 
 
-def test_edges() -> None:
+def test_edges_of_a_proportion() -> None:
     none, every = proportion([False] * 20), proportion([True] * 20)
     assert none.low == 0.0
     assert none.high == pytest.approx(0.1611, abs=1e-4)
@@ -29,10 +45,185 @@ def test_edges() -> None:
     assert (empty.low, empty.high, empty.n) == (0.0, 1.0, 0)
 
 
-def test_coverage_of_the_interval() -> None:
-    draw = random.Random(0)
-    truth, hits, rounds = 0.3, 0, 2000
+@pytest.mark.parametrize("freedom", [1, 2, 3, 7, 30, 101, 4999])
+def test_student_against_scipy(freedom: int) -> None:
+    for t in (0.0, 0.3, 1.96, 4.5, 60.0):
+        assert two_sided(t, freedom) == pytest.approx(2 * scipy.stats.t.sf(t, freedom), rel=1e-6, abs=1e-12)
+    assert quantile(0.975, freedom) == pytest.approx(scipy.stats.t.ppf(0.975, freedom), rel=1e-9)
+
+
+def test_cluster_robust_interval_against_statsmodels() -> None:
+    values, problems = clustered(150, 1, seed=1)
+    sizes = np.random.default_rng(2).integers(1, 9, 150)
+    values, problems = np.repeat(values, sizes), np.repeat(problems, sizes)
+    values = values + np.random.default_rng(3).normal(0, 0.3, len(values))
+    fit = sm.OLS(values, np.ones_like(values)).fit(
+        cov_type="cluster", cov_kwds={"groups": problems}, use_t=True
+    )
+    ours = clustered_mean(values, problems)
+    assert ours.standard_error == pytest.approx(fit.bse[0], rel=1e-9)
+    assert [ours.low, ours.high] == pytest.approx(fit.conf_int()[0], rel=1e-9)
+    assert (ours.n, ours.clusters) == (len(values), 150)
+
+
+def test_the_order_of_samples_does_not_matter() -> None:
+    values, problems = clustered(60, 4, seed=5)
+    order = np.random.default_rng(0).permutation(len(values))
+    one, other = clustered_share(values, problems), clustered_share(values[order], problems[order])
+    assert [one.value, one.low, one.high] == pytest.approx([other.value, other.low, other.high])
+
+
+def test_bootstrap_against_scipy() -> None:
+    values, problems = clustered(200, 8, seed=4)
+    means = values.reshape(200, 8).mean(1)
+    theirs = scipy.stats.bootstrap(
+        (means,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    low, high = bootstrap(values, problems, resamples=20_000, seed=0)
+    assert [low, high] == pytest.approx(theirs, rel=0.02)
+    assert high - low == pytest.approx(theirs.high - theirs.low, rel=0.02)
+    analytic = clustered_mean(values, problems)
+    assert high - low == pytest.approx(analytic.high - analytic.low, rel=0.04)
+
+
+def test_bootstrap_is_seeded_and_draws_whole_clusters() -> None:
+    values, problems = clustered(40, 8, seed=6, spread=0.2)
+    assert bootstrap(values, problems, seed=3) == bootstrap(values, problems, seed=3)
+    assert bootstrap(values, problems, seed=3) != bootstrap(values, problems, seed=4)
+    low, high = bootstrap(values, problems)
+    alone = bootstrap(values, range(len(values)))
+    assert high - low > 1.5 * (alone[1] - alone[0])
+
+
+def test_a_share_of_single_samples_is_wilsons() -> None:
+    values = [1.0] * 81 + [0.0] * 182
+    share, plain = clustered_share(values, range(263)), proportion([v > 0.5 for v in values])
+    assert (share.low, share.high) == (plain.low, plain.high)
+
+
+def test_degenerate_shares() -> None:
+    """Nothing, one problem, and problems whose samples all agree: never a width of zero."""
+    assert math.isnan(clustered_share([], []).value)
+    one = clustered_share([1.0, 0.0, 1.0], ["a"] * 3)
+    assert (one.low, one.high) == (0.0, 1.0)
+    perfect = clustered_share([1.0] * 80, np.repeat(np.arange(10), 8))
+    assert perfect.high == 1.0
+    assert perfect.low == pytest.approx(
+        proportion([True] * 10).low, abs=0.07
+    )  # ten problems, not eighty samples
+    assert math.isnan(clustered_mean([1.0, 2.0], ["a", "a"]).low)
+    with pytest.raises(ValueError, match="2 values but 1 clusters"):
+        clustered_mean([1.0, 2.0], ["a"])
+
+
+@pytest.mark.parametrize(("problems", "samples", "truth"), [(100, 1, 0.3), (60, 8, 0.5), (448, 8, 0.9)])
+def test_coverage_of_the_share_s_interval(problems: int, samples: int, truth: float) -> None:
+    random = np.random.default_rng(problems)
+    rounds, hits = 2000, 0
+    spread = 1.5
     for _ in range(rounds):
-        interval = proportion([draw.random() < truth for _ in range(100)])
+        chance = random.beta(spread * truth, spread * (1 - truth), problems)
+        values = random.random((problems, samples)) < chance[:, None]
+        interval = clustered_share(
+            values.ravel().astype(float), np.repeat(np.arange(problems), samples).tolist()
+        )
         hits += interval.low <= truth <= interval.high
     assert 0.93 <= hits / rounds <= 0.97
+
+
+def test_coverage_of_the_bootstrap() -> None:
+    random = np.random.default_rng(8)
+    rounds, hits, problems = 1000, 0, 150
+    clusters = np.repeat(np.arange(problems), 4).tolist()
+    for number in range(rounds):
+        chance = random.beta(1, 1, problems)
+        values = (random.random((problems, 4)) < chance[:, None]).ravel().astype(float)
+        low, high = bootstrap(values, clusters, resamples=400, seed=number)
+        hits += low <= 0.5 <= high
+    assert 0.93 <= hits / rounds <= 0.97
+
+
+def test_coverage_of_a_paired_difference_and_size_of_its_test() -> None:
+    draw = np.random.default_rng(9)
+    rounds, hits, rejected = 1500, 0, 0
+    for _ in range(rounds):
+        chance = draw.beta(1, 1, 120)
+        one, other = (draw.random((2, 120, 4)) < chance[:, None]).mean(2)
+        found = paired(one - other, range(120), seed=0) if _ < 40 else None
+        mean = clustered_mean(one - other, range(120))
+        hits += mean.low <= 0 <= mean.high
+        if found is not None:
+            assert (found.p < 0.05) == (not found.low <= 0 <= found.high)
+            rejected += found.p_flip < 0.05
+    assert 0.93 <= hits / rounds <= 0.97
+    assert rejected <= 7
+
+
+def test_paired_difference_against_scipy() -> None:
+    random = np.random.default_rng(10)
+    differences = random.normal(0.05, 0.4, 300).round(3)
+    ours = paired(differences, range(300))
+    theirs = scipy.stats.ttest_1samp(differences, 0)
+    interval = theirs.confidence_interval()
+    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-6)
+    assert [ours.low, ours.high] == pytest.approx([interval.low, interval.high], rel=1e-9)
+    assert ours.p_flip == pytest.approx(ours.p, rel=0.15)
+
+
+def test_sign_flips_of_few_problems_are_mcnemar_s_exact_test() -> None:
+    """Nine problems that only one run solves, two that only the other does, any number that agree."""
+    differences = [1.0] * 9 + [-1.0] * 2 + [0.0] * 500
+    exact = scipy.stats.binomtest(9, 11).pvalue
+    assert sign_flip(differences, range(511)) == pytest.approx(exact, rel=1e-9)
+    assert sign_flip([0.0] * 10, range(10)) == 1.0
+
+
+def test_degenerate_differences() -> None:
+    same = paired([0.0] * 30, range(30))
+    assert (same.value, same.p, same.p_flip) == (0.0, 1.0, 1.0)
+    assert math.isnan(paired([0.5], ["a"]).p)
+    assert math.isnan(paired([], []).value)
+
+
+def test_detectable_difference_against_statsmodels() -> None:
+    """A share of 50 % on 1,000 problems, against another such run."""
+    error = math.sqrt(0.25 / 1000)
+    effect = NormalIndPower().solve_power(nobs1=1000, alpha=0.05, power=0.8)
+    assert detectable_between(error) == pytest.approx(effect * 0.5, rel=0.02)
+    assert detectable(error) == pytest.approx(2.8016 * error, rel=1e-4)
+
+
+def test_pass_at_k_is_the_mean_over_all_subsets() -> None:
+    for samples, correct, k in [(8, 3, 1), (8, 3, 4), (8, 0, 8), (8, 8, 1), (5, 1, 5), (6, 2, 5)]:
+        outcomes = [True] * correct + [False] * (samples - correct)
+        subsets = list(combinations(outcomes, k))
+        assert pass_at(k, samples, correct) == pytest.approx(sum(map(any, subsets)) / len(subsets))
+    with pytest.raises(ValueError, match="at least 9 samples"):
+        pass_at(9, 8, 1)
+
+
+def test_majority_by_hand() -> None:
+    answers, right = ["4", "4", "5", None], [True, True, False, False]
+    assert majority_at(4, answers, right) == 1.0
+    assert majority_at(1, answers, right) == 0.5
+    # Of the six pairs: 44 wins, four of 4 with 5 or nothing: 4-5 ties (twice), 4-None wins (twice), 5-None loses.
+    assert majority_at(2, answers, right) == pytest.approx((1 + 2 * 0.5 + 2 * 1 + 0) / 6)
+    assert majority_at(3, [None, None, None], [False] * 3) == 0.0
+    # Equal answers that are written differently are one when they are right.
+    assert majority_at(3, ["1/2", "0.5", "7"], [True, True, False]) == 1.0
+
+
+def test_majority_of_drawn_subsets_is_seeded() -> None:
+    random.seed(0)
+    answers = [random.choice("ABCD") for _ in range(32)]
+    right = [answer == "A" for answer in answers]
+    assert majority_at(8, answers, right, seed=1) == majority_at(8, answers, right, seed=1)
+    assert majority_at(16, answers, right, seed=1) == pytest.approx(
+        majority_at(16, answers, right, seed=2), abs=0.12
+    )
+
+
+def test_the_k_that_are_reported() -> None:
+    assert sizes(1) == [1]
+    assert sizes(8) == [1, 2, 4, 8]
+    assert sizes(6) == [1, 2, 4, 6]
