@@ -14,10 +14,10 @@ from trl.trainer.utils import get_peft_config
 from ...errors import UserError
 from ...models.families import placeholder_ids
 from ...models.loading import LoadedModel
-from ...rewards import accuracy_reward
 from ...runs import RunFolder
 from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
+from .rewards import reward_functions, reward_weights
 from .rows import training_rows
 from .settings import Settings
 from .trainer import PerceptionTrainer, last_checkpoint
@@ -53,11 +53,15 @@ def make_trainer(
             f"prompts ({args.generation_batch_size} rollouts / {args.num_generations} per prompt); give more "
             "rows or lower per_device_train_batch_size, gradient_accumulation_steps or generation_batch_size"
         )
+    weights = reward_weights(args.rewards, args.reward_weights)
+    rewards, args.reward_weights = reward_functions(
+        weights, settings.method.objective, args.max_completion_length
+    )
     trainer = PerceptionTrainer(
         method=settings.method,
         args=args,
         model=loaded.model,
-        reward_funcs=[accuracy_reward()],
+        reward_funcs=rewards,
         train_dataset=training_rows(task, problems),
         processing_class=loaded.processor,
         peft_config=get_peft_config(settings.model),
