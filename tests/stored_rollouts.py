@@ -32,12 +32,14 @@ def settings(folder: Path, method: str, options: dict[str, Any], *flags: str) ->
     )
 
 
-def sampled_responses(loaded: LoadedModel, steps: int, seed: int = 5) -> list[list[list[int]]]:
+def sampled_responses(
+    loaded: LoadedModel, batches: int, seed: int = 5, temperature: float = 1.0
+) -> list[list[list[int]]]:
     """Token ids of `GROUP` sampled responses to each training problem, in the order training reads them."""
     task = ShapesTask()
-    problems = task.train(PROMPTS * steps, 3)
+    problems = task.train(PROMPTS * batches, 3)
     prompts = [Prompt(task.messages(p), p.images) for p in problems for _ in range(GROUP)]
-    decoding = Decoding(max_new_tokens=40, temperature=1.0, seed=seed)
+    decoding = Decoding(max_new_tokens=40, temperature=temperature, seed=seed)
     ids = [answer.token_ids for answer in generate(loaded.model, loaded.processor, prompts, decoding)]
     size = PROMPTS * GROUP
     return [ids[start : start + size] for start in range(0, len(ids), size)]

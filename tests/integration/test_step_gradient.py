@@ -172,7 +172,7 @@ class Reference:
 
 @pytest.fixture(scope="module")
 def responses() -> list[list[int]]:
-    return sampled_responses(load_model("embedded", torch.float32), steps=1)[0]
+    return sampled_responses(load_model("embedded", torch.float32), batches=1)[0]
 
 
 @pytest.mark.parametrize(("name", "options"), CASES)
