@@ -22,7 +22,7 @@ _LIBRARIES = (
 
 
 def provenance() -> dict[str, Any]:
-    """`{"git_revision": str | None, "versions": {library: version}}`; libraries that are absent are left out."""
+    """`{"git_revision": str | None, "versions": {library: version}}`; absent libraries are left out."""
     versions = {"python": platform.python_version()}
     for library in _LIBRARIES:
         try:
@@ -33,7 +33,7 @@ def provenance() -> dict[str, Any]:
 
 
 def _git_revision() -> str | None:
-    """The commit of the checkout this package runs from, with "-dirty" if it was changed; None if installed."""
+    """The commit of the checkout this runs from, "-dirty" if it was changed; None if installed."""
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
