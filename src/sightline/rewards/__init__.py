@@ -1,9 +1,29 @@
 """From text to verdicts and rewards: the grader, the format checks, and rewards with TRL's signature."""
 
 from .format import papers_format, strict_format
+from .functions import REWARDS, Reward, accuracy_reward, format_reward, mixed, reward, text_of
 from .grade import grade, grade_many
 from .pool import Pool
 from .protocols import PROTOCOLS
-from .verdict import Verdict
+from .user import guarded, load_reward
+from .verdict import HOWS, Verdict
 
-__all__ = ["PROTOCOLS", "Pool", "Verdict", "grade", "grade_many", "papers_format", "strict_format"]
+__all__ = [
+    "HOWS",
+    "PROTOCOLS",
+    "REWARDS",
+    "Pool",
+    "Reward",
+    "Verdict",
+    "accuracy_reward",
+    "format_reward",
+    "grade",
+    "grade_many",
+    "guarded",
+    "load_reward",
+    "mixed",
+    "papers_format",
+    "reward",
+    "strict_format",
+    "text_of",
+]

@@ -11,26 +11,29 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .exact import proportional
+from .items import Items, items_of
 from .letters import announced
-from .notation import canonical, closing, compact, split, symbols
-from .numbers import near
+from .notation import canonical, closing, compact, split
+from .numbers import difference, near, polynomial
 from .quantities import beyond_measure, quantity, same_quantity, without_unit
-from .wording import as_interval, is_expression, is_name, is_sum_of_names, is_worded, same_words, variables
+from .wording import (
+    as_interval,
+    is_expression,
+    is_functional,
+    is_name,
+    is_sum_of_names,
+    is_worded,
+    same_words,
+    variables,
+)
 
 Symbolic = Callable[[str, str], bool]
 """Whether two expressions, gold first, are mathematically equal."""
 
-_OPENING = {"(": "(", "[": "[", r"\{": "{", r"\langle": "("}
-_CLOSING = {")": ")", "]": "]", r"\}": "}", r"\rangle": ")"}
-_CONNECTED = re.compile(
-    r"\s*[,;]?\s*(?:\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z]))\s*"
-)
-_THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in|subset|equiv|sim|parallel|perp|cong)(?![A-Za-z])")
 _MEMBER = re.compile(r"^\s*([A-Za-z])\s*\\in(?![A-Za-z])")
 _RANGE = re.compile(r"([0-9.]+)\s*-\s*([0-9.]+)")
-_LABELLED_POINT = re.compile(r"[A-Z]'?\s*(?=\(.*,.*\)$)")
-_MOST_ITEMS = 64
 _DEEPEST = 6
 
 
@@ -45,13 +48,6 @@ class Match:
     same: bool
     how: str
     why_not: str | None = None
-
-
-@dataclass(frozen=True)
-class _Items:
-    brackets: str
-    """"()", "[]", "(]", "[)", "{}", or "" for a bare list."""
-    parts: list[str]
 
 
 def match(answer: str, gold: str, symbolic: Symbolic) -> Match:
@@ -105,15 +101,17 @@ def _unbracketed(text: str) -> str:
 
 def _as_lists(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match | None:
     """Lists, tuples, sets and intervals; None if neither side is one."""
-    left, right = _items(answer), _items(gold)
+    left, right = items_of(answer), items_of(gold)
     if left is None and right is None:
         return None
-    left, right = left or _items(answer, forced=True), right or _items(gold, forced=True)
+    left, right = left or items_of(answer, forced=True), right or items_of(gold, forced=True)
     if left is None or right is None:
-        return _list_against_one(answer, gold, left or right, symbolic, depth)
+        return _list_against_one(answer, gold, left, right, symbolic, depth)
     brackets = {left.brackets, right.brackets}
     if len(brackets) > 1 and brackets not in ({"", "{}"}, {"", "()"}):
         return Match(False, "list", f"brackets {left.brackets!r} instead of {right.brackets!r}")
+    if left.label and right.label and left.label != right.label:
+        return Match(False, "list", f"{left.label} instead of {right.label}")
     if len(left.parts) != len(right.parts):
         return Match(False, "list", f"{len(left.parts)} values instead of {len(right.parts)}")
     answers, ordered = _in_order(left.parts, right.parts)
@@ -123,16 +121,22 @@ def _as_lists(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match |
 
 
 def _list_against_one(
-    answer: str, gold: str, items: _Items | None, symbolic: Symbolic, depth: int
+    answer: str, gold: str, left: Items | None, right: Items | None, symbolic: Symbolic, depth: int
 ) -> Match | None:
-    if items and items.brackets == "{}" and len(items.parts) == 1:
-        is_answer = _items(answer) is not None
-        pair = (items.parts[0], gold) if is_answer else (answer, items.parts[0])
-        return _compared(*pair, symbolic, depth)
-    equation = "=" in answer or "=" in gold
-    if _RELATION.search(answer) or _RELATION.search(gold) or (equation and items and items.brackets):
+    """A list on one side only: `x = (1, 2)` against (1, 2), `\\{5\\}` against 5, (1, 2) against 1 < x < 2."""
+    items = left or right
+    assert items is not None
+    alone = gold if left else answer
+    label, value = _labelled(split(alone, {"="}))
+    if items.brackets == "{}" and len(items.parts) == 1:
+        answer, gold = (items.parts[0], gold) if left else (answer, items.parts[0])
+    elif "=" in alone and label is not None:
+        answer, gold = (answer, value) if left else (value, gold)
+    elif items.brackets and (_RELATION.search(answer) or _RELATION.search(gold)):
         return None
-    return Match(False, "list", "one value against several")
+    else:
+        return Match(False, "list", "one value against several")
+    return _compared(answer, gold, symbolic, depth)
 
 
 def _missing(
@@ -157,43 +161,6 @@ def _in_order(answers: list[str], golds: list[str]) -> tuple[list[str], bool]:
     if by_name == [True, False]:
         return [part for _, part in sorted(zip(named[0], answers, strict=True))], True
     return answers, by_name == [False, True]
-
-
-def _items(text: str, forced: bool = False) -> _Items | None:
-    """The items of a list; None for a single value. `forced` reads "1,234" as two values."""
-    label = _LABELLED_POINT.match(text)
-    if label:
-        text = text[label.end() :]
-    marks = symbols(text)
-    first, last = marks[0][1], marks[-1][1]
-    if first in _OPENING and last in _CLOSING and closing(text, 0) == len(text) - 1:
-        brackets = _OPENING[first] + _CLOSING[last]
-        inside = text[marks[0][0] + 1 : len(text) - len(last)]
-        parts = _parts(inside, forced=True)
-        return _Items(brackets, parts) if len(parts) > 1 or brackets in ("{}", "[]") else None
-    parts = _parts(text, forced)
-    return _Items("", parts) if len(parts) > 1 else None
-
-
-def _parts(text: str, forced: bool) -> list[str]:
-    r"""`text` cut at its commas, "and"s and "or"s, and `a \pm b` as two values.
-
-    A comma between thousands is none, unless there is no other and the whole is no number.
-    """
-    text = _CONNECTED.sub(", ", text)
-    spaced = re.search(r"[,;]\s", text)
-    if spaced or (not forced and quantity(text)):
-        text = _THOUSANDS.sub("", text)
-    parts = [part for part in split(text, {",", ";"}) if part]
-    if len(parts) > _MOST_ITEMS:
-        return [text]
-    return [signed for part in parts for signed in _both_signs(part)]
-
-
-def _both_signs(text: str) -> list[str]:
-    if text.count(r"\pm") != 1 or r"\mp" in text:
-        return [text]
-    return [text.replace(r"\pm", sign) for sign in "+-"]
 
 
 def _as_equations(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match | None:
@@ -262,7 +229,9 @@ def _as_ratios(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match 
             pairs = [(quantity(a), quantity(b)) for a, b in zip(ours, theirs, strict=False)]
             if all(a is None and b is None for a, b in pairs):
                 return None
-            same = len(ours) == len(theirs) and all(a and b and same_quantity(a, b) for a, b in pairs)
+            same = len(ours) == len(theirs) and all(
+                a and b and not a.uncertain and same_quantity(a, b) for a, b in pairs
+            )
             return _verdict(same, "list", answer, gold)
     return None
 
@@ -271,7 +240,8 @@ def _as_quantities(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Ma
     """Two numbers, decided exactly; a number against anything with a variable or a word differs."""
     ours, theirs = quantity(answer), quantity(gold)
     if ours and theirs:
-        return _verdict(same_quantity(ours, theirs), "number", answer, gold)
+        variable = ours.uncertain and not theirs.unit and depth > 1  # the t of (2t, 5)
+        return _verdict(not variable and same_quantity(ours, theirs), "number", answer, gold)
     number, other = (ours, gold) if ours else (theirs, answer)
     if number is None or (number.uncertain and not is_worded(other)):
         return None
@@ -291,7 +261,27 @@ def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:
         return Match(False, "symbolic", f"{answer} has other variables than {gold}")
     if not (is_expression(ours) and is_expression(theirs)):
         return Match(False, "text", f"{answer} is not {gold}")
+    exactly = _as_polynomials(ours, theirs)
+    if exactly is not None:
+        return _verdict(exactly, "polynomial", answer, gold)
     return _verdict(symbolic(theirs, ours), "symbolic", answer, gold)
+
+
+def _as_polynomials(answer: str, gold: str) -> bool | None:
+    """Whether two polynomials, or equations between them, are the same; None if one is no polynomial."""
+    if is_functional(answer) or is_functional(gold):
+        return None
+    ours, theirs = [[polynomial(side) for side in split(text, {"="})] for text in (answer, gold)]
+    if len(ours) != len(theirs) or len(ours) > 2:
+        return None
+    read = [side for side in (*ours, *theirs) if side is not None]
+    if len(read) < len(ours) + len(theirs):
+        return None
+    if len(ours) == 1:
+        same = read[0].terms == read[1].terms
+    else:
+        same = proportional(difference(read[0], read[1]), difference(read[2], read[3]))
+    return None if not same and any(side.decimal for side in read) else same
 
 
 def _verdict(same: bool, how: str, answer: str, gold: str) -> Match:

@@ -1,4 +1,4 @@
-r"""Exact arithmetic on sums of rational multiples of √n·π^k, with every size bounded.
+r"""Exact arithmetic on sums of rational multiples of √n·π^k·x^a·y^b…, with every size bounded.
 
 Equality in this ring is decided exactly and in microseconds, without a symbolic engine. Whatever
 lies outside it raises `NotANumber`, and `TooLarge` if it lies inside but is beyond all measure.
@@ -9,12 +9,17 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-Terms = dict[tuple[int, int], Fraction]
-"""Coefficients by (n, k) for √n·π^k, n square-free; no entry is zero."""
+Powers = tuple[tuple[str, int], ...]
+"""The powers of π and of variables, in order of their names."""
+Key = tuple[int, Powers]
+"""A square-free n under a root, and powers."""
+Terms = dict[Key, Fraction]
+"""Coefficients by key; none is zero. √12·π²/x is {(3, (("x", -1), ("π", 2))): 2}."""
 
-ONE = (1, 0)
+ONE: Key = (1, ())
+PI = "π"
 _MAX_BITS = 4096
-_MAX_TERMS = 8
+_MAX_TERMS = 16
 _MAX_RADICAND = 10**8
 
 
@@ -32,7 +37,7 @@ def clean(terms: Terms) -> Terms:
     if any(_bits(value) > _MAX_BITS for value in kept.values()):
         raise TooLarge("more than a thousand digits")
     if len(kept) > _MAX_TERMS:
-        raise NotANumber("too many different roots")
+        raise NotANumber("too many different terms")
     return kept
 
 
@@ -49,10 +54,10 @@ def scaled(terms: Terms, factor: int) -> Terms:
 def multiplied(a: Terms, b: Terms) -> Terms:
     """a · b, by √n·√m = gcd(n, m)·√(nm / gcd²)."""
     product: Terms = {}
-    for (n, k), x in a.items():
-        for (m, j), y in b.items():
+    for (n, left), x in a.items():
+        for (m, right), y in b.items():
             shared = math.gcd(n, m)
-            key = (n * m // shared**2, k + j)
+            key = (n * m // shared**2, _together(left, right))
             product[key] = product.get(key, Fraction(0)) + x * y * shared
     return clean(product)
 
@@ -61,8 +66,8 @@ def inverse(terms: Terms) -> Terms:
     """1 / a for a single term; zero and sums of roots have none here."""
     if len(terms) != 1:
         raise NotANumber("a division by zero or by a sum of roots")
-    (((n, k), value),) = terms.items()
-    return clean({(n, -k): 1 / (value * n)})
+    (((n, powers), value),) = terms.items()
+    return clean({(n, tuple((name, -power) for name, power in powers)): 1 / (value * n)})
 
 
 def raised(base: Terms, exponent: Terms) -> Terms:
@@ -80,8 +85,10 @@ def raised(base: Terms, exponent: Terms) -> Terms:
     if power < 0:
         base, power = inverse(base), -power
     value: Terms = {ONE: Fraction(1)}
-    for _ in range(power):
-        value = multiplied(value, base)
+    while power:
+        value = multiplied(value, base) if power % 2 else value
+        power //= 2
+        base = multiplied(base, base) if power else base
     return value
 
 
@@ -91,12 +98,12 @@ def root(radicand: Terms, order: Terms) -> Terms:
         return {}
     value = radicand.get(ONE, Fraction(0))
     if len(radicand) != 1 or value <= 0:
-        raise NotANumber("a root of a negative number, of π or of a sum")
+        raise NotANumber("a root of a negative number, of a variable or of a sum")
     degree = _integer(order)
     if degree != 2:
         return {ONE: Fraction(_even_root(value.numerator, degree), _even_root(value.denominator, degree))}
     outside, inside = _square_free(value.numerator * value.denominator)
-    return {(inside, 0): Fraction(outside, value.denominator)}
+    return {(inside, ()): Fraction(outside, value.denominator)}
 
 
 def factorial(terms: Terms) -> Terms:
@@ -107,6 +114,25 @@ def factorial(terms: Terms) -> Terms:
     if number > 200:
         raise TooLarge("too large a factorial")
     return {ONE: Fraction(math.factorial(number))}
+
+
+def proportional(a: Terms, b: Terms) -> bool:
+    """Whether a is b times a constant other than zero, so that a = 0 and b = 0 are one equation."""
+    if not a or a.keys() != b.keys():
+        return False
+    return len({a[key] / b[key] for key in a}) == 1
+
+
+def _together(
+    left: tuple[tuple[str, int], ...], right: tuple[tuple[str, int], ...]
+) -> tuple[tuple[str, int], ...]:
+    """The powers of a product."""
+    if not left or not right:
+        return left or right
+    powers = dict(left)
+    for name, power in right:
+        powers[name] = powers.get(name, 0) + power
+    return tuple(sorted((name, power) for name, power in powers.items() if power))
 
 
 def _bits(value: Fraction) -> int:

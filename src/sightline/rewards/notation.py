@@ -186,4 +186,4 @@ def _dollars(text: str) -> str:
     marks = len(re.findall(r"(?<!\\)\$", text))
     if marks % 2 and re.match(r"\s*-?\s*\$\s*-?[0-9.]", text):
         text = re.sub(r"(?<!\\)\$", r"\\$", text, count=1)
-    return re.sub(r"(?<!\\)\$", "", text)
+    return re.sub(r"(?<!\\)\$", " ", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .exact import NotANumber, TooLarge
 from .notation import flat
@@ -67,6 +68,7 @@ class Quantity:
     """Whether the unit is a bare letter that could as well be a variable (`5m`)."""
 
 
+@lru_cache(maxsize=2048)
 def quantity(text: str) -> Quantity | None:
     """The quantity that canonical `text` is, the whole of it; None if it is none."""
     sign, money = "", ""

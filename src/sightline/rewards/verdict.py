@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HOWS = (
+    *("letter", "choice", "text", "number", "list", "equation", "polynomial", "symbolic"),
+    *("no box", "empty", "no gold", "too long", "timeout", "crash"),
+)
+"""Every way a verdict is reached."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -27,9 +33,9 @@ class Verdict:
     answer: str | None
     """What stood in the last box; option letters are given bare ("B", "A, C"). None without a box."""
     how: str
-    """How it was decided:
+    """How it was decided, one of `HOWS`:
 
-    - by comparison: "letter", "choice", "text", "number", "list", "equation", "symbolic";
+    - by comparison: "letter", "choice", "text", "number", "list", "equation", "polynomial", "symbolic";
     - without one: "no box", "empty", "no gold", "too long";
     - not at all, scored wrong: "timeout", "crash".
     """

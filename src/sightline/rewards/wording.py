@@ -30,18 +30,19 @@ _MARKED = (
     r"\s*(?:\{[A-Za-z ]*\}|\\angle\s*[A-Z]+|" + _WORD + ")"
 )
 _NAME = rf"(?:{_MARKED}|{_WORD})(?:_(?:\{{[^{{}}]*\}}|[A-Za-z0-9]))?'*(?:\s?\([A-Za-z0-9, ]*\))?"
+_DENIAL = re.compile(r"(?<![A-Za-z])(?:not?|never|neither|nor|isn|without|wrong)(?![A-Za-z])", re.IGNORECASE)
 _ONE_NAME = re.compile(rf"{_NAME}(?: {_NAME}){{0,5}}")
 _SUM_OF_NAMES = re.compile(rf"{_NAME}(?:\s*(?:[-+*/:]|\\cdot|\\times)?\s*{_NAME}){{0,5}}")
 
 
 def is_name(text: str) -> bool:
     r"""Whether `text` can label a value: `x`, `f(x)`, `\angle ABC`, `\text{Area}`, `The area`."""
-    return len(text) <= 80 and _ONE_NAME.fullmatch(text) is not None
+    return len(text) <= 80 and _ONE_NAME.fullmatch(text) is not None and not _DENIAL.search(text)
 
 
 def is_sum_of_names(text: str) -> bool:
     """Whether `text` is made of names alone (`a + b`, `AB \\cdot BC`), without any number of its own."""
-    return len(text) <= 80 and _SUM_OF_NAMES.fullmatch(text) is not None
+    return len(text) <= 80 and _SUM_OF_NAMES.fullmatch(text) is not None and not _DENIAL.search(text)
 
 
 def variables(text: str) -> frozenset[str]:
@@ -58,6 +59,11 @@ def is_worded(text: str) -> bool:
         return True
     bare = _LAYOUT.sub(" ", _FUNCTION.sub(" ", _QUOTED.sub(" ", text)))
     return bool(_PROSE.search(bare)) or bool(re.search(r"[^\W\d_a-zA-Z]", bare)) or _is_letters(text)
+
+
+def is_functional(text: str) -> bool:
+    r"""Whether `text` names a function (`\sin`, `log`, `max`)."""
+    return _FUNCTION.search(text) is not None
 
 
 def is_expression(text: str) -> bool:

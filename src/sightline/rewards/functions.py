@@ -1,0 +1,139 @@
+"""Rewards with TRL's signature: `f(completions, **columns) -> list[float]`, one number per completion.
+
+`columns` holds the dataset's columns, one entry per completion: the gold in `answer`, the values of the
+options in `choices` where there are any. TRL adds `log_metric(name, value)`, which is used if it is there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sightline.errors import UserError, unknown_name
+
+from .format import papers_format, strict_format
+from .grade import grade_many
+from .pool import Pool
+from .user import load_reward
+from .verdict import HOWS, Verdict
+
+Reward = Callable[..., list[float]]
+
+
+def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Reward:
+    """1 for a response whose final answer is the gold in column `answer`, 0 for any other.
+
+    Logs `accuracy`, `format` (the papers' pattern), `no_box`, `timeouts`, and the share of verdicts
+    reached in each way as `decided/<how>`; all of them every time, so that their averages are shares.
+    Raises `UserError` if the column is missing or holds anything but text and numbers.
+    """
+
+    def accuracy(completions: Sequence[Any], **columns: Any) -> list[float]:
+        texts = [text_of(completion) for completion in completions]
+        golds = _golds(columns, len(texts))
+        choices = columns.get("choices") or [None] * len(texts)
+        options = [[str(option) for option in given] if given else None for given in choices]
+        verdicts = grade_many(zip(texts, golds, options, strict=True), protocol=protocol, pool=pool)
+        _log_verdicts(columns.get("log_metric"), texts, verdicts)
+        return [float(verdict.correct) for verdict in verdicts]
+
+    return accuracy
+
+
+def format_reward(strict: bool = False) -> Reward:
+    """1 for a response of the right form, 0 for any other: the papers' pattern, or `strict_format`.
+
+    Logs the share as `format` or `strict_format`.
+    """
+    name, check = ("strict_format", strict_format) if strict else ("format", papers_format)
+
+    def form(completions: Sequence[Any], **columns: Any) -> list[float]:
+        rewards = [float(check(text_of(completion))) for completion in completions]
+        if log := columns.get("log_metric"):
+            log(name, sum(rewards) / max(len(rewards), 1))
+        return rewards
+
+    form.__name__ = name
+    return form
+
+
+def mixed(weights: Mapping[str | Reward, float]) -> Reward:
+    """A weighted sum of rewards, as PAPO's and PGPO's `mixed({"accuracy": 0.9, "format": 0.1})`.
+
+    A key is one of `REWARDS`, a user's own as `load_reward` takes it, or a reward function. Each part
+    logs its metrics. Raises `UserError` for an unknown name or a weight that is no finite number.
+    """
+    if not weights or not all(math.isfinite(weight) for weight in weights.values()):
+        raise UserError(
+            f"mixed rewards need at least one part, each with a finite weight, got {dict(weights)}"
+        )
+    parts = [(reward(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
+
+    def mixture(completions: Sequence[Any], **columns: Any) -> list[float]:
+        scored = [[weight * value for value in part(completions, **columns)] for part, weight in parts]
+        return [sum(values) for values in zip(*scored, strict=True)]
+
+    mixture.__name__ = "+".join(getattr(part, "__name__", type(part).__name__) for part, _ in parts)
+    return mixture
+
+
+def reward(name: str) -> Reward:
+    """A reward by name: one of `REWARDS`, or `file.py:function` or `package:function`."""
+    if ":" in name:
+        return load_reward(name)
+    if name not in REWARDS:
+        raise unknown_name("reward", name, [*REWARDS, "file.py:function", "package:function"])
+    return REWARDS[name]()
+
+
+def text_of(completion: Any) -> str:
+    """The text of a completion: a string, or the last message the assistant wrote in a chat.
+
+    A message's content is a string or a list of parts, of which those with a `text` count.
+    """
+    if isinstance(completion, str):
+        return completion
+    if isinstance(completion, Sequence) and all(isinstance(message, Mapping) for message in completion):
+        said = [message.get("content") for message in completion if message.get("role") == "assistant"]
+        content = said[-1] if said else ""
+        if isinstance(content, str):
+            return content
+        if isinstance(content, Sequence):
+            return "".join(str(part.get("text", "")) for part in content if isinstance(part, Mapping))
+    raise UserError(f"a completion is a string or a list of chat messages, got {str(completion)[:200]!r}")
+
+
+def _golds(columns: Mapping[str, Any], count: int) -> list[str]:
+    golds = columns.get("answer")
+    if golds is None:
+        raise UserError(f"the accuracy reward needs a column 'answer', got the columns {sorted(columns)}")
+    if len(golds) != count:
+        raise UserError(f"column 'answer' has {len(golds)} entries for {count} completions")
+    for row, gold in enumerate(golds):
+        if isinstance(gold, bool) or not isinstance(gold, str | int | float):
+            raise UserError(f"column 'answer' holds text, but entry {row} is {type(gold).__name__}: {gold!r}")
+    return [str(gold) for gold in golds]
+
+
+def _log_verdicts(
+    log: Callable[[str, float], None] | None, texts: list[str], verdicts: list[Verdict]
+) -> None:
+    if log is None or not verdicts:
+        return
+    count = len(verdicts)
+    ways = Counter(verdict.how for verdict in verdicts)
+    log("accuracy", sum(verdict.correct for verdict in verdicts) / count)
+    log("format", sum(papers_format(text) for text in texts) / count)
+    log("no_box", ways["no box"] / count)
+    log("timeouts", ways["timeout"] / count)
+    for how in HOWS:
+        log(f"decided/{how.replace(' ', '_')}", ways[how] / count)
+
+
+REWARDS: dict[str, Callable[[], Reward]] = {
+    "accuracy": accuracy_reward,
+    "format": format_reward,
+    "strict_format": lambda: format_reward(strict=True),
+}
