@@ -116,15 +116,10 @@ def _held_out(spec: Any, options: DataOptions, look: Callable[..., SplitCheck]) 
 
 def _mark_overlaps(task: DatasetTask, walked: list[SplitCheck], held_out: list[SplitCheck]) -> None:
     """Mark rows of the split that is trained on that are also in another split or in the held-out set."""
-    trained = walked[0]
-    if len(walked) > 1:
-        split = task.train_split()
-        trained = next(result for result in walked if _split(result) == split)
-    mark_overlap(trained, [other for other in (*walked, *held_out) if other is not trained])
-
-
-def _split(result: SplitCheck) -> str:
-    return result.name.rpartition("/")[2]
+    split = task.source.known.train if task.source.known else "train"
+    named = [result for result in walked if result.name.endswith(f"/{split}")]
+    for trained in named or walked[:1]:
+        mark_overlap(trained, [other for other in (*walked, *held_out) if other is not trained])
 
 
 def _as_dict(task: DatasetTask, walked: list[SplitCheck]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ ANSWER_KINDS: dict[str, re.Pattern[str]] = {
     "decimal": re.compile(r"[+-−]?\d*\.\d+%?|[+-−]?\d+%"),
     "fraction": re.compile(r"[+-−]?\d+\s*/\s*\d+|-?\\d?frac\{[+-]?\d+\}\{\d+\}"),
     "expression": re.compile(
-        r".*[\\^_=√π°²³{}<>±×÷].*|[\d\s+\-*/().a-z]{1,60}\d[\d\s+\-*/().a-z]*", re.DOTALL
+        r".*[\\^_=√π°²³{}<>±×÷].*|(?:[\d\s+\-*/().]|(?<![a-z])[a-z](?![a-z])){2,}", re.DOTALL
     ),
 }
 """Kinds of answers, the first that matches the whole; anything else is "text"."""

@@ -27,6 +27,8 @@ def download(address: str, most_bytes: int) -> bytes:
         with opener.open(address, timeout=TIMEOUT) as reply:
             data = reply.read(most_bytes + 1)
     except (OSError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
         raise Unusable(Fault.MISSING_IMAGE, f"{address[:80]}: {error}"[:200]) from error
     if len(data) > most_bytes:
         raise Unusable(Fault.DECOMPRESSION_BOMB, f"{address[:80]} sends more than {most_bytes} bytes")
@@ -35,7 +37,11 @@ def download(address: str, most_bytes: int) -> bytes:
 
 class _PublicRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        _check(newurl)
+        try:
+            _check(newurl)
+        except Unusable:
+            fp.close()
+            raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 

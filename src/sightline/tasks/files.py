@@ -55,6 +55,8 @@ def local_files(path: Path) -> LocalFiles:
     if path.is_file():
         if path.suffix.lower() not in KINDS:
             raise UserError(f"{path} is no data file; expected {', '.join(KINDS)} or a folder")
+        if path.stat().st_size == 0:
+            raise UserError(f"{path} is empty; expected rows with questions and answers")
         return LocalFiles(KINDS[path.suffix.lower()], {"train": [str(path)]}, path.parent)
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
         return LocalFiles("saved", {}, path)

@@ -14,6 +14,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .downloads import download
 from .faults import Fault, Unusable
 
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "PPM")
-"""What is opened; anything else is damaged to us."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+"""What is opened (AVIF where PIL was built with it); anything else is damaged to us."""
 
 MOST_PIXELS = 89_478_485
 """Largest width x height, PIL's own bound: where PIL warns, we refuse."""
@@ -36,8 +37,8 @@ THINNEST = 200
 """Largest ratio of the sides; the Qwen processors raise beyond it."""
 
 _ORIENTATION = 0x0112
-_TURNED_BY = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif", "compression"})
-"""Header entries that can say an image is stored on its side (every TIFF has "compression")."""
+_TURNED_BY = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+"""Header entries that can say an image is stored on its side."""
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/\s_-]{48,}={0,2}\s*")
 
@@ -211,21 +212,27 @@ def _whole(data: bytes) -> tuple[int, int]:
         turned = _TURNED_BY & image.info.keys() and image.getexif().get(_ORIENTATION, 1) >= 5
         if image.format == "PNG":
             image.verify()  # checksums and end mark
-        elif image.format in ("JPEG", "MPO"):
-            if b"\xff\xd9" not in data[-4096:]:
-                image.load()
-        elif image.format != "WEBP" or int.from_bytes(data[4:8], "little") + 8 > len(data):
-            image.load()
+        elif not (
+            (image.format in ("JPEG", "MPO") and b"\xff\xd9" in data[-4096:])
+            or (image.format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 <= len(data))
+        ):
+            return ImageOps.exif_transpose(image).size  # decodes
     except Exception as error:  # decoders raise anything on hostile bytes
         raise _damage(error) from error
     return (image.height, image.width) if turned else image.size
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _opened(data: bytes) -> Image.Image:
     if not data:
         raise Unusable(Fault.ZERO_SIZE, "0 bytes")
     try:
-        return Image.open(io.BytesIO(data), formats=FORMATS)
+        return Image.open(io.BytesIO(data), formats=_formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise Unusable(Fault.DECOMPRESSION_BOMB, str(error).split(",")[0]) from error
     except UnidentifiedImageError as error:

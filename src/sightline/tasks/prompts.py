@@ -119,15 +119,15 @@ def _compiled(text: str, name: str) -> Any:
     environment.filters = {known: environment.filters[known] for known in _FILTERS}
     try:
         tree = environment.parse(text)
-        unknown = meta.find_undeclared_variables(tree) - set(_VARIABLES)
-        if unknown:
-            raise unknown_name(f"variable in prompt template {name}:", min(unknown), _VARIABLES)
         refused = next(tree.find_all(_REFUSED), None) or _nested_loop(tree)
         if refused is not None:
             raise UserError(
                 f"prompt template {name}, line {refused.lineno}: {type(refused).__name__} is not allowed; "
                 f"use variables, if, one loop, and the filters {', '.join(_FILTERS)}"
             )
+        unknown = meta.find_undeclared_variables(tree) - set(_VARIABLES)  # folds constants, so comes second
+        if unknown:
+            raise unknown_name(f"variable in prompt template {name}:", min(unknown), _VARIABLES)
         return environment.from_string(text)
     except TemplateError as error:
         raise UserError(f"prompt template {name} is not valid: {' '.join(str(error).split())}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -9,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from datasets import Dataset, DatasetDict, IterableDataset
+from datasets import Dataset, DatasetDict, Features, IterableDataset
 
 from ..errors import UserError, unknown_name
 from .files import KINDS, LocalFiles, first_line, local_files, parquet_table, reading_options, undecoded
 from .known import KNOWN, KnownSet
-from .tables import MOST_GROUP_BYTES, ArrowTable, Cells, Table
+from .tables import MOST_GROUP_BYTES, ArrowTable, Cells, Table, parquet_rows
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,10 @@ class OpenSource:
         """The rows of a split one after the other, never all on disk; with their features, if known."""
         if self._memory is not None:
             return self._load(split, streaming=False).to_iterable_dataset().decode(False), None
+        if self._files is not None and self._files.kind == "parquet":
+            files = self._files.splits[split]
+            coded = Features.from_arrow_schema(parquet_table(files).schema)
+            return IterableDataset.from_generator(parquet_rows, gen_kwargs={"files": files}), coded
         loaded = self._load(split, streaming=True)
         return (loaded.decode(False) if loaded.features is not None else loaded), loaded.features
 
@@ -206,7 +211,11 @@ class OpenSource:
                 files = self._files.splits[split]
                 options = reading_options(self._files.kind, files[0])
                 return datasets.load_dataset(
-                    self._files.kind, data_files={split: files}, split=split, streaming=streaming, **options
+                    self._files.kind,
+                    data_files={split: [glob.escape(file) for file in files]},
+                    split=split,
+                    streaming=streaming,
+                    **options,
                 )
             info = self._builder.info
             plain = (

@@ -68,7 +68,7 @@ class ParquetTable:
     def __init__(self, files: Sequence[str], columns: Sequence[str] | None = None):
         self._files = [str(file) for file in files]
         heads = [pq.ParquetFile(file) for file in self._files]
-        schema = heads[0].schema_arrow
+        self.schema = schema = heads[0].schema_arrow
         self.columns: list[str] = list(schema.names if columns is None else columns)
         self._cells = Cells(Features.from_arrow_schema(schema))
         groups = [
@@ -119,6 +119,14 @@ class ParquetTable:
                 self._open[file] = pq.ParquetFile(self._files[file])
             self._held = (number, self._open[file].read_row_group(group, columns=self.columns))
         return self._held[1]
+
+
+def parquet_rows(files: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of parquet files one after the other, whatever the size of their row groups."""
+    for file in files:
+        with pq.ParquetFile(file) as opened:
+            for batch in opened.iter_batches(batch_size=ROWS_AT_ONCE):
+                yield from batch.to_pylist()
 
 
 class Cells:
