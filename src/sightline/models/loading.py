@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 from transformers.processing_utils import ProcessorMixin
 
@@ -66,7 +67,7 @@ def load_model(
         hub["revision"] = revision
     try:
         config = AutoConfig.from_pretrained(path, **hub)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
         raise UserError(f"cannot load model {name!r}: {_first_line(error)}") from error
     if type(config) not in AutoModelForImageTextToText._model_mapping.keys() and not trust_remote_code:  # noqa: SIM118
         raise UserError(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import UserError, unknown_name
 from .options import DataOptions
 from .problem import Problem, Task
 from .shapes import ShapesTask
@@ -37,6 +38,8 @@ def load_task(spec: str | Mapping[str, Any] | Sequence[Any], options: DataOption
         if isinstance(spec, Mapping) and (extra := set(spec) - {"source", "weight"}):
             raise UserError(f"task {name} is drawn, not read; it takes no {', '.join(sorted(extra))}")
         return TASKS[name]()
+    if isinstance(name, str) and "/" not in name and not Path(name).exists():
+        raise UserError(f"{unknown_name('task', name, TASKS)}, a path, or a hub id as owner/name")
     from .dataset_task import DatasetTask
 
     return DatasetTask(spec, options)

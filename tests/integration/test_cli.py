@@ -1,0 +1,125 @@
+"""Wrong use of the command line: one clear line, exit code 2, nothing written."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline.cli import main
+
+DEMO = str(Path(__file__).parents[2] / "recipes" / "demo.yaml")
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line that a wrong call prints."""
+    assert main(list(words)) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("sightline: ")
+    assert len(error.splitlines()) == 1
+    return error
+
+
+def test_unknown_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean train" in refused(capsys, "trian")
+
+
+def test_help_of_every_verb_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "example: sightline train" in capsys.readouterr().out
+    for verb in ("train", "eval"):
+        with pytest.raises(SystemExit) as stop:
+            main([verb, "--help"])
+        assert stop.value.code == 0
+        assert f"example: sightline {verb}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--method", "vgop"], "did you mean vgpo"),
+        (["--method_options", "{strenght: 0.3}"], "did you mean strength"),
+        (["--method_options", "{strength: -1}"], "strength must be a number in [0"),
+        (["--learning_rat", "1"], "nearest: --learning_rate"),
+        (["--task", "shape"], "did you mean shapes"),
+        (["--max_steps", "many"], "max_steps"),
+        (["--num_generations", "7"], "num_generations"),
+    ],
+)
+def test_wrong_settings_of_train(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    assert said in refused(capsys, "train", "--config", DEMO, "--output_dir", str(out), *flags)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model: embedded\nmax_step: 3\n", "unknown setting 'max_step'; nearest: max_steps"),
+        ("model: embedded\nmax_steps: [1\n", "not valid YAML"),
+        ("- model\n", "must hold a mapping"),
+        ("model: embedded\nmax_steps: soon\n", "max_steps cannot be 'soon'"),
+        ("max_steps: 1\nuse_cpu: true\nbf16: false\n", "expected one model"),
+    ],
+)
+def test_wrong_config_files(text: str, said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(text)
+    assert said in refused(capsys, "train", "--config", str(config), "--output_dir", str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_config(capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, "train", f"--config={Path(DEMO).with_name('dmeo.yaml')}")
+    assert "does not exist" in error
+    assert "demo.yaml" in error
+
+
+@pytest.mark.parametrize("verb", ["train", "eval"])
+def test_models_that_are_none(verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    def words(model: Path) -> list[str]:
+        out = ["--output_dir", str(tmp_path / "run")]
+        if verb == "eval":
+            return ["eval", str(model), "--benchmarks", "shapes", *out]
+        return ["train", "--config", DEMO, "--model", str(model), *out]
+
+    assert "does not exist" in refused(capsys, *words(tmp_path / "nowhere"))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "no config.json" in refused(capsys, *words(empty))
+    text = tmp_path / "text"
+    text.mkdir()
+    (text / "config.json").write_text(json.dumps({"model_type": "llama"}))
+    assert "not a vision-language model" in refused(capsys, *words(text))
+    (text / "config.json").write_text(json.dumps({"model_type": "llama", "hidden_size": 9}))
+    assert "cannot load model" in refused(capsys, *words(text))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "cannot write to" in refused(capsys, "train", "--config", DEMO, "--output_dir", "/proc/run")
+
+
+def test_an_existing_run_is_kept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("method: vgpo\n")
+    error = refused(capsys, "train", "--config", DEMO, "--output_dir", str(tmp_path))
+    assert "already holds" in error
+    assert "--overwrite" in error
+    assert (tmp_path / "config.yaml").read_text() == "method: vgpo\n"
+
+
+def test_unknown_benchmarks_and_blind_views(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean shapes" in refused(capsys, "eval", "embedded", "--benchmarks", "shape")
+    assert "did you mean black" in refused(capsys, "eval", "embedded", "--blind", "blak")
+    assert "--limit" in refused(capsys, "eval", "embedded", "--limit", "0")
+
+
+def test_the_command_is_installed() -> None:
+    done = subprocess.run([sys.executable, "-m", "sightline", "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "usage: sightline VERB" in done.stdout
