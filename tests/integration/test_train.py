@@ -1,0 +1,120 @@
+"""`sightline train` from end to end on the embedded model: what it leaves, and that it repeats exactly."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
+
+from sightline.cli import main
+
+DEMO = str(Path(__file__).parents[2] / "recipes" / "demo.yaml")
+SMALL = (
+    "--max_steps",
+    "2",
+    "--per_device_train_batch_size",
+    "32",
+    "--eval_problems",
+    "24",
+    "--report_problems",
+    "3",
+)
+
+
+def train(folder: Path, *flags: str) -> int:
+    return main(["train", "--config", DEMO, "--output_dir", str(folder), *SMALL, *flags])
+
+
+def metrics(folder: Path) -> list[dict[str, Any]]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("train") / "run"
+    assert train(folder) == 0
+    return folder
+
+
+def test_metrics_of_every_step(run: Path) -> None:
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [1, 2]
+    for row in rows:
+        assert {"loss", "reward", "accuracy", "seconds", "weights/mean", "scores/visual_focus/mean"} <= set(
+            row
+        )
+        assert row["seconds"] > 0
+        assert row["reward"] == row["accuracy"]
+
+
+def test_accuracy_before_and_after(run: Path) -> None:
+    found = json.loads((run / "eval.json").read_text())
+    assert set(found) == {"before", "after"}
+    for moment in found.values():
+        assert set(moment) == {"greedy", "sampled", "blind"}
+        for measured in moment.values():
+            assert measured["n"] == 24
+            assert 0 <= measured["low"] <= measured["value"] <= measured["high"] <= 1
+
+
+def test_config_says_what_set_what(run: Path) -> None:
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method"] == "vgpo"
+    assert config["method_options"]["strength"] == 0.3
+    assert config["epsilon_high"] == 0.28
+    assert config["set_by"]["epsilon_high"] == "method"
+    assert config["set_by"]["max_steps"] == "flag"
+    assert config["set_by"]["learning_rate"] == "yaml"
+    assert config["versions"]["torch"] == torch.__version__
+    assert "git_revision" in config
+
+
+def test_the_model_is_trained_and_loads_with_transformers(run: Path) -> None:
+    model = AutoModelForImageTextToText.from_pretrained(run / "model")
+    start = AutoModelForImageTextToText.from_pretrained(
+        Path(main.__code__.co_filename).parents[1] / "models" / "embedded" / "checkpoint", dtype=model.dtype
+    )
+    AutoTokenizer.from_pretrained(run / "model")
+    AutoImageProcessor.from_pretrained(run / "model")
+    pairs = zip(model.parameters(), start.parameters(), strict=True)
+    assert any(not torch.equal(trained, untrained) for trained, untrained in pairs)
+
+
+def test_report_shows_the_run(run: Path) -> None:
+    text = (run / "report.html").read_text()
+    assert "vgpo" in text
+    assert text.count("data:image/png;base64,") >= 3
+    samples = json.loads((run / "samples.json").read_text())
+    assert len(samples) == 3
+    for sample in samples:
+        for moment in ("before", "after"):
+            tokens = sample[moment]["tokens"]
+            assert all(len(scores) == len(tokens) for scores in sample[moment]["scores"].values())
+
+
+def test_eval_reads_the_trained_model(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--limit", "16", "--blind", "black", "--json", "--output_dir", str(tmp_path / "eval")]
+    assert main(["eval", str(run / "model"), "--benchmarks", "shapes", *words]) == 0
+    json.loads(capsys.readouterr().out)
+    assert (tmp_path / "eval" / "results.json").is_file()
+
+
+def test_the_same_seed_repeats_exactly_and_another_does_not(run: Path, tmp_path: Path) -> None:
+    """Sampling, views, shuffling and updates: every number of every step."""
+    assert train(tmp_path / "again", "--eval_problems", "0") == 0
+    assert metrics(tmp_path / "again") == metrics(run)
+    assert train(tmp_path / "other", "--eval_problems", "0", "--seed", "1") == 0
+    assert metrics(tmp_path / "other") != metrics(run)
+
+
+@pytest.mark.parametrize("method", ["grpo", "vppo", "pgpo", "papo"])
+def test_every_method_trains(method: str, tmp_path: Path) -> None:
+    assert train(tmp_path / method, "--eval_problems", "0", "--max_steps", "1", "--method", method) == 0
+    (row,) = metrics(tmp_path / method)
+    assert row["grad_norm"] > 0
