@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import math
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+
+LOCK = ".lock"
+"""Locked by the process that writes into a run folder; says who that is."""
+
+
+class FolderLock:
+    """A run folder held for this process: no other run can write there until it is closed.
+
+    It is a record lock of the system: children do not inherit it, and it ends with the process however
+    that ends. The file itself stays and means nothing.
+
+    Raises:
+        UserError: another process holds it; says which.
+    """
+
+    def __init__(self, folder: Path):
+        self._descriptor = -1
+        self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 200, 0).decode(errors="replace").strip() or "unknown"
+            self.close()
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                raise
+            raise UserError(
+                f"{folder} is in use by another run ({holder}); wait for it, stop it, "
+                "or choose another --output_dir"
+            ) from None
+        who = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, who.encode(), 0)
+
+    def close(self) -> None:
+        """Let the folder go."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    __del__ = close
 
 
 @dataclass(frozen=True)
@@ -21,6 +64,13 @@ class RunFolder:
     """A run's folder and the names of what it holds."""
 
     path: Path
+    lock: FolderLock | None = field(default=None, compare=False, repr=False)
+    """What keeps other runs out while this process writes here."""
+
+    def release(self) -> None:
+        """Let other runs use the folder."""
+        if self.lock is not None:
+            self.lock.close()
 
     @property
     def config(self) -> Path:
@@ -58,6 +108,11 @@ class RunFolder:
         return self.path / "log.txt"
 
     @property
+    def incidents(self) -> Path:
+        """The batches whose optimizer step was skipped."""
+        return self.path / "incidents"
+
+    @property
     def report(self) -> Path:
         """The run as one self-contained page."""
         return self.path / "report.html"
@@ -74,44 +129,61 @@ def fresh_name(kind: str) -> str:
 
 
 def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False) -> RunFolder:
-    """Make or reuse the folder of a run.
+    """Make or reuse the folder of a run, and keep every other run out of it.
 
     An existing folder with content is refused unless `resume` (kept as it is) or `overwrite` (emptied,
-    if it looks like a run of ours).
+    if it looks like a run of ours). The lock goes with the process that holds it, so a killed run
+    leaves none behind.
 
     Raises:
-        UserError: the folder has content, is not writable, or is not a run and so is not ours to empty.
+        UserError: the folder has content, is in use by another run, is not writable, or is not a run
+            and so is not ours to empty.
     """
-    folder = RunFolder(Path(path))
+    folder = Path(path)
     try:
-        if folder.path.exists() and not folder.path.is_dir():
+        if folder.exists() and not folder.is_dir():
             raise UserError(f"{path} is a file; expected a folder, choose another --output_dir")
-        content = sorted(entry.name for entry in folder.path.iterdir()) if folder.path.is_dir() else []
-        if content and not resume:
-            _empty(folder, content, overwrite)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder.path):
+        if not resume:
+            _check_content(RunFolder(folder), overwrite)
+        folder.mkdir(parents=True, exist_ok=True)
+        run = RunFolder(folder, FolderLock(folder))
+        if not resume:
+            _check_content(run, overwrite)  # once more: another run may have come and gone
+            _empty(run)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise UserError(
             f"cannot write to {path}: {error.strerror}; choose another --output_dir or change its permissions"
         ) from error
-    return folder
+    return run
 
 
-def _empty(folder: RunFolder, content: list[str], overwrite: bool) -> None:
+def _content(folder: RunFolder) -> list[str]:
+    entries = folder.path.iterdir() if folder.path.is_dir() else ()
+    return sorted(entry.name for entry in entries if entry.name != LOCK)
+
+
+def _check_content(folder: RunFolder, overwrite: bool) -> None:
+    """Refuse a folder that holds anything, or with `overwrite` one that holds no run."""
+    content = _content(folder)
+    if not content:
+        return
     listing = ", ".join(content[:8]) + (", ..." if len(content) > 8 else "")
     if not overwrite:
         raise UserError(
-            f"{folder.path} already holds a run ({listing}); nothing was changed. Give --overwrite to replace "
-            "it, --resume to continue a training, or another --output_dir"
+            f"{folder.path} already holds a run ({listing}); nothing was changed. Give --overwrite to "
+            "replace it, --resume to continue a training, or another --output_dir"
         )
     if not (folder.config.is_file() or folder.results.is_file()):
         raise UserError(
-            f"{folder.path} holds {listing} but no config.yaml or results.json, so it is not a run of ours and --overwrite "
-            "leaves it alone; choose another --output_dir"
+            f"{folder.path} holds {listing} but no config.yaml or results.json, so it is not a run of ours "
+            "and --overwrite leaves it alone; choose another --output_dir"
         )
-    for name in content:
+
+
+def _empty(folder: RunFolder) -> None:
+    for name in _content(folder):
         entry = folder.path / name
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 

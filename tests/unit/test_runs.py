@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +31,7 @@ def test_overwrite_empties_a_run_but_never_follows_links(tmp_path: Path) -> None
     (run / "config.yaml").write_text("")
     (run / "link").symlink_to(outside)
     open_run(run, overwrite=True)
-    assert list(run.iterdir()) == []
+    assert [path.name for path in run.iterdir()] == [".lock"]
     assert (outside / "kept.txt").read_text() == "kept"
 
 
@@ -37,12 +39,45 @@ def test_overwrite_leaves_a_folder_alone_that_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UserError, match=r"not a run of ours"):
         open_run(tmp_path, overwrite=True)
-    assert (tmp_path / "thesis.tex").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_resume_keeps_everything(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     assert open_run(tmp_path, resume=True).metrics.read_text() == "{}\n"
+
+
+OTHER_RUN = """
+import sys, time
+from sightline.runs import open_run
+run = open_run(sys.argv[1])
+print("locked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_two_runs_in_one_folder_and_the_lock_of_a_killed_one(tmp_path: Path) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER_RUN, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "locked\n"
+        for how in ({}, {"resume": True}, {"overwrite": True}):
+            with pytest.raises(UserError, match=rf"in use by another run \(process {other.pid} on "):
+                open_run(tmp_path, **how)
+    finally:
+        other.kill()
+        other.communicate()
+    open_run(tmp_path).release()
+
+
+def test_released_folder_can_be_opened_by_another_process(tmp_path: Path) -> None:
+    run = open_run(tmp_path)
+    script = OTHER_RUN.replace("time.sleep(60)", "")
+    again = [sys.executable, "-c", script, str(tmp_path)]
+    assert subprocess.run(again, capture_output=True, check=False).returncode != 0
+    run.release()
+    assert subprocess.run(again, capture_output=True, check=False).stdout == b"locked\n"
 
 
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
