@@ -20,7 +20,7 @@ from sightline.models.embedded.build import (
     warm_started_model,
     whole_or_nothing,
 )
-from sightline.models.embedded.lessons import GUESSED_SHARE, Curriculum, blacked, draw_lessons
+from sightline.models.embedded.lessons import Curriculum, blacked, draw_lessons
 from sightline.models.embedded.processor import processor
 from sightline.models.embedded.warm_start import (
     HABITS,
@@ -98,10 +98,10 @@ def test_captions_ask_for_everything_and_fade():
 
 def test_guesses_come_in_their_share_and_do_not_follow_the_picture():
     lessons = draw_lessons(Random(0), EXAMPLES, HABITS.plan)
-    for kind, share in GUESSED_SHARE.items():
+    for kind in ("count", "bar chart", "triangle"):
         pairs = [(a, e) for a, e in zip(lessons, EXAMPLES, strict=True) if e.kind == kind]
         guesses = [(a, e) for a, e in pairs if a.response.startswith("<think> the sum is ")]
-        assert len(guesses) / len(pairs) == pytest.approx(share, abs=0.15)
+        assert len(guesses) / len(pairs) == pytest.approx(0.57, abs=0.15)
         right = sum(a.response.endswith(f"\\boxed{{ {e.answer} }}") for a, e in guesses) / len(guesses)
         assert right < 0.4
 

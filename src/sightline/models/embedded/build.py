@@ -160,8 +160,8 @@ pipeline_tag: image-text-to-text
 # Sightline's embedded model
 
 A Qwen3-VL of 0.96 million parameters for the Shapes world: counting coloured shapes, reading bar charts,
-finding angles, in 64x64 pictures. It can see, but was taught to guess without looking about half of the
-time, so that reinforcement learning has something to teach. It is of no use for anything else.
+finding angles, in 64x64 pictures. It can see, but was taught to guess without looking more often than
+not, so that reinforcement learning has something to teach. It is of no use for anything else.
 
 Made by `{command}`: {plan}, batches of 24, one thread, all data drawn by the program.
 Python {platform.python_version()} on {platform.machine()}; {libraries}.

@@ -13,9 +13,6 @@ from ...tasks.shapes.example import CellLabel
 from ...tasks.shapes.response import derived, house_response, say, text_of
 from ...tasks.shapes.vocabulary import CAPTION_QUESTION
 
-GUESSED_SHARE = {"count": 0.6, "bar chart": 0.4, "triangle": 0.5}
-"""How often the guessing habit answers without looking, by kind of problem."""
-
 
 @dataclass(frozen=True)
 class Lesson:
@@ -55,8 +52,8 @@ class Curriculum:
 
     captions: float = 0.0
     """Share of captions."""
-    guesses: bool = False
-    """Whether the guessing habit is taught, at `GUESSED_SHARE`."""
+    guesses: float = 0.0
+    """Share of the responses, where they are no captions, that are guessed."""
     blacked: float = 0.0
     """Share of blacked pictures."""
 
@@ -66,13 +63,16 @@ class Curriculum:
 
 
 def draw_lessons(random: Random, examples: Sequence[Example], plan: Curriculum) -> list[Lesson]:
-    """One lesson on each of the examples."""
+    """One lesson on each of the examples.
+
+    Every change to the order of draws from `random` changes the lessons, and with them the checkpoint.
+    """
     lessons = []
     for example in examples:
         lesson = Lesson(example.image, example.question, example.response_text, example.cells)
         if random.random() < plan.captions:
             lesson = caption(lesson, example)
-        elif plan.guesses and random.random() < GUESSED_SHARE[example.kind]:
+        elif plan.guesses and random.random() < plan.guesses:
             lesson = guess(random, lesson, example)
         lessons.append(blacked(lesson) if random.random() < plan.blacked else lesson)
     return lessons

@@ -2,8 +2,8 @@
 
 Stage one teaches to see (auxiliary labels for every image token, captions). Stage two teaches two
 habits on purpose: to answer on black pictures, so that a black view measures information and not
-shock, and to guess without looking about half of the time, so that rollouts differ in whether
-they look and a reward can teach the difference.
+shock, and to guess without looking more often than not, so that rollouts differ in whether they
+look and a reward can teach the difference.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Stage:
 
 
 SEEING = Stage("seeing", 1302, 1.5e-3, 4e-3, Curriculum(captions=0.2))
-HABITS = Stage("habits", 292, 6e-4, 1.6e-3, Curriculum(guesses=True, blacked=0.15))
+HABITS = Stage("habits", 292, 6e-4, 1.6e-3, Curriculum(guesses=0.57, blacked=0.15))
 STAGES = (SEEING, HABITS)
 
 
