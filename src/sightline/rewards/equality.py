@@ -247,9 +247,13 @@ def _as_quantities(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Ma
         return None
     if theirs and beyond_measure(answer):
         return Match(False, "number", "the answer is a number beyond all measure")
-    if variables(other) or r"\infty" in other or not is_expression(without_unit(other)[0]):
+    if r"\infty" in other or _RELATION.search(other) or not _may_be_number(without_unit(other)[0]):
         return Match(False, "number" if ours else "text", f"{answer} is not {gold}")
     return None
+
+
+def _may_be_number(text: str) -> bool:
+    return not variables(text) and is_expression(text)
 
 
 def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:

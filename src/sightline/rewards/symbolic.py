@@ -40,10 +40,6 @@ _REWRITES = [  # what math-verify's grammar would read as something else than is
         (r"(?<![0-9.}^_])([0-9]+)/([0-9]+) +(?=\\pi|[A-Za-z(])", r"\\frac{\1}{\2} "),
     ]
 ]
-_UNCLEAR = re.compile(
-    r"[0-9]\s+[0-9]|[0-9]\s*_|/\s*[0-9]+\s*(?:[A-Za-z(]|\\(?!cdot|times|div|right|le|ge|cup|cap|in)[A-Za-z])"
-)
-"""Numbers side by side, number bases, 1/2x: what reads two ways is not compared."""
 
 
 def _literal(text: str, *_: Any, **__: Any) -> Any:
@@ -74,11 +70,9 @@ def symbolic(gold: str, answer: str) -> bool:
 
 
 def _parsed(latex: str) -> Any:
-    """The expression; None if it cannot be read, or reads two ways."""
+    """The expression; None if it cannot be read."""
     for pattern, replacement in _REWRITES:
         latex = pattern.sub(replacement, latex)
-    if _UNCLEAR.search(latex):
-        return None
     found = parse(f"${latex}$", _LATEX, fallback_mode="no_fallback", parsing_timeout=_NO_LIMIT)
     return found[0] if found else None
 

@@ -20,6 +20,11 @@ _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]?[a-z]{3,}|[A-Za-z]{2,}\s+[A-Za-z]
 _PRODUCT = re.compile(r"[abcxyz]{2,3}")
 _UNSPOKEN = re.compile(r"['\"?]|\\ldots|\\(?:text|mathbb|mathcal)\s*\{[^{}]*$|[^\x00-\x7f]")
 
+_UNCLEAR = re.compile(
+    r"[0-9]\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]+\.[0-9]|\^\s*\{[^{}]*\}\s*\^"
+    r"|/\s*[0-9]+(?:[A-Za-z(]|\s*\\(?!cdot|times|div|le|ge|cup|cap|in|pi)[A-Za-z]|\\pi)"
+)
+"""Numbers side by side, number bases, two exponents, 1/2x: what reads two ways is not compared."""
 _COMPARED = re.compile(r"<|>|\\le(?![A-Za-z])|\\ge(?![A-Za-z])")
 _RISING = ("<", r"\le")
 _INFINITY = r"\infty"
@@ -67,8 +72,8 @@ def is_functional(text: str) -> bool:
 
 
 def is_expression(text: str) -> bool:
-    """Whether `text` may be put to the symbolic engine: no words, no signs that it would drop."""
-    return not is_worded(text) and not _UNSPOKEN.search(text)
+    """Whether `text` may be put to the symbolic engine: no words, nothing it would drop, one reading."""
+    return not is_worded(text) and not _UNSPOKEN.search(text) and not _UNCLEAR.search(text)
 
 
 def as_interval(text: str) -> str | None:
