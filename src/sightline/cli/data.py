@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from ..errors import UserError, unknown_name  # noqa: E402
 from ..runs import fresh_name, write_text  # noqa: E402
 from ..tasks import TASKS, DataOptions, load_task  # noqa: E402
 from ..tasks.check import SplitCheck, check_split, mark_overlap, sample_rows, spread  # noqa: E402
-from ..tasks.dataset_task import TEST_SPLITS, DatasetTask  # noqa: E402
+from ..tasks.dataset_task import DatasetTask  # noqa: E402
 from ..tasks.faults import NOTES, row_list  # noqa: E402
 from ..tasks.lengths import CountTokens  # noqa: E402
 from ..tasks.mixture import Mixture  # noqa: E402
+from ..tasks.sources import OpenSource, parse_source  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
 from .preview import page, shown  # noqa: E402
 
@@ -68,17 +69,21 @@ def check(argv: list[str]) -> int:
     recipe = _recipe(args)
     if args.max_prompt_length and not args.model:
         raise UserError("--max_prompt_length counts tokens; name the model that splits them with --model")
+    if recipe.max_prompt_length and not args.model:
+        screen.say("max_prompt_length of the recipe counts tokens: not checked without --model")
     look = partial(
         _walk,
         limit=args.limit,
         count_tokens=_model_counter(args.model, args.trust_remote_code) if args.model else None,
         max_prompt_length=args.max_prompt_length or recipe.max_prompt_length,
     )
-    held_out = _held_out(args.test or recipe.test, recipe.options, look)
     reports = []
-    for task in _dataset_tasks(recipe):
+    for task in _dataset_tasks(recipe, args.test):
         found = task.opened(task.source)
-        walked = [look(task, split) for split in ([found.chosen([])] if task.source.split else found.splits)]
+        walked = [
+            look(task, found, split) for split in ([found.chosen([])] if task.source.split else found.splits)
+        ]
+        held_out = [look(task, *task.held_out())] if task.source.test else []
         if not sum(result.rows for result in walked):
             raise UserError(f"{task.name} has no rows")
         _mark_overlaps(task, walked, held_out)
@@ -94,24 +99,11 @@ def check(argv: list[str]) -> int:
     return FOUND_PROBLEMS if bad else DONE
 
 
-def _walk(task: DatasetTask, split: str, limit: int | None, **options: Any) -> SplitCheck:
-    found = task.opened(task.source)
+def _walk(task: DatasetTask, found: OpenSource, split: str, limit: int | None, **options: Any) -> SplitCheck:
     rows = len(found.table(split))
-    with tqdm(
-        total=min(rows, limit or rows), desc=f"{task.name}/{split}", unit="row", dynamic_ncols=True
-    ) as bar:
+    name = f"{found.source.title}/{split}"
+    with tqdm(total=min(rows, limit or rows), desc=name, unit="row", dynamic_ncols=True) as bar:
         return check_split(task, found, split, limit=limit, progress=bar.update, **options)
-
-
-def _held_out(spec: Any, options: DataOptions, look: Callable[..., SplitCheck]) -> list[SplitCheck]:
-    if spec is None:
-        return []
-    task = load_task(spec, options)
-    if not isinstance(task, DatasetTask):
-        raise UserError(f"--test needs a dataset, got {spec!r}")
-    known = task.source.known
-    split = task.opened(task.source).chosen([*TEST_SPLITS, known.train if known else None])
-    return [look(task, split)]
 
 
 def _mark_overlaps(task: DatasetTask, walked: list[SplitCheck], held_out: list[SplitCheck]) -> None:
@@ -188,7 +180,7 @@ def preview(argv: list[str]) -> int:
     parser.add_argument("--overwrite", action="store_true", help="replace the page at --output")
     args = parser.parse_args(argv)
     recipe = _recipe(args)
-    task, *others = _dataset_tasks(recipe)
+    task, *others = _dataset_tasks(recipe, None)
     if others:
         screen.say(f"{args.source} is a mixture; only its first set is shown")
     found = task.opened(task.source)
@@ -227,7 +219,6 @@ class _Recipe:
     """What a recipe, or the command line alone, says about data."""
 
     task: Any
-    test: Any
     options: DataOptions
     max_prompt_length: int | None
 
@@ -277,9 +268,7 @@ def _recipe(args: argparse.Namespace) -> _Recipe:
         task = {**task, **place}
     elif place:
         raise UserError(f"{args.source} is no single set; --{min(place)} belongs to one")
-    return _Recipe(
-        task, given.get("test_task"), DataOptions(**options | flags), given.get("max_prompt_length")
-    )
+    return _Recipe(task, DataOptions(**options | flags), given.get("max_prompt_length"))
 
 
 def _read_recipe(file: str) -> dict[str, Any]:
@@ -292,10 +281,13 @@ def _read_recipe(file: str) -> dict[str, Any]:
     return recipe
 
 
-def _dataset_tasks(recipe: _Recipe) -> list[DatasetTask]:
+def _dataset_tasks(recipe: _Recipe, test: str | None) -> list[DatasetTask]:
+    """The sets of a recipe, each with `test` as its held-out set if one is named."""
     task = load_task(recipe.task, recipe.options)
     tasks = task.tasks if isinstance(task, Mixture) else [task]
     found = [part for part in tasks if isinstance(part, DatasetTask)]
     if not found:
         raise UserError(f"task {task.name} is drawn, not read: there is no set to look at")
-    return found
+    if test is None:
+        return found
+    return [DatasetTask(replace(part.source, test=parse_source(test)), recipe.options) for part in found]
