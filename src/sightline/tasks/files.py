@@ -159,4 +159,4 @@ def first_line(error: BaseException) -> str:
     while isinstance(error, DatasetGenerationError) and error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
-    return lines[0][:300] if lines else type(error).__name__
+    return lines[0][:300].rstrip(".") if lines else type(error).__name__

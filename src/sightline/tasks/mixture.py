@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from ..errors import UserError
+from .faults import BadRow
 from .lengths import outline
 from .problem import Problem, Task
 from .stream import StreamedProblems
@@ -38,6 +39,11 @@ class MixedProblems(Sequence[Problem]):
         again, where = divmod(where, len(self.parts[which]))
         problem = self.parts[which][where]
         return replace(problem, id=self._name(which, again, problem))
+
+    @property
+    def skipped(self) -> tuple[BadRow, ...]:
+        """Rows that the parts left out when their problems were chosen."""
+        return tuple(bad for part in self.parts for bad in getattr(part, "skipped", ()))
 
     def outline(self, index: int) -> tuple[Problem, list[tuple[int, int]]]:
         """A problem and its pictures' sizes, undecoded where the part can tell."""
