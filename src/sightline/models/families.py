@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel
 
 _PLACEHOLDER_NAMES = ("image_token", "video_token", "audio_token", "vision_start_token", "vision_end_token",
                       "boi_token", "eoi_token")  # fmt: skip
+_TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 def image_token_id(config: Any) -> int:
@@ -46,6 +47,11 @@ def end_ids(config: Any) -> list[int]:
     return [] if value is None else [value] if isinstance(value, int) else list(value)
 
 
+def longest_sequence(config: Any) -> int | None:
+    """How many positions the text model was made for; None if its config does not say."""
+    return getattr(config.get_text_config(), "max_position_embeddings", None)
+
+
 def type_ids(model: PreTrainedModel, input_ids: Tensor) -> dict[str, Tensor]:
     """The token-type input of `model`'s family (1 on image tokens), as keyword arguments; may be empty."""
     accepted = inspect.signature(model.base_model.forward).parameters
@@ -60,12 +66,27 @@ def image_features_inputs(model: PreTrainedModel, processed: dict[str, Any]) -> 
 
 
 def process_images(processor: Any, images: Sequence[Any]) -> dict[str, Any]:
-    """One prompt's pictures through the processor's image half; {} for a text-only prompt."""
-    if not images:
-        return {}
-    nested = getattr(processor.image_processor, "do_image_splitting", None) is not None  # Idefics3, SmolVLM
-    batch = [list(images)] if nested else list(images)
-    return dict(processor.image_processor(images=batch, return_tensors="pt"))
+    """One prompt's pictures as the model's vision inputs; {} for a text-only prompt."""
+    return process_prompts(processor, [images])[0]
+
+
+def process_prompts(processor: Any, prompts: Sequence[Sequence[Any]]) -> tuple[dict[str, Any], Tensor]:
+    """Vision inputs of several prompts' pictures side by side, and the ids of their placeholders, padded.
+
+    The whole processor runs, over a text of placeholders alone: some families keep settings of the
+    image half (tiles, aspect ratio) there.
+    """
+    if not any(prompts):
+        return {}, torch.zeros(len(prompts), 0, dtype=torch.long)
+    one = getattr(processor, "boi_token", None) or processor.image_token
+    found = processor(
+        images=[list(images) for images in prompts],
+        text=[one * len(images) for images in prompts],
+        padding=True,
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+    return {key: value for key, value in found.items() if key not in _TEXT_KEYS}, found["input_ids"]
 
 
 def concatenate(prompts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -103,3 +124,17 @@ def positions(model: Any, input_ids: Tensor, attention_mask: Tensor, vision: dic
         )
         return index
     return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
+
+
+def cache_layers(model: PreTrainedModel) -> set[str]:
+    """The kinds of layer that a cache of `model` has, by the names of transformers' classes."""
+    return {type(layer).__name__ for layer in DynamicCache(config=model.config).layers}
+
+
+def drops_image_tokens(model: PreTrainedModel) -> bool:
+    """Whether hiding image tokens from attention equals leaving them out at unchanged positions.
+
+    True where every layer attends over the whole sequence. A sliding window counts tokens, so leaving
+    some out would widen it.
+    """
+    return cache_layers(model) == {"DynamicLayer"}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from pathlib import Path
 from typing import Any
 
+import transformers
 from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils.import_utils import is_torchvision_available
 
 from ..errors import UserError
-
-# Processors whose video half needs torchvision, although a picture never does.
-_VIDEO_PROCESSORS = ("Qwen2VLProcessor", "Qwen2_5_VLProcessor", "Qwen3VLProcessor")
 
 
 def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
@@ -26,9 +26,11 @@ def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
     """
     try:
         processor = AutoProcessor.from_pretrained(path, **hub)
-    except ImportError:
+    except ImportError:  # the video half needs torchvision
         if is_torchvision_available():
             raise
+        processor = _image_only(path, **hub)
+    except OSError:  # saved without its video half, by `image_only_class`
         processor = _image_only(path, **hub)
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "image_processor", None) is None:
         raise UserError(
@@ -44,9 +46,13 @@ def _image_only(path: str | Path, **hub: Any) -> ProcessorMixin:
     tokenizer = AutoTokenizer.from_pretrained(path, **hub)
     template = getattr(tokenizer, "chat_template", None) or _saved_chat_template(path)
     name = _processor_class(path, **hub)
-    if name not in _VIDEO_PROCESSORS:
+    base = getattr(transformers, name, ProcessorMixin)
+    if "video_processor" not in base.get_attributes():
         raise UserError(f"{name} needs torchvision, which is not installed; pip install torchvision")
-    return image_only_class(name)(image_processor, tokenizer, chat_template=template)
+    saved, _ = ProcessorMixin.get_processor_dict(path, **hub)
+    accepted = inspect.signature(base.__init__).parameters.keys() - {*base.get_attributes(), "chat_template"}
+    options = {key: saved[key] for key in accepted & saved.keys()}
+    return image_only_class(name)(image_processor, tokenizer, chat_template=template, **options)
 
 
 def _processor_class(path: str | Path, **hub: Any) -> str:
@@ -65,29 +71,17 @@ def _saved_chat_template(path: str | Path) -> str | None:
 
 def image_only_class(name: str) -> type[ProcessorMixin]:
     """A subclass of transformers' processor `name` that leaves the video processor out."""
-    import transformers
-
-    base = getattr(transformers, name)
+    base: Any = getattr(transformers, name)
 
     class ImageOnly(base):
         @classmethod
         def get_attributes(cls) -> list[str]:
-            return [attribute for attribute in super().get_attributes() if attribute != "video_processor"]
+            return ["image_processor", "tokenizer"]
 
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
-            if argument_name == "video_processor":
-                return None
-            return super().check_argument_for_proper_class(argument_name, argument)
-
-        def __init__(
-            self, image_processor: Any, tokenizer: Any, chat_template: str | None = None, **kwargs: Any
-        ):
-            self.image_token, self.video_token = "<|image_pad|>", "<|video_pad|>"
-            self.vision_start_token, self.vision_end_token = "<|vision_start|>", "<|vision_end|>"
-            for token in ("image_token", "video_token", "vision_start_token", "vision_end_token"):
-                setattr(self, f"{token}_id", tokenizer.convert_tokens_to_ids(getattr(self, token)))
-            kwargs.pop("video_processor", None)
-            ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template, **kwargs)
+        @functools.wraps(base.__init__)  # saving writes down the options that the signature names
+        def __init__(self, image_processor: Any, tokenizer: Any, *_: Any, **options: Any):
+            options["video_processor"] = None
+            super().__init__(image_processor=image_processor, tokenizer=tokenizer, **options)
 
     ImageOnly.__name__ = ImageOnly.__qualname__ = name
     return ImageOnly

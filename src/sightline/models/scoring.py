@@ -1,28 +1,36 @@
 """The scoring pass: rollouts seen once as they were and once with the image taken away -> scores [B, T].
 
-This is the plain pass: every rollout runs whole, once per view. Only hidden states of the response
-are kept, and `[B, T, V]` never exists.
+A prompt and its pictures run once per view; only responses run once per rollout. Hidden states of the
+response are all that is kept, and `[B, T, V]` never exists.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
+from transformers.utils import logging
 
 from ..methods import Needs
 from ..rollouts import Rollouts
-from ..signals import image_state, token_statistics, visual_focus
-from ..views import PixelView
-from .families import concatenate, image_features_inputs, image_token_id, positions, process_images, type_ids
-from .views import viewed_images
+from ..signals import SIGNALS, token_statistics, visual_focus
+from .bundles import Bundle, Part, bundles, is_sharded
+from .families import image_token_id, longest_sequence
+from .head import Head, gathered_head
+from .prompts import Pictures
+from .seen import Seen, second_view
+from .states import States, why_not_shared
 
 FOCUS = "visual_focus"
+_AHEAD = 2
+"""Bundles whose pictures are processed while another one runs."""
+
+_log = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,8 @@ class Scores:
     """log π(o_t | image), at the sampling temperature."""
     other_log_probs: Tensor | None
     """log π(o_t | second view); None if no second view was asked for."""
+    skipped: dict[int, str] = field(default_factory=dict)
+    """Rows that could not be scored, and why; all their values are 0."""
 
 
 @torch.no_grad()
@@ -48,127 +58,140 @@ def score(
     step: int,
     temperature: float = 1.0,
     rows_per_pass: int = 16,
+    share_prefix: bool = True,
 ) -> Scores:
     """Score every response token of `rollouts` by the signals that `needs` names.
 
     A token's log-prob and its dependency come from the state that predicts it; its visual focus from
-    its own state (VGPO App. C). Rows without an image score 0. Call it inside the model's wrapped
-    forward (`engines.trl.forward`) when the parameters are sharded.
+    its own state (VGPO App. C). Rows without an image score 0. At most `rows_per_pass` responses run at
+    once. Call it inside the model's wrapped forward (`engines.trl.forward`) when the parameters are
+    sharded. Raises `ValueError` for rollouts of one group whose prompts differ, and for a prompt whose
+    image tokens are not those of its pictures.
     """
-    batch, length = rollouts.mask.shape
-    names = sorted(needs.signals)
-    blank = lambda: torch.zeros(batch, length, device=rollouts.mask.device)  # noqa: E731
-    found: dict[str, Tensor] = {name: blank() for name in ["log_prob", *names]}
-    if needs.view is not None:
-        found["other_log_prob"] = blank()
-    second = _second_images(needs, rollouts, processor, seed, step)
+    kept, skipped = _scorable(model, rollouts)
+    shared = _shares(model, share_prefix)
+    first = Seen(
+        model,
+        processor,
+        kept,
+        lambda rows: [kept.images[row] for row in rows],
+        shared=shared,
+        layer=needs.layer,
+    )
+    second = None if needs.view is None else second_view(needs.view, first, seed=seed, step=step)
+    sharded = is_sharded(model)
+    plan = bundles(kept, rows_per_pass, even=sharded)
+    names = ["log_prob", *sorted(needs.signals)] + (["other_log_prob"] if second is not None else [])
+    found = {name: torch.zeros(kept.mask.shape, device=kept.mask.device) for name in names}
     was_training = model.training
     model.eval()
     try:
-        for rows in _chunks(batch, rows_per_pass):
-            for name, values in _score_rows(
-                model, processor, rollouts, needs, rows, second, temperature
-            ).items():
-                found[name][rows] = values
+        with gathered_head(model) as head:
+            for bundle, pictures in _prepared(plan, first, second):
+                both = second is not None and (sharded or _shows_any(bundle, kept))
+                one = first.states(bundle, pictures[0])
+                other = second.states(bundle, pictures[1]) if both and second is not None else one
+                for number, part in enumerate(bundle.parts):
+                    states = one(number)
+                    changed = other(number).predicting if both else states.predicting
+                    seen = None if second is None else changed
+                    for name, values in _statistics(
+                        kept, part, states, seen, head, needs, temperature
+                    ).items():
+                        found[name][part.rows, : part.length] = values
     finally:
         model.train(was_training)
-    log_probs, other = found.pop("log_prob"), found.pop("other_log_prob", None)
-    return Scores(found, log_probs, other)
+    return _collected(found, skipped)
 
 
-def _second_images(
-    needs: Needs, rollouts: Rollouts, processor: Any, seed: int, step: int
-) -> Sequence[Sequence[Any]] | None:
-    if not isinstance(needs.view, PixelView):
-        return None
-    return viewed_images(needs.view, rollouts, processor, seed=seed, step=step)
+def _scorable(model: PreTrainedModel, rollouts: Rollouts) -> tuple[Rollouts, dict[int, str]]:
+    """The batch with the tokens of rows that cannot run masked, and why they cannot."""
+    placeholder, longest = image_token_id(model.config), longest_sequence(model.config)
+    valid = rollouts.mask.bool()
+    sampled = ((rollouts.response_ids == placeholder) & valid).any(1)
+    length = rollouts.prompt_mask.sum(1) + rollouts.mask.sum(1)
+    reasons = dict.fromkeys(sampled.nonzero().flatten().tolist(), "its response holds an image token")
+    if longest is not None:
+        for row in (length > longest).nonzero().flatten().tolist():
+            reasons[row] = f"its {int(length[row])} tokens are more than the model's {longest} positions"
+    mask = rollouts.mask.clone()
+    mask[list(reasons)] = 0
+    return replace(rollouts, mask=mask, response_ids=rollouts.response_ids * mask), reasons
 
 
-def _chunks(batch: int, size: int) -> Iterator[Tensor]:
-    yield from torch.arange(batch).split(max(1, size))
+def _shows_any(bundle: Bundle, rollouts: Rollouts) -> bool:
+    return any(len(rollouts.images[row]) > 0 for row in bundle.prompts)
 
 
-def _score_rows(
-    model: PreTrainedModel,
-    processor: Any,
+def _prepared(
+    plan: Sequence[Bundle], first: Seen, second: Seen | None
+) -> Iterator[tuple[Bundle, list[list[Pictures]]]]:
+    """Each bundle with its pictures in both views, processed on another thread while earlier ones run."""
+
+    def prepare(bundle: Bundle) -> list[list[Pictures]]:
+        shown = [first.prepare(bundle)]
+        if second is not None:
+            shown.append(shown[0] if second.image_hidden else second.prepare(bundle))
+        return shown
+
+    with ThreadPoolExecutor(1) as threads:
+        started = [threads.submit(prepare, bundle) for bundle in plan[:_AHEAD]]
+        for number, bundle in enumerate(plan):
+            started += [
+                threads.submit(prepare, later) for later in plan[number + _AHEAD : number + _AHEAD + 1]
+            ]
+            yield bundle, started[number].result()
+
+
+def _statistics(
     rollouts: Rollouts,
+    part: Part,
+    states: States,
+    other: Tensor | None,
+    head: Head,
     needs: Needs,
-    rows: Tensor,
-    second: Sequence[Sequence[Any]] | None,
     temperature: float,
 ) -> dict[str, Tensor]:
-    """All statistics of a few rows, each [len(rows), T]."""
-    mask = rollouts.mask[rows].bool()
-    length = mask.shape[1]
-    inputs = _model_inputs(model, processor, rollouts, rows, rollouts.images)
-    states = _hidden_states(model, inputs)
-    other = None
-    if needs.view is not None:
-        other_inputs = (
-            _model_inputs(model, processor, rollouts, rows, second)
-            if second is not None
-            else _text_only(model, inputs)
+    """All numbers of one part, each [R, t], 0 at padding and where two views compare a row without image."""
+    mask = rollouts.mask[part.rows, : part.length].bool()
+    with head.precision():
+        flat = token_statistics(
+            states.predicting[mask],
+            None if other is None else other[mask],
+            head.weight,
+            head.bias,
+            rollouts.response_ids[part.rows, : part.length][mask],
+            temperature=temperature,
+            signals=[name for name in sorted(needs.signals) if name != FOCUS],
+            logit_scale=head.scale,
+            softcap=head.softcap,
         )
-        other = _hidden_states(model, other_inputs)[:, -length - 1 : -1][mask]
-    weight, bias = _head(model)
-    flat = token_statistics(
-        states[:, -length - 1 : -1][mask],
-        other,
-        weight,
-        bias,
-        rollouts.response_ids[rows][mask],
-        temperature=temperature,
-        signals=[name for name in sorted(needs.signals) if name != FOCUS],
-    )
-    spread = {
-        name: torch.zeros(mask.shape, device=mask.device).masked_scatter(mask, v) for name, v in flat.items()
-    }
-    if FOCUS in needs.signals:
-        is_image = inputs["input_ids"] == image_token_id(model.config)
-        spread[FOCUS] = (
-            visual_focus(states[:, -length:].float(), image_state(states.float(), is_image)) * mask
-        )
+    blank = torch.zeros(mask.shape, device=mask.device)
+    spread = {name: blank.masked_scatter(mask, values) for name, values in flat.items()}
+    shown = torch.tensor([len(rollouts.images[row]) > 0 for row in part.rows.tolist()], device=mask.device)
+    for name in needs.signals:
+        if name == FOCUS:
+            spread[name] = visual_focus(states.own, states.image) * mask
+        elif SIGNALS[name].compares_views:
+            spread[name] = spread[name] * shown[:, None]
     return spread
 
 
-def _model_inputs(
-    model: PreTrainedModel, processor: Any, rollouts: Rollouts, rows: Tensor, images: Sequence[Sequence[Any]]
-) -> dict[str, Tensor]:
-    """Everything the backbone takes for these rows; each distinct list of pictures is processed once."""
-    ids = torch.cat([rollouts.prompt_ids[rows], rollouts.response_ids[rows]], 1)
-    attention = torch.cat([rollouts.prompt_mask[rows], rollouts.mask[rows]], 1)
-    processed: dict[int, dict[str, Tensor]] = {}
-    vision = []
-    for row in rows.tolist():
-        key = id(images[row])
-        if key not in processed:
-            processed[key] = image_features_inputs(model, process_images(processor, images[row]))
-        vision.append(processed[key])
-    features = {name: value.to(ids.device) for name, value in concatenate(vision).items()}
-    return {
-        "input_ids": ids,
-        "attention_mask": attention,
-        "position_ids": positions(model, ids, attention, features),
-        **type_ids(model, ids),
-        **features,
-    }
+def _collected(found: dict[str, Tensor], skipped: dict[int, str]) -> Scores:
+    """The batch's numbers as `Scores`; a row with a number that is not finite is skipped."""
+    overflown = ~torch.stack([values.isfinite().all(1) for values in found.values()]).all(0)
+    for row in overflown.nonzero().flatten().tolist():
+        skipped[row] = "its scores are not finite; the forward pass overflowed"
+    for values in found.values():
+        values[overflown] = 0.0
+    log_probs, other = found.pop("log_prob"), found.pop("other_log_prob", None)
+    return Scores(found, log_probs, other, skipped)
 
 
-def _text_only(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same ids at the same positions, every image token hidden from attention (PGPO App. A.1)."""
-    is_image = inputs["input_ids"] == image_token_id(model.config)
-    return {**inputs, "attention_mask": inputs["attention_mask"].masked_fill(is_image, 0)}
-
-
-def _hidden_states(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> Tensor:
-    """Last hidden states [b, P+T, D], after the final norm."""
-    return model.base_model(**inputs, use_cache=False).last_hidden_state
-
-
-def _head(model: PreTrainedModel) -> tuple[Tensor, Tensor | None]:
-    head: Any = model.get_output_embeddings()
-    weight, bias = head.weight, getattr(head, "bias", None)
-    if isinstance(weight, DTensor):
-        weight = weight.full_tensor()
-        bias = bias.full_tensor() if isinstance(bias, DTensor) else bias
-    return weight, bias
+def _shares(model: PreTrainedModel, wanted: bool) -> bool:
+    reason = why_not_shared(model) if wanted else None
+    if reason:
+        _log.warning_once(
+            f"Scoring runs every rollout whole: {type(model).__name__} cannot share a prompt, as {reason}."
+        )
+    return wanted and reason is None

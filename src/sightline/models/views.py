@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from PIL.Image import Image, Resampling
@@ -29,7 +30,8 @@ def draw_view(
     """
     shown = pictures
     if view.stage == "after_resize":
-        shown = [[resized(image, processor) for image in images] for images in pictures]
+        fit = _Resizer(processor)
+        shown = [[fit(image) for image in images] for images in pictures]
     if isinstance(view, Swapped):
         return view.swap(shown, generator(seed, step, "swapped"))
     return [
@@ -48,22 +50,36 @@ def viewed_images(
 ) -> list[list[Image]]:
     """The pictures of every row as `view` shows them: one drawing per prompt, or per rollout if the
     view asks for it."""
+    return viewer(view, rollouts, processor, seed=seed, step=step)(range(len(rollouts)))
+
+
+def viewer(
+    view: PixelView, rollouts: Rollouts, processor: Any, *, seed: int, step: int
+) -> Callable[[Sequence[int]], list[list[Image]]]:
+    """`viewed_images` for the rows that are asked for: which ones, and in what order, changes nothing."""
     names = rollouts.sample_ids or [str(group) for group in rollouts.group_ids.tolist()]
     numbers = rollouts.rollout_numbers if view.per == "rollout" else [0] * len(rollouts)
     keys = list(zip(rollouts.group_ids.tolist(), numbers, strict=True))
-    first = {key: row for row, key in reversed(list(enumerate(keys)))}
-    rows = sorted(first.values())
-    drawn = draw_view(
-        view,
-        [rollouts.images[row] for row in rows],
-        [names[row] for row in rows],
-        processor,
-        seed=seed,
-        step=step,
-        draws=[numbers[row] for row in rows],
-    )
-    by_row = dict(zip(rows, drawn, strict=True))
-    return [by_row[first[key]] for key in keys]
+
+    def draw(rows: Sequence[int]) -> list[list[Image]]:
+        first = {keys[row]: row for row in reversed(rows)}
+        chosen = sorted(first.values())
+        drawn = draw_view(
+            view,
+            [rollouts.images[row] for row in chosen],
+            [names[row] for row in chosen],
+            processor,
+            seed=seed,
+            step=step,
+            draws=[numbers[row] for row in chosen],
+        )
+        by_row = dict(zip(chosen, drawn, strict=True))
+        return [by_row[first[keys[row]]] for row in rows]
+
+    if not isinstance(view, Swapped):
+        return draw
+    swapped = draw(range(len(rollouts)))  # partners are drawn among the whole batch
+    return lambda rows: [swapped[row] for row in rows]
 
 
 def resized(image: Image, processor: Any) -> Image:
@@ -71,19 +87,33 @@ def resized(image: Image, processor: Any) -> Image:
 
     Families whose image processor cuts or tiles have no such size; their pictures stay as they are.
     """
-    size = _model_size(image, processor)
-    if size is None or size == image.size:
-        return image
-    return image.convert("RGB").resize(size, Resampling.BICUBIC)
+    return _Resizer(processor)(image)
+
+
+class _Resizer:
+    """Resizes pictures as a processor does, and asks it only once for each size of picture."""
+
+    def __init__(self, processor: Any):
+        self.processor = processor
+        self._sizes: dict[tuple[int, int], tuple[int, int] | None] = {}
+
+    def __call__(self, image: Image) -> Image:
+        if image.size not in self._sizes:
+            self._sizes[image.size] = _model_size(image, self.processor)
+        size = self._sizes[image.size]
+        if size is None or size == image.size:
+            return image
+        return image.convert("RGB").resize(size, Resampling.BICUBIC)
 
 
 def _model_size(image: Image, processor: Any) -> tuple[int, int] | None:
     patch = getattr(processor.image_processor, "patch_size", None)
-    grid = process_images(processor, [image.convert("RGB")]).get("image_grid_thw")
+    processed = process_images(processor, [image.convert("RGB")])
+    grid, pixels = processed.get("image_grid_thw"), processed["pixel_values"]
     if grid is not None and isinstance(patch, int):
         return int(grid[0, 2]) * patch, int(grid[0, 1]) * patch
     size: Any = getattr(processor.image_processor, "size", None) or {}
-    wanted: Sequence[int | None] = (size.get("width"), size.get("height"))
-    if getattr(processor.image_processor, "do_image_splitting", False) or None in wanted:
+    one_tile = math.prod(pixels.shape[:-3]) == 1
+    if not one_tile or (size.get("height"), size.get("width")) != tuple(pixels.shape[-2:]):
         return None
-    return int(wanted[0] or 0), int(wanted[1] or 0)
+    return int(size["width"]), int(size["height"])

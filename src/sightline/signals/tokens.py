@@ -1,11 +1,13 @@
-"""Per-token numbers straight from hidden states, one tile of tokens at a time.
+"""Per-token numbers straight from hidden states, tile by tile.
 
-The logits of a tile `[tile, V]` are the largest tensor that ever exists; `[B, T, V]` never does.
+The logits of a few tokens `[tile, V]`, in the head's dtype, are the largest tensor that ever exists;
+`[B, T, V]` never does, and float32 copies are as wide as one chunk of the vocabulary.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
@@ -13,14 +15,20 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..options import known_names
-from .dependency import entropy, exact_kl, jensen_shannon, sampled_k3, top_probability_drop
+from .dependency import entropy, exact_kl, jensen_shannon, sampled_k3
 from .table import SIGNALS
 
-BETWEEN_VIEWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+SUMMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "exact_kl": exact_kl,
     "jensen_shannon": jensen_shannon,
-    "top_probability_drop": top_probability_drop,
+    "entropy": lambda log_p, log_q: entropy(log_p),
 }
+"""Signals that are sums over the vocabulary of terms ≥ 0, so that chunks of it add up."""
+
+_LOGITS_AT_ONCE = 40_000_000
+_LONGEST_TILE = 1024
+_CHUNK = {"cpu": 8192}
+_LARGE_CHUNK = 65536
 
 
 def token_statistics(
@@ -31,51 +39,122 @@ def token_statistics(
     token_ids: Int[Tensor, " K"],
     temperature: float = 1.0,
     signals: Collection[str] = (),
-    tile: int = 1024,
+    tile: int | None = None,
+    *,
+    chunk: int | None = None,
+    logit_scale: float = 1.0,
+    softcap: float | None = None,
 ) -> dict[str, Float[Tensor, " K"]]:
     """Log-probs of the sampled tokens under both views, and the requested signals, each `[K]` float32.
 
     `hidden` and `other_hidden` are the states that predict the tokens, K valid tokens of any rows side
     by side; `other_hidden` is None if there is one view. The result holds "log_prob",
     "other_log_prob" (with two views) and one entry per name in `signals`. Logits are made in the
-    head's dtype, divided by `temperature` and normalised in float32. Gradients follow the caller's
-    mode; under grad every tile's logits are kept, so score under `torch.no_grad()`.
+    head's dtype (autocast's inside autocast), multiplied by `logit_scale`, bent by
+    softcap · tanh(z / softcap) where there is a `softcap`, divided by `temperature` and normalised in
+    float32. `tile` tokens run at a time, and float32 work takes `chunk` words of the vocabulary at a
+    time; both are chosen to fit about 100 MB where None. Gradients follow the caller's mode; under grad
+    every tile is kept, so score under `torch.no_grad()`.
     Raises `UserError` for an unknown signal, one read from hidden states, or a missing second view.
     """
     _check(signals, other_hidden)
+    vocabulary = head_weight.shape[0]
+    views = 1 if other_hidden is None else 2
+    tile = tile or max(1, min(_LONGEST_TILE, _LOGITS_AT_ONCE // (views * vocabulary)))
+    transform = _Logits(head_weight, head_bias, logit_scale, softcap, temperature)
+    chunk = chunk or _CHUNK.get(hidden.device.type, _LARGE_CHUNK)
     tiles = []
     for start in range(0, len(token_ids), tile):
         part = slice(start, start + tile)
-        log_p = _log_softmax(hidden[part], head_weight, head_bias, temperature)
-        log_q = None
-        if other_hidden is not None:
-            log_q = _log_softmax(other_hidden[part], head_weight, head_bias, temperature)
-        tiles.append(_statistics(log_p, log_q, token_ids[part], signals))
+        first = _View.of(hidden[part], transform, chunk)
+        second = None if other_hidden is None else _View.of(other_hidden[part], transform, chunk)
+        tiles.append(_statistics(first, second, token_ids[part], signals))
     names = _names(signals, other_hidden)
     empty = hidden.new_zeros(0, dtype=torch.float32)
     return {name: torch.cat([found[name] for found in tiles]) if tiles else empty for name in names}
 
 
-def _log_softmax(hidden: Tensor, weight: Tensor, bias: Tensor | None, temperature: float) -> Tensor:
-    logits = torch.nn.functional.linear(hidden.to(weight.dtype), weight, bias)
-    return (logits.float() / temperature).log_softmax(-1)
+@dataclass(frozen=True)
+class _Logits:
+    """Hidden state -> logit, the last steps in float32."""
+
+    weight: Tensor
+    bias: Tensor | None
+    scale: float
+    softcap: float | None
+    temperature: float
+
+    def raw(self, hidden: Tensor) -> Tensor:
+        return torch.nn.functional.linear(hidden.to(self.weight.dtype), self.weight, self.bias)
+
+    def finished(self, raw: Tensor) -> Tensor:
+        logits = raw.float()
+        if self.scale != 1.0:
+            logits = logits * self.scale
+        if self.softcap is not None:
+            logits = self.softcap * torch.tanh(logits / self.softcap)
+        return logits if self.temperature == 1.0 else logits / self.temperature
+
+
+@dataclass(frozen=True)
+class _View:
+    """The next-token distributions of one tile of tokens under one view."""
+
+    raw: Tensor
+    """[tile, V], as the head made them."""
+    norm: Tensor
+    """[tile], log Σ exp of the finished logits."""
+    transform: _Logits
+    chunk: int
+
+    @classmethod
+    def of(cls, hidden: Tensor, transform: _Logits, chunk: int) -> _View:
+        raw = transform.raw(hidden)
+        parts = [transform.finished(piece).logsumexp(-1) for piece in raw.split(chunk, dim=-1)]
+        return cls(raw, torch.stack(parts).logsumexp(0), transform, chunk)
+
+    def log_prob(self, tokens: Tensor) -> Tensor:
+        """log p of one token of each row, [tile]."""
+        picked = self.raw.gather(-1, tokens[:, None]).squeeze(-1)
+        return self.transform.finished(picked) - self.norm
+
+    def chunks(self) -> list[Tensor]:
+        """Raw logits, a chunk of the vocabulary each."""
+        return list(self.raw.split(self.chunk, dim=-1))
+
+    def log_probs(self, piece: Tensor) -> Tensor:
+        """log p over a chunk of the vocabulary."""
+        return self.transform.finished(piece) - self.norm[:, None]
 
 
 def _statistics(
-    log_p: Tensor, log_q: Tensor | None, tokens: Tensor, signals: Collection[str]
+    first: _View, second: _View | None, tokens: Tensor, signals: Collection[str]
 ) -> dict[str, Tensor]:
-    """Every number of one tile, from normalised log-probabilities `[tile, V]`."""
-    found = {"log_prob": log_p.gather(-1, tokens[:, None]).squeeze(-1)}
-    if log_q is not None:
-        found["other_log_prob"] = log_q.gather(-1, tokens[:, None]).squeeze(-1)
-    for name in signals:
-        if name == "entropy":
-            found[name] = entropy(log_p)
-        elif name == "sampled_k3":
-            found[name] = sampled_k3(found["log_prob"], found["other_log_prob"])
-        elif log_q is not None:
-            found[name] = BETWEEN_VIEWS[name](log_p, log_q)
-    return found
+    """Every number of one tile."""
+    found = {"log_prob": first.log_prob(tokens)}
+    if second is not None:
+        found["other_log_prob"] = second.log_prob(tokens)
+        if "sampled_k3" in signals:
+            found["sampled_k3"] = sampled_k3(found["log_prob"], found["other_log_prob"])
+        if "top_probability_drop" in signals:
+            top = first.raw.argmax(-1)
+            found["top_probability_drop"] = first.log_prob(top).exp() - second.log_prob(top).exp()
+    return found | _summed(first, second, [name for name in signals if name in SUMMED])
+
+
+def _summed(first: _View, second: _View | None, names: list[str]) -> dict[str, Tensor]:
+    """The signals that are sums over the vocabulary, chunk by chunk."""
+    totals: dict[str, list[Tensor]] = {name: [] for name in names}
+    if not names:
+        return {}
+    if second is None or names == ["entropy"]:
+        second = first
+    for piece, changed in zip(first.chunks(), second.chunks(), strict=True):
+        log_p = first.log_probs(piece)
+        log_q = log_p if second is first else second.log_probs(changed)
+        for name in names:
+            totals[name].append(SUMMED[name](log_p, log_q))
+    return {name: torch.stack(parts).sum(0) for name, parts in totals.items()}
 
 
 def _names(signals: Collection[str], other_hidden: Tensor | None) -> list[str]:

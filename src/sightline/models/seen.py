@@ -1,0 +1,90 @@
+"""One view of a batch of rollouts: its pictures prepared ahead, and the states of responses to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..rollouts import Rollouts
+from ..views import PixelView, View
+from .bundles import Bundle, Part
+from .prompts import Pictures, Prompts, process, shown_prompts, without_images
+from .states import SharedPrefix, States, whole
+from .views import viewer
+
+Shown = Callable[[Sequence[int]], Sequence[Sequence[Any]]]
+"""Rows of a batch -> the pictures that each of them shows."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the model is shown in one view, and how its states come about."""
+
+    model: PreTrainedModel
+    processor: Any
+    rollouts: Rollouts
+    shown: Shown
+    per_rollout: bool = False
+    """Whether each rollout is shown other pictures than the rest of its group."""
+    image_hidden: bool = False
+    """Whether image tokens are hidden from attention."""
+    shared: bool = True
+    """Whether a prompt runs once for all its rollouts."""
+    layer: int = -1
+
+    def prepare(self, bundle: Bundle) -> list[Pictures]:
+        """A bundle's processed pictures, of its prompts together or part by part; safe on any thread."""
+        if self.per_rollout:
+            return [self._process(part.rows.tolist()) for part in bundle.parts]
+        if self.shared:
+            return [self._process(bundle.prompts)]
+        return [self._process(bundle.prompts, part.owner.tolist()) for part in bundle.parts]
+
+    def _process(self, rows: Sequence[int], owners: Sequence[int] | None = None) -> Pictures:
+        return process(self.model, self.processor, self.shown(rows), owners)
+
+    def states(self, bundle: Bundle, pictures: list[Pictures]) -> Callable[[int], States]:
+        """Runs the bundle's prompts if they are shared, and gives a function from a part's number to
+        the states of its responses."""
+        if self.shared and not self.per_rollout:
+            prefix = SharedPrefix(self.model, self._prompts(bundle.prompts, pictures[0]), self.layer)
+            return lambda number: prefix.respond(
+                bundle.parts[number].owner, *self._responses(bundle.parts[number])
+            )
+
+        def alone(number: int) -> States:
+            part = bundle.parts[number]
+            prompts = self._prompts(part.rows.tolist(), pictures[number])
+            return whole(self.model, prompts, *self._responses(part), self.layer)
+
+        return alone
+
+    def _prompts(self, rows: Sequence[int], pictures: Pictures) -> Prompts:
+        chosen = list(rows)
+        prompts = shown_prompts(
+            self.model, self.rollouts.prompt_ids[chosen], self.rollouts.prompt_mask[chosen], pictures
+        )
+        return without_images(self.model, prompts) if self.image_hidden else prompts
+
+    def _responses(self, part: Part) -> tuple[Tensor, Tensor]:
+        ids, mask = self.rollouts.response_ids[part.rows], self.rollouts.mask[part.rows]
+        return ids[:, : part.length], mask[:, : part.length]
+
+
+def second_view(view: View, first: Seen, *, seed: int, step: int) -> Seen:
+    """`first` with its pictures taken away as `view` says."""
+    if not isinstance(view, PixelView):
+        return Seen(first.model, first.processor, first.rollouts, first.shown, False, True, first.shared)
+    drawn = viewer(view, first.rollouts, first.processor, seed=seed, step=step)
+    return Seen(
+        first.model,
+        first.processor,
+        first.rollouts,
+        drawn,
+        per_rollout=view.per == "rollout",
+        shared=first.shared,
+    )

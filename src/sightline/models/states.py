@@ -1,0 +1,137 @@
+"""Hidden states of responses: the prompt run once for all its rollouts, or every rollout whole."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from ..errors import UserError
+from ..signals import image_state
+from .families import cache_layers, image_token_id
+from .prompts import Prompts
+
+
+@dataclass(frozen=True)
+class States:
+    """Hidden states of R responses of T positions; those at padding are arbitrary."""
+
+    predicting: Tensor
+    """[R, T, D] after the final norm: position t holds the state that predicts token t."""
+    own: Tensor
+    """[R, T, D] of the chosen layer, at the tokens' own positions."""
+    image: Tensor
+    """Float32 [R, D], the mean state of the chosen layer over the prompt's image tokens."""
+
+
+class SharedPrefix:
+    """The prompts' states and KV cache, from which responses go on."""
+
+    def __init__(self, model: PreTrainedModel, prompts: Prompts, layer: int):
+        self.model, self.prompts, self.layer = model, prompts, layer
+        self.cache = DynamicCache(config=model.config)
+        states, chosen = _run(model, prompts.inputs, layer, self.cache)
+        self.last = states[:, -1]
+        self.image = image_state(chosen, prompts.input_ids == image_token_id(model.config))
+
+    def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
+        """Only the responses run; the cache is repeated for them."""
+        inputs = {
+            "input_ids": ids,
+            "attention_mask": torch.cat([self.prompts.attention_mask[owner], mask], 1),
+            "position_ids": response_positions(self.prompts, owner, ids.shape[1]),
+        }
+        states, chosen = _run(self.model, inputs, self.layer, selected(self.cache, owner))
+        predicting = torch.cat([self.last[owner, None], states[:, :-1]], 1)
+        return States(predicting, chosen, self.image[owner])
+
+
+def whole(model: PreTrainedModel, prompts: Prompts, ids: Tensor, mask: Tensor, layer: int) -> States:
+    """Each of n responses [n, T] behind its own copy of its prompt: the plain pass."""
+    length = ids.shape[1]
+    where = response_positions(prompts, torch.arange(len(ids), device=ids.device), length)
+    inputs = {
+        "input_ids": torch.cat([prompts.input_ids, ids], 1),
+        "attention_mask": torch.cat([prompts.attention_mask, mask], 1),
+        "position_ids": torch.cat([prompts.position_ids, where], -1),
+        **{name: torch.cat([value, torch.zeros_like(ids)], 1) for name, value in prompts.types.items()},
+        **prompts.vision,
+    }
+    states, chosen = _run(model, inputs, layer, None)
+    is_image = prompts.input_ids == image_token_id(model.config)
+    mean = image_state(chosen[:, : is_image.shape[1]], is_image)
+    return States(states[:, -length - 1 : -1], chosen[:, -length:], mean)
+
+
+def response_positions(prompts: Prompts, owner: Tensor, length: int) -> Tensor:
+    """Position ids of `length` tokens after each prompt, [R, T] or [3, R, T]; text counts on by one."""
+    where = prompts.next_position[owner, None] + torch.arange(length, device=owner.device)
+    return where.expand(3, -1, -1) if prompts.position_ids.dim() == 3 else where
+
+
+def selected(cache: DynamicCache, owner: Tensor) -> DynamicCache:
+    """The rows `owner` of a cache as a cache of its own; the original stays as it is."""
+    chosen = copy.copy(cache)
+    chosen.layers = [copy.copy(layer) for layer in cache.layers]
+    chosen.batch_select_indices(owner)
+    return chosen
+
+
+def _run(
+    model: PreTrainedModel, inputs: dict[str, Tensor], layer: int, cache: DynamicCache | None
+) -> tuple[Tensor, Tensor]:
+    """The states after the final norm, and those of the chosen layer, both [n, S, D]."""
+    with _states_of_layer(model, layer) as found:
+        states = model.base_model(
+            **inputs, past_key_values=cache, use_cache=cache is not None
+        ).last_hidden_state
+    return states, found[0] if found else states
+
+
+@contextlib.contextmanager
+def _states_of_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
+    """Collects one layer's states while the backbone runs; stays empty for the last, after the norm.
+
+    Numbered like transformers' `hidden_states`: 0 is the embeddings, k what decoder layer k put out.
+    """
+    layers = model.get_decoder().layers
+    index = layer if layer >= 0 else layer + len(layers) + 1
+    if not 0 <= index <= len(layers):
+        raise UserError(
+            f"layer {layer} does not exist; the model has layers 0 to {len(layers)}, or −1 for the last"
+        )
+    found: list[Tensor] = []
+    if index == len(layers):
+        yield found
+        return
+
+    def entering(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        found.append(given[0] if given else named["hidden_states"])
+
+    def leaving(module: Any, given: tuple[Any, ...], output: Any) -> None:
+        found.append(output[0] if isinstance(output, tuple) else output)
+
+    if index == 0:
+        handle = layers[0].register_forward_pre_hook(entering, with_kwargs=True)
+    else:
+        handle = layers[index - 1].register_forward_hook(leaving)
+    try:
+        yield found
+    finally:
+        handle.remove()
+
+
+def why_not_shared(model: PreTrainedModel) -> str | None:
+    """Why a prompt cannot be run once for all its rollouts; None if it can."""
+    unknown = cache_layers(model) - {"DynamicLayer", "DynamicSlidingWindowLayer"}
+    if unknown:
+        return f"its cache has layers of kind {', '.join(sorted(unknown))}"
+    if model.config.get_text_config().is_encoder_decoder:
+        return "it has an encoder that reads the prompt"
+    return None

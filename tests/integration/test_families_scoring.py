@@ -1,0 +1,181 @@
+"""Every family's scores, shared prompts or not, against rows run one by one with full logits."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import FAMILIES, build, prompts, rollouts
+from torch import Tensor
+
+from sightline.methods import Needs
+from sightline.models.families import image_token_id
+from sightline.models.scoring import score
+from sightline.models.views import draw_view
+from sightline.rollouts import Rollouts
+from sightline.views import Patches, TextOnly, View
+
+GROUP = 2
+SIGNALS = frozenset(["exact_kl", "sampled_k3", "entropy", "jensen_shannon", "visual_focus"])
+VIEWS: dict[str, View] = {
+    "patches per rollout": Patches(size=8),
+    "patches per prompt": Patches(size=8, per="prompt"),
+    "text only": TextOnly(),
+}
+
+
+class Reference:
+    """One row at a time, unpadded, through the model's own forward, logits in full."""
+
+    def __init__(self, family: str):
+        self.model, self.processor = build(family)
+        self.asked = prompts()
+        self.batch = rollouts(self.model, self.processor, self.asked, group=GROUP)
+        self.firsts: dict[int, Any] = {}
+
+    def inputs(self, row: int, images: Any) -> dict[str, Tensor]:
+        """Prompt and response of one row."""
+        text = self.processor.apply_chat_template(
+            list(self.asked[row // GROUP].messages), add_generation_prompt=True, tokenize=False
+        )
+        found = dict(
+            self.processor(
+                text=[text],
+                images=[list(images)] if images else None,
+                return_tensors="pt",
+                add_special_tokens=False,
+            )
+        )
+        response = self.batch.response_ids[row][self.batch.mask[row].bool()][None]
+        for name in ("mm_token_type_ids", "token_type_ids"):
+            if name in found:
+                found[name] = torch.cat([found[name], torch.zeros_like(response)], 1)
+        found["input_ids"] = torch.cat([found["input_ids"], response], 1)
+        found["attention_mask"] = torch.ones_like(found["input_ids"])
+        if name := next((n for n in ("mm_token_type_ids", "token_type_ids") if n in self.takes()), None):
+            is_image = found["input_ids"] == image_token_id(self.model.config)
+            found[name] = is_image.long()
+        return {key: value for key, value in found.items() if key in self.takes()}
+
+    def takes(self) -> Any:
+        """What the forward accepts."""
+        return inspect.signature(self.model.forward).parameters
+
+    def second(self, row: int, view: View) -> dict[str, Tensor]:
+        """The row with its image taken away."""
+        images = list(self.asked[row // GROUP].images)
+        if not isinstance(view, TextOnly):
+            draw = row % GROUP if view.per == "rollout" else 0
+            shown = draw_view(
+                view, [images], [str(row // GROUP)], self.processor, seed=5, step=2, draws=[draw]
+            )[0]
+            return self.inputs(row, shown)
+        full = self.inputs(row, images)
+        hidden = full["input_ids"] == image_token_id(self.model.config)
+        positions = torch.arange(full["input_ids"].shape[1])[None]
+        if hasattr(self.model.model, "get_rope_index") and images:
+            positions, _ = self.model.model.get_rope_index(
+                full["input_ids"],
+                image_grid_thw=full["image_grid_thw"],
+                mm_token_type_ids=full["mm_token_type_ids"],
+            )
+        return {**full, "position_ids": positions, "attention_mask": (~hidden).long()}
+
+    def first(self, row: int) -> Any:
+        """The row as it was seen."""
+        if row not in self.firsts:
+            inputs = self.inputs(row, list(self.asked[row // GROUP].images))
+            self.firsts[row] = inputs["input_ids"][0], self.model(**inputs, output_hidden_states=True)
+        return self.firsts[row]
+
+    def row(self, row: int, view: View, layer: int) -> dict[str, Tensor]:
+        """Every number of one row."""
+        count = int(self.batch.mask[row].sum())
+        if count == 0:
+            return {}
+        ids, seen = self.first(row)
+        log_p = seen.logits[0, -count - 1 : -1].log_softmax(-1)
+        log_q = self.model(**self.second(row, view)).logits[0, -count - 1 : -1].log_softmax(-1)
+        picked = torch.arange(count), ids[-count:]
+        ratio = log_q[picked] - log_p[picked]
+        middle = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
+        states = seen.hidden_states[layer][0]
+        is_image = ids == image_token_id(self.model.config)
+        focus = torch.zeros(count)
+        if is_image.any():
+            focus = torch.cosine_similarity(states[-count:], states[is_image].mean(0)[None], dim=-1)
+        return {
+            "log_prob": log_p[picked],
+            "other_log_prob": log_q[picked],
+            "exact_kl": (log_p.exp() * (log_p - log_q)).sum(-1),
+            "sampled_k3": (ratio.exp() - ratio - 1).clamp(0, 10),
+            "entropy": -(log_p.exp() * log_p).sum(-1),
+            "jensen_shannon": 0.5
+            * ((log_p.exp() * (log_p - middle)) + log_q.exp() * (log_q - middle)).sum(-1),
+            "visual_focus": focus,
+        }
+
+    @torch.no_grad()
+    def all(self, view: View, layer: int) -> dict[str, Tensor]:
+        """Every number of the batch, [B, T]."""
+        rows = [self.row(row, view, layer) for row in range(len(self.batch))]
+        found = {}
+        for name in rows[0]:
+            found[name] = torch.zeros(self.batch.mask.shape)
+            for index, values in enumerate(rows):
+                if values:
+                    found[name][index, : len(values[name])] = values[name]
+        return found
+
+
+reference = functools.cache(Reference)
+
+
+def check(family: str, view: View, share: bool, layer: int = -1, rows_per_pass: int = 3) -> None:
+    """Scores equal the reference to 1e-4, in whatever order rows stand."""
+    known = reference(family)
+    batch, expected = known.batch, known.all(view, layer)
+    assert expected["exact_kl"].max() > 1e-2, "the views differ, so that the test can fail"
+    order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(1))
+    names = ("prompt_ids", "prompt_mask", "response_ids", "mask", "group_ids")
+    shuffled = Rollouts(
+        *(getattr(batch, name)[order] for name in names),
+        images=[batch.images[row] for row in order],
+        sample_ids=[batch.sample_ids[row] for row in order],
+        rollout_ids=order % GROUP,
+    )
+    found = score(
+        known.model,
+        known.processor,
+        shuffled,
+        Needs(SIGNALS, view, second_view_gradient=False, layer=layer),
+        seed=5,
+        step=2,
+        rows_per_pass=rows_per_pass,
+        share_prefix=share,
+    )
+    assert found.skipped == {}
+    got = {**found.signals, "log_prob": found.log_probs, "other_log_prob": found.other_log_probs}
+    for name, values in expected.items():
+        message = functools.partial("{}: {}".format, name)
+        torch.testing.assert_close(got[name], values[order], atol=1e-4, rtol=1e-4, msg=message)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_shared_prompts_give_the_reference_s_scores(family: str, view: str) -> None:
+    check(family, VIEWS[view], share=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_plain_pass_gives_the_reference_s_scores(family: str) -> None:
+    check(family, VIEWS["patches per prompt"], share=False)
+
+
+@pytest.mark.parametrize("layer", [0, 1, -2])
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
+def test_focus_reads_the_states_of_one_layer(family: str, layer: int) -> None:
+    check(family, VIEWS["patches per prompt"], share=True, layer=layer)

@@ -1,0 +1,358 @@
+"""Tiny vision-language models of each family with random weights, and processors without torchvision.
+
+`build(name)` gives a model in evaluation mode, float32, and the processor that feeds it. Weights are the same
+on every call. `prompts` makes prompts whose number and sizes of pictures differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from sightline.models.generation import Prompt
+from sightline.models.processors import image_only_class
+from sightline.rollouts import Rollouts
+
+HIDDEN = 32
+_CHAT = (
+    "{%- for m in messages -%}<|im_start|>{{ m['role'] }}\n"
+    "{%- if m['content'] is string -%}{{ m['content'] }}"
+    "{%- else -%}{%- for c in m['content'] -%}"
+    "{%- if c['type'] == 'image' -%}IMAGE{%- else -%}{{ c['text'] }}{%- endif -%}"
+    "{%- endfor -%}{%- endif -%}<|im_end|>{%- endfor -%}"
+    "{%- if add_generation_prompt -%}<|im_start|>assistant\n{%- endif -%}"
+)
+
+
+def _tokenizer(special: Sequence[str], **extra: str) -> PreTrainedTokenizerFast:
+    """One token a byte, and the special ones."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = Tokenizer(models.BPE(vocab={c: i for i, c in enumerate(alphabet)}, merges=[]))
+    words.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=words,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        unk_token="<|unk|>",
+        additional_special_tokens=["<|im_start|>", *special],
+        padding_side="left",
+        **({"extra_special_tokens": extra} if extra else {}),
+    )
+
+
+def _text(tokenizer: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "vocab_size": len(tokenizer),
+        "hidden_size": HIDDEN,
+        "intermediate_size": 2 * HIDDEN,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": None,
+        # Wide enough for attention and predictions to differ visibly between tokens.
+        "initializer_range": 0.2,
+        **changes,
+    }
+
+
+def _vision(**changes: Any) -> dict[str, Any]:
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 2, "num_hidden_layers": 2}
+    return {**sizes, "image_size": 32, "patch_size": 8, "initializer_range": 0.2, **changes}
+
+
+_QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+
+
+def _qwen(name: str, config: Any, tokenizer: Any, patch: int) -> tuple[Any, Any]:
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    pictures = Qwen2VLImageProcessorPil(
+        patch_size=patch, merge_size=2, temporal_patch_size=2, min_pixels=(2 * patch) ** 2, max_pixels=64 * 64
+    )
+    template = _CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
+    processor = image_only_class(f"{name}Processor")(pictures, tokenizer, chat_template=template)
+    return getattr(transformers, f"{name}ForConditionalGeneration")(config), processor
+
+
+def _qwen_ids(tokenizer: Any) -> dict[str, int]:
+    start, end, image, video = tokenizer.convert_tokens_to_ids(_QWEN_TOKENS)
+    return {
+        "vision_start_token_id": start,
+        "vision_end_token_id": end,
+        "image_token_id": image,
+        "video_token_id": video,
+    }
+
+
+def qwen2_5_vl() -> tuple[Any, Any]:
+    tokenizer = _tokenizer(_QWEN_TOKENS)
+    config = transformers.Qwen2_5_VLConfig(
+        text_config=_text(
+            tokenizer,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]},
+        ),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN,
+            "patch_size": 8,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "window_size": 32,
+            "fullatt_block_indexes": [1],
+            "initializer_range": 0.2,
+        },
+        tie_word_embeddings=False,
+        **_qwen_ids(tokenizer),
+    )
+    return _qwen("Qwen2_5_VL", config, tokenizer, 8)
+
+
+def qwen3_vl() -> tuple[Any, Any]:
+    tokenizer = _tokenizer(_QWEN_TOKENS)
+    config = transformers.Qwen3VLConfig(
+        text_config=_text(
+            tokenizer,
+            head_dim=8,
+            num_hidden_layers=3,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]},
+        ),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN,
+            "patch_size": 8,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "num_position_embeddings": 64,
+            "deepstack_visual_indexes": [0, 1],
+            "initializer_range": 0.2,
+        },
+        tie_word_embeddings=True,
+        **_qwen_ids(tokenizer),
+    )
+    return _qwen("Qwen3VL", config, tokenizer, 8)
+
+
+def internvl() -> tuple[Any, Any]:
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    named = {
+        "start_image_token": "<img>",
+        "end_image_token": "</img>",
+        "context_image_token": "<IMG_CONTEXT>",
+        "video_token": "<video>",
+    }
+    tokenizer = _tokenizer(list(named.values()), **named)
+    config = transformers.InternVLConfig(
+        text_config=_text(tokenizer, model_type="qwen2"),
+        vision_config=_vision(),
+        image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
+        image_seq_length=4,
+    )
+    pictures = GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=3)
+    processor = image_only_class("InternVLProcessor")(
+        pictures, tokenizer, image_seq_length=4, chat_template=_CHAT.replace("IMAGE", "<IMG_CONTEXT>")
+    )
+    return transformers.InternVLForConditionalGeneration(config), processor
+
+
+def gemma3() -> tuple[Any, Any]:
+    from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+
+    named = {
+        "boi_token": "<start_of_image>",
+        "eoi_token": "<end_of_image>",
+        "image_token": "<image_soft_token>",
+    }
+    tokenizer = _tokenizer(list(named.values()), **named)
+    begin, end, image = tokenizer.convert_tokens_to_ids(list(named.values()))
+    config = transformers.Gemma3Config(
+        # The window is shorter than a prompt, so that sliding layers forget.
+        text_config=_text(
+            tokenizer, head_dim=8, sliding_window=24, layer_types=["sliding_attention", "full_attention"]
+        ),
+        vision_config=_vision(),
+        mm_tokens_per_image=4,
+        image_token_id=image,
+        boi_token_index=begin,
+        eoi_token_index=end,
+        initializer_range=0.2,
+    )  # fmt: skip
+    model = transformers.Gemma3ForConditionalGeneration(config)
+    torch.nn.init.normal_(model.model.multi_modal_projector.mm_input_projection_weight, std=0.2)
+    processor = transformers.Gemma3Processor(
+        Gemma3ImageProcessorPil(size={"height": 32, "width": 32}),
+        tokenizer,
+        chat_template=_CHAT.replace("IMAGE", "<start_of_image>"),
+        image_seq_length=4,
+    )
+    return model, processor
+
+
+def _idefics_parts(split: bool) -> tuple[Any, Any, dict[str, Any]]:
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+
+    corners = [f"<row_{row}_col_{column}>" for row in (1, 2) for column in (1, 2)]
+    tokenizer = _tokenizer(
+        ["<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>", *corners]
+    )
+    config = {
+        "text_config": _text(tokenizer, model_type="llama"),
+        "vision_config": _vision(),
+        "image_token_id": tokenizer.convert_tokens_to_ids("<image>"),
+        "scale_factor": 2,
+        "pad_token_id": tokenizer.pad_token_id,
+    }
+    pictures = Idefics3ImageProcessorPil(
+        size={"longest_edge": 64 if split else 32},
+        max_image_size={"longest_edge": 32},
+        do_image_splitting=split,
+    )
+    processor = transformers.Idefics3Processor(
+        pictures, tokenizer, image_seq_len=4, chat_template=_CHAT.replace("IMAGE", "<image>")
+    )
+    return tokenizer, processor, config
+
+
+def idefics3() -> tuple[Any, Any]:
+    _, processor, config = _idefics_parts(split=True)
+    return transformers.Idefics3ForConditionalGeneration(transformers.Idefics3Config(**config)), processor
+
+
+def smolvlm() -> tuple[Any, Any]:
+    # SmolVLM's own processor needs torchvision and num2words; for pictures it is Idefics3's.
+    _, processor, config = _idefics_parts(split=False)
+    return transformers.SmolVLMForConditionalGeneration(transformers.SmolVLMConfig(**config)), processor
+
+
+def llava() -> tuple[Any, Any]:
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    tokenizer = _tokenizer(["<image>"])
+    config = transformers.LlavaConfig(
+        text_config=_text(tokenizer, model_type="llama"),
+        vision_config=_vision(model_type="clip_vision_model", num_hidden_layers=3, projection_dim=32),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-2,
+    )
+    processor = transformers.LlavaProcessor(
+        CLIPImageProcessorPil(size={"height": 32, "width": 32}, crop_size={"height": 32, "width": 32}),
+        tokenizer,
+        patch_size=8,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=_CHAT.replace("IMAGE", "<image>"),
+        image_token="<image>",
+    )
+    return transformers.LlavaForConditionalGeneration(config), processor
+
+
+def llava_onevision() -> tuple[Any, Any]:
+    from transformers.models.llava_onevision.image_processing_pil_llava_onevision import (
+        LlavaOnevisionImageProcessorPil,
+    )
+
+    tokenizer = _tokenizer(["<image>", "<video>"])
+    grid = [[32, 32], [32, 64], [64, 32]]
+    image, video = tokenizer.convert_tokens_to_ids(["<image>", "<video>"])
+    config = transformers.LlavaOnevisionConfig(
+        text_config=_text(tokenizer, model_type="qwen2"),
+        vision_config=_vision(model_type="siglip_vision_model", vision_use_head=False),
+        image_token_index=image,
+        video_token_index=video,
+        image_grid_pinpoints=grid,
+        vision_feature_select_strategy="full",
+    )
+    processor = image_only_class("LlavaOnevisionProcessor")(
+        LlavaOnevisionImageProcessorPil(size={"height": 32, "width": 32}, image_grid_pinpoints=grid),
+        tokenizer,
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=_CHAT.replace("IMAGE", "<image>"),
+    )
+    return transformers.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
+    f.__name__: f for f in (qwen2_5_vl, qwen3_vl, internvl, gemma3, idefics3, smolvlm, llava, llava_onevision)
+}
+
+
+def build(name: str) -> tuple[Any, Any]:
+    """A tiny model of family `name` and its processor; equal weights on every call."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model, processor = FAMILIES[name]()
+    return model.eval(), processor
+
+
+def picture(width: int, height: int, seed: int) -> Image.Image:
+    """Random blocks of colour."""
+    random = np.random.default_rng(seed)
+    small = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize((width, height), Image.Resampling.NEAREST)
+
+
+def prompt(text: str, images: Sequence[Image.Image] = ()) -> Prompt:
+    """A user's turn: the pictures, then the text."""
+    parts = [{"type": "image"} for _ in images] + [{"type": "text", "text": text}]
+    return Prompt([{"role": "user", "content": parts}], list(images))
+
+
+def prompts() -> list[Prompt]:
+    """One picture, none, two, one of another shape: prompts of four lengths."""
+    return [
+        prompt("How many?", [picture(40, 40, 1)]),
+        prompt("What is two and three?"),
+        prompt("Same?", [picture(32, 32, 2), picture(32, 48, 3)]),
+        prompt("Which colour is the largest block?", [picture(64, 32, 4)]),
+    ]
+
+
+def rollouts(
+    model: Any, processor: Any, asked: Sequence[Prompt], group: int = 3, seed: int = 0, longest: int = 7
+) -> Rollouts:
+    """`group` rollouts of random text tokens per prompt, of different lengths, the last one empty."""
+    random = torch.Generator().manual_seed(seed)
+    texts = [
+        processor.apply_chat_template(list(p.messages), add_generation_prompt=True, tokenize=False)
+        for p in asked
+    ]
+    shown = [list(p.images) for p in asked]
+    inputs = processor(
+        text=texts,
+        images=shown if any(shown) else None,
+        padding=True,
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+    count = group * len(asked)
+    lengths = torch.randint(1, longest + 1, (count,), generator=random)
+    lengths[-1] = 0
+    mask = (torch.arange(longest) < lengths[:, None]).long()
+    ids = torch.randint(60, 90, (count, longest), generator=random)
+    return Rollouts(
+        prompt_ids=inputs["input_ids"].repeat_interleave(group, 0),
+        prompt_mask=inputs["attention_mask"].repeat_interleave(group, 0),
+        response_ids=torch.where(mask.bool(), ids, processor.tokenizer.pad_token_id),
+        mask=mask,
+        group_ids=torch.arange(len(asked)).repeat_interleave(group),
+        images=[images for images in shown for _ in range(group)],
+        sample_ids=[str(number) for number in range(len(asked)) for _ in range(group)],
+    )
