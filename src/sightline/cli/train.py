@@ -2,68 +2,186 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import logging
 import shlex
 import shutil
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from . import DONE, INTERRUPTED, screen
+from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 
 screen.prepare()
 
 import yaml  # noqa: E402
 
 from ..analysis import write_report  # noqa: E402
+from ..engines.trl.changes import check_resumed  # noqa: E402
+from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
+from ..engines.trl.ranks import Ranks  # noqa: E402
 from ..engines.trl.settings import Settings, parse  # noqa: E402
+from ..engines.trl.stopped import StoppedError  # noqa: E402
 from ..engines.trl.train import Trained, train  # noqa: E402
 from ..evaluation.before_after import MODES, BeforeAfter  # noqa: E402
+from ..models.lengths import token_counter  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..provenance import provenance  # noqa: E402
 from ..runs import RunFolder, open_run, write_text  # noqa: E402
-from ..tasks import load_task  # noqa: E402
+from ..tasks import DataOptions, load_task  # noqa: E402
+from ..tasks.lengths import fitting  # noqa: E402
+
+log = logging.getLogger(__name__)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one training from the command line."""
+    """Run one training from the command line, or one rank of it."""
     started = time.perf_counter()
     settings = parse(argv)
     args = settings.train
-    task = load_task(args.task)
+    ranks = Ranks(args)
+    args.output_dir = ranks.from_main(str(args.output_dir))
+    task = load_task(args.task, _data_options(args))
     loaded = _load(settings)
-    folder = open_run(str(args.output_dir), overwrite=args.overwrite, resume=args.resume)
+    folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
+    ranks.wait()
     screen.quiet()
-    screen.log_to(folder.log)
-    write_text(folder.config, yaml.safe_dump(_config(settings), sort_keys=True, allow_unicode=True))
-    screen.say(settings.describe_method())
-    evaluation = BeforeAfter(
-        folder,
-        task,
-        args.eval_problems,
-        args.report_problems,
-        args.seed,
-        int(args.max_completion_length or 256),
-    )
-    if args.eval_problems:
-        screen.say(f"measuring {args.eval_problems} held-out problems, before and after training")
+    if ranks.main:
+        screen.log_to(folder.log)
+        screen.say(settings.describe_method())
+    run = _Run(settings, folder, ranks, task, argv, started)
     try:
-        evaluation.measure("before", loaded)
-        training = time.perf_counter()
-        trained = train(settings, loaded, task, task.train(args.limit, args.seed), folder)
-        seconds = {"training": time.perf_counter() - training}
+        return run.go(loaded)
     except KeyboardInterrupt:
-        return _interrupted(None, folder, argv)
-    if trained.interrupted_by is not None:
-        return _interrupted(trained, folder, argv)
-    _save_model(trained.model, folder)
-    evaluation.measure("after", trained.model)
-    write_report(folder.path)
-    seconds["all"] = time.perf_counter() - started
-    _print_results(evaluation, settings, folder, seconds)
-    return DONE
+        return run.interrupted(None)
+    except StoppedError as error:
+        log.error("%s", error, exc_info=True)
+        run.say(str(error))
+        return FOUND_PROBLEMS
+    finally:
+        folder.release()
+
+
+class _Run:
+    """The steps of a run: measure, train, save, measure again, report."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        folder: RunFolder,
+        ranks: Ranks,
+        task: Any,
+        argv: Sequence[str],
+        started: float,
+    ):
+        self.settings, self.folder, self.ranks, self.task = settings, folder, ranks, task
+        self.argv, self.started = argv, started
+        args = settings.train
+        self.evaluation = BeforeAfter(
+            folder,
+            task,
+            args.eval_problems,
+            args.report_problems,
+            args.seed,
+            int(args.max_completion_length or 256),
+        )
+
+    def say(self, text: str) -> None:
+        """One line to the person who runs this, from rank 0."""
+        if self.ranks.main:
+            screen.say(text)
+
+    def go(self, loaded: LoadedModel) -> int:
+        """All of it."""
+        args = self.settings.train
+        if args.eval_problems:
+            self.say(f"measuring {args.eval_problems} held-out problems, before and after training")
+        self.measure("before", loaded)
+        problems = _fitting(args, self.task, loaded, self.say)
+        training = time.perf_counter()
+        trained = train(self.settings, loaded, self.task, problems, self.folder, self.say)
+        seconds = {"training": time.perf_counter() - training}
+        if trained.interrupted_by is not None:
+            return self.interrupted(trained)
+        if self.ranks.main:
+            _save_model(trained.model, self.folder)
+        self.measure("after", trained.model)
+        if self.ranks.main:
+            write_report(self.folder.path)
+            seconds["all"] = time.perf_counter() - self.started
+            _print_results(self.evaluation, self.settings, self.folder, seconds)
+        return DONE
+
+    def measure(self, moment: str, loaded: LoadedModel) -> None:
+        """Held-out accuracy on rank 0, while the others wait."""
+        if self.ranks.main and self.evaluation.problems:
+            loaded.model.to(self.settings.train.device)  # pyright: ignore[reportArgumentType]
+            self.evaluation.measure(moment, loaded)
+        self.ranks.wait()
+
+    def interrupted(self, trained: Trained | None) -> int:
+        """Say how to continue; the exit code."""
+        again = shlex.join(
+            [
+                *_without(self.argv, "--resume", "--overwrite", "--output_dir"),
+                *("--output_dir", str(self.folder.path)),
+            ]
+        )
+        saved = trained.checkpoint if trained is not None else last_checkpoint(self.folder.path)
+        state = f"saved {saved}" if saved is not None else "no checkpoint was due yet"
+        step = f" after step {trained.steps}" if trained is not None else ""
+        self.say(f"interrupted{step}; {state}")
+        self.say(f"continue with: sightline train {again} --resume")
+        by = trained.interrupted_by if trained is not None else signal.SIGINT
+        return INTERRUPTED if by == signal.SIGINT else 128 + int(by or signal.SIGTERM)
+
+
+def _open(settings: Settings) -> RunFolder:
+    """The run's folder with its config.yaml; a resumed one has to be the same run."""
+    args = settings.train
+    folder = open_run(str(args.output_dir), overwrite=args.overwrite, resume=args.resume)
+    config = yaml.safe_dump(_config(settings), sort_keys=True, allow_unicode=True)
+    if args.resume and folder.config.is_file():
+        before = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        for line in check_resumed(before, yaml.safe_load(config), args.force):
+            screen.say(f"resuming with {line}")
+        for line in _other_versions(before.get("versions") or {}):
+            screen.say(f"resuming with {line}; the numbers may differ in their last digits")
+    write_text(folder.config, config)
+    return folder
+
+
+def _other_versions(before: dict[str, str]) -> list[str]:
+    now = provenance()["versions"]
+    return [
+        f"{name} {now[name]} where {version} began"
+        for name, version in before.items()
+        if name in now and now[name] != version
+    ]
+
+
+def _data_options(args: Any) -> DataOptions:
+    names = [item.name for item in dataclasses.fields(DataOptions)]
+    given = {name: getattr(args, name) for name in names}
+    return DataOptions(**{name: value for name, value in given.items() if value is not None})
+
+
+def _fitting(args: Any, task: Any, loaded: LoadedModel, say: Callable[[str], None]) -> Sequence[Any]:
+    """The training problems whose prompts are short enough."""
+    problems = task.train(args.limit, args.seed)
+    if args.max_prompt_length is None:
+        return problems
+    kept = fitting(task, problems, token_counter(loaded.processor), args.max_prompt_length)
+    if kept.left_out:
+        say(
+            f"left out {len(kept.left_out)} of {len(problems)} problems whose prompt has more than "
+            f"{args.max_prompt_length} tokens"
+        )
+    return kept
 
 
 def _load(settings: Settings) -> LoadedModel:
@@ -79,18 +197,6 @@ def _load(settings: Settings) -> LoadedModel:
 
 def _config(settings: Settings) -> dict[str, Any]:
     return settings.as_dict() | provenance() | {"set_by": settings.set_by}
-
-
-def _interrupted(trained: Trained | None, folder: RunFolder, argv: Sequence[str]) -> int:
-    again = shlex.join(
-        [*_without(argv, "--resume", "--overwrite", "--output_dir"), "--output_dir", str(folder.path)]
-    )
-    saved = trained.checkpoint if trained is not None else None
-    state = f"saved {saved}" if saved is not None else "no checkpoint was due yet"
-    screen.say(f"interrupted after step {trained.steps if trained else 0}; {state}")
-    screen.say(f"continue with: sightline train {again} --resume true")
-    by = trained.interrupted_by if trained is not None else signal.SIGINT
-    return INTERRUPTED if by == signal.SIGINT else 128 + int(by or signal.SIGTERM)
 
 
 def _without(argv: Sequence[str], *flags: str) -> list[str]:

@@ -18,7 +18,7 @@ def check_batches(args: Any) -> None:
     group, device = int(args.num_generations or 0), int(args.per_device_train_batch_size)
     if group < 2:
         raise UserError(
-            f"num_generations is {args.num_generations}, but an advantage compares the rollouts of one prompt; "
+            f"num_generations is {args.num_generations}, but an advantage compares the rollouts of a prompt; "
             "expected at least 2, such as 8"
         )
     for name in ("per_device_train_batch_size", "gradient_accumulation_steps"):

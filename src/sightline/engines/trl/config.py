@@ -16,10 +16,6 @@ PLAIN_DATA = ("method_options", "rewards", "task", "columns")
 """Settings that a flag may give as JSON or YAML."""
 
 
-def _setting(default: Any, text: str) -> Any:
-    return field(default=default, metadata={"help": text})
-
-
 def _plain(name: str, text: str) -> Any:
     try:
         return yaml.safe_load(text)
@@ -32,68 +28,117 @@ class TrainConfig(GRPOConfig):
     """`GRPOConfig` plus what Sightline adds. TRL's names, meanings and defaults are untouched, but for
     `logging_steps` (1: metrics.jsonl holds every step)."""
 
-    method: str = _setting("vgpo", "How tokens are credited: grpo, vgpo, vppo, pgpo, ...")
-    method_options: dict[str, Any] | str | None = _setting(
-        None, 'Options of the method, a mapping: {"strength": 0.3}.'
+    method: str = field(
+        default="vgpo", metadata={"help": "How tokens are credited: grpo, vgpo, vppo, pgpo, ..."}
     )
-    model: str | None = _setting(None, "Short for model_name_or_path: a folder, a hub id, or `embedded`.")
-    freeze_vision: bool = _setting(False, "Leave the vision tower as it is; only the rest is trained.")
-
-    task: str = _setting(
-        "shapes", "What is trained on: a task, hub id or path, or plain data as in the docs."
+    method_options: dict[str, Any] | str | None = field(
+        default=None, metadata={"help": 'Options of the method, a mapping: {"strength": 0.3}.'}
     )
-    limit: int | None = _setting(None, "Use only the first N training problems.")
-    max_prompt_length: int | None = _setting(
-        None, "Leave out problems whose prompt, pictures included, has more tokens; none by default."
+    model: str | None = field(
+        default=None, metadata={"help": "Short for model_name_or_path: a folder, a hub id, or `embedded`."}
     )
-    prompt_template: str | None = _setting(None, "`papers` (default), `plain`, or a Jinja file.")
-    system_prompt: str | None = _setting(None, "A system message in front of every prompt.")
-    columns: dict[str, Any] | str | None = _setting(
-        None, "Which column is what, a mapping of question, answer, images, choices, kind."
-    )
-    min_pixels: int | None = _setting(None, "Enlarge pictures to at least this many pixels.")
-    max_pixels: int | None = _setting(None, "Shrink pictures to at most this many pixels.")
-    on_bad_row: str = _setting("error", "`error` at an unusable row before the run starts, or `skip` it.")
-    allow_urls: bool = _setting(False, "Fetch pictures that rows give as public web addresses.")
-    streaming: bool = _setting(False, "Read rows one after the other instead of from a cache on disk.")
-
-    rewards: dict[str, Any] | str | None = _setting(
-        "accuracy",
-        "What is rewarded: accuracy, format, strict_format, file.py:function; names with commas between "
-        "(weights in reward_weights), or a mapping of weights: {accuracy: 0.9, format: 0.1}.",
-    )
-    max_rounds: int = _setting(
-        4,
-        "Where the objective trains on informative groups alone: sample at most this many times to fill a "
-        "batch; 1 leaves the replacement out.",
-    )
-    when_uninformative: str = _setting(
-        "keep", "When max_rounds have not filled a batch: `keep` uninformative groups in it, or `error`."
+    freeze_vision: bool = field(
+        default=False, metadata={"help": "Leave the vision tower as it is; only the rest is trained."}
     )
 
-    eval_problems: int = _setting(512, "Held-out problems measured before and after; 0 leaves both out.")
-    report_problems: int = _setting(12, "Held-out problems shown in report.html.")
-    resume: bool = _setting(False, "Continue the run in output_dir from its last whole checkpoint.")
-    force: bool = _setting(False, "Resume although harmless settings differ, such as logging or saving.")
-    overwrite: bool = _setting(False, "Replace the run in output_dir.")
-    json: bool = _setting(False, "Print the results as JSON instead of a table.")
-    logging_steps: float = _setting(1, "Steps between two lines of metrics.jsonl.")
+    task: str = field(
+        default="shapes", metadata={"help": "What is trained on: a task, a hub id or path, or plain data."}
+    )
+    limit: int | None = field(default=None, metadata={"help": "Use only the first N training problems."})
+    max_prompt_length: int | None = field(
+        default=None,
+        metadata={
+            "help": "Leave out problems whose prompt, pictures included, has more tokens; none by default."
+        },
+    )
+    prompt_template: str | None = field(
+        default=None, metadata={"help": "`papers` (default), `plain`, or a Jinja file."}
+    )
+    system_prompt: str | None = field(
+        default=None, metadata={"help": "A system message in front of every prompt."}
+    )
+    columns: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={"help": "Which column is what, a mapping of question, answer, images, choices, kind."},
+    )
+    min_pixels: int | None = field(
+        default=None, metadata={"help": "Enlarge pictures to at least this many pixels."}
+    )
+    max_pixels: int | None = field(
+        default=None, metadata={"help": "Shrink pictures to at most this many pixels."}
+    )
+    on_bad_row: str = field(
+        default="error", metadata={"help": "`error` at an unusable row before the run starts, or `skip` it."}
+    )
+    allow_urls: bool = field(
+        default=False, metadata={"help": "Fetch pictures that rows give as public web addresses."}
+    )
+    streaming: bool = field(
+        default=False, metadata={"help": "Read rows one after the other instead of from a cache on disk."}
+    )
 
-    max_skipped_steps: int = _setting(
-        5, "Stop after so many optimizer steps in a row were skipped for NaN or infinity."
+    rewards: dict[str, Any] | str | None = field(
+        default="accuracy",
+        metadata={
+            "help": "What is rewarded: accuracy, format, strict_format, file.py:function; several with commas"
+            " between (weights in reward_weights) or as a mapping of weights: {accuracy: 0.9, format: 0.1}."
+        },
     )
-    warn_zero_rewards: int = _setting(10, "Warn after so many rollout batches without any reward; 0: never.")
-    warn_entropy: float = _setting(
-        0.1, "Warn when entropy falls below this share of what the run began with; 0: never."
+    max_rounds: int = field(
+        default=4,
+        metadata={
+            "help": "Where the objective wants informative groups: sample at most this many times to fill "
+            "a batch; 1 leaves the replacement out."
+        },
     )
-    warn_drift: float = _setting(
-        0.05, "Warn when log-probs of sampler and trainer differ by more on average, in nats; 0: never."
+    when_uninformative: str = field(
+        default="keep",
+        metadata={
+            "help": "When max_rounds have not filled a batch: `keep` uninformative groups in it, or `error`."
+        },
     )
-    blind_every: int = _setting(
-        25, "Rollout batches between two looks at how much the picture matters to the answers; 0: never."
+
+    eval_problems: int = field(
+        default=512, metadata={"help": "Held-out problems measured before and after; 0 leaves both out."}
     )
-    warn_blind: float = _setting(
-        1e-3, "Warn when taking the picture away moves a token's log-prob by less on average, in nats."
+    report_problems: int = field(default=12, metadata={"help": "Held-out problems shown in report.html."})
+    resume: bool = field(
+        default=False, metadata={"help": "Continue the run in output_dir from its last whole checkpoint."}
+    )
+    force: bool = field(
+        default=False,
+        metadata={"help": "Resume although harmless settings differ, such as logging or saving."},
+    )
+    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
+    json: bool = field(default=False, metadata={"help": "Print the results as JSON instead of a table."})
+    logging_steps: float = field(default=1, metadata={"help": "Steps between two lines of metrics.jsonl."})
+
+    max_skipped_steps: int = field(
+        default=5,
+        metadata={"help": "Stop after so many optimizer steps in a row were skipped for NaN or infinity."},
+    )
+    warn_zero_rewards: int = field(
+        default=10, metadata={"help": "Warn after so many rollout batches without any reward; 0: never."}
+    )
+    warn_entropy: float = field(
+        default=0.1,
+        metadata={"help": "Warn when entropy falls below this share of what the run began with; 0: never."},
+    )
+    warn_drift: float = field(
+        default=0.05,
+        metadata={
+            "help": "Warn when log-probs of sampler and trainer differ by more on average, in nats; 0: never."
+        },
+    )
+    blind_every: int = field(
+        default=25,
+        metadata={"help": "Rollout batches between two looks at how much the picture matters; 0: never."},
+    )
+    warn_blind: float = field(
+        default=1e-3,
+        metadata={
+            "help": "Warn when taking the picture away moves a token's log-prob by less on average, in nats."
+        },
     )
 
     def __post_init__(self) -> None:

@@ -68,10 +68,6 @@ def check_peft(model: Any) -> None:
     if model.use_peft and find_spec("peft") is None:
         raise UserError("use_peft is set, but peft is not installed; pip install 'sightline[lora]'")
     if (model.load_in_4bit or model.load_in_8bit) and find_spec("bitsandbytes") is None:
-        raise UserError(
-            "a quantized model needs bitsandbytes, which is not installed; pip install bitsandbytes"
-        )
+        raise UserError("quantization needs bitsandbytes, which is not installed; pip install bitsandbytes")
     if (model.load_in_4bit or model.load_in_8bit) and not model.use_peft:
-        raise UserError(
-            "a quantized model cannot be trained itself; set use_peft: true to train adapters on it"
-        )
+        raise UserError("quantized weights cannot be trained; set use_peft: true to train adapters on them")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from trl.rewards import get_soft_overlong_punishment
+from trl.rewards.other_rewards import get_soft_overlong_punishment
 
 from ...errors import UserError
 from ...objectives import Objective
@@ -35,9 +35,7 @@ def reward_weights(rewards: Any, weights: Sequence[float] | None = None) -> dict
             raise UserError(f"reward_weights has {len(weights)} numbers for {len(names)} rewards: {rewards}")
         chosen = dict(zip(names, weights if weights is not None else [1.0] * len(names), strict=True))
     if not chosen:
-        raise UserError(
-            "rewards names none; expected `accuracy` or a mapping as {accuracy: 0.9, format: 0.1}"
-        )
+        raise UserError("rewards names none; expected `accuracy`, or weights as {accuracy: 0.9, format: 0.1}")
     for name, weight in chosen.items():
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
             raise UserError(f"rewards: the weight of {name} must be a finite number, got {weight!r}")
@@ -60,7 +58,7 @@ def reward_functions(
 
 
 def _overlong(max_length: int, buffer: int) -> Callable[..., Any]:
-    """TRL's soft overlong punishment (DAPO Eq. 13): 0 up to `max_length − buffer` tokens, −1 at `max_length`."""
+    """TRL's soft overlong punishment (DAPO Eq. 13): 0 up to `max_length − buffer`, −1 at `max_length`."""
     if not 0 < buffer <= max_length:
         raise UserError(
             f"objective: overlong must lie between 1 and max_completion_length {max_length}, got {buffer}"

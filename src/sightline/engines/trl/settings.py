@@ -53,7 +53,7 @@ class Settings:
         plain = {
             key: value
             for key, value in model.items()
-            if value is None or isinstance(value, str | int | float)
+            if value is None or isinstance(value, str | int | float | list)
         }
         return (
             plain

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from ...models.loading import LoadedModel
 from ...runs import RunFolder
 from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
+from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
+from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
 from .rows import training_rows
 from .settings import Settings
-from .trainer import PerceptionTrainer, last_checkpoint
+from .trainer import PerceptionTrainer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -73,13 +78,28 @@ def make_trainer(
 
 
 def train(
-    settings: Settings, loaded: LoadedModel, task: Task, problems: Sequence[Problem], folder: RunFolder
+    settings: Settings,
+    loaded: LoadedModel,
+    task: Task,
+    problems: Sequence[Problem],
+    folder: RunFolder,
+    say: Callable[[str], None] = log.info,
 ) -> Trained:
-    """Train `loaded.model` in place, leaving checkpoints and metrics.jsonl in `folder`."""
+    """Train `loaded.model` in place, leaving checkpoints and metrics.jsonl in `folder`.
+
+    `say` gets the few lines that the person who runs this should see; rank 0 alone calls it.
+
+    Raises:
+        UserError: `resume` is set and every checkpoint is damaged.
+        StoppedError: the run cannot go on.
+    """
+    ranks = Ranks(settings.train)
+    say = say if ranks.main else log.debug
+    start = _resumed_checkpoint(folder.path, settings.train.resume, ranks, say)
     stop = CleanStop()
-    callbacks = [MetricsFile(folder.metrics), Progress(settings.method.name), stop]
+    callbacks = [stop, MetricsFile(folder.metrics), Progress(settings.method.name)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks)
-    start = last_checkpoint(folder.path) if settings.train.resume else None
+    stop.any_rank = trainer.any_rank
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     finally:
@@ -92,3 +112,18 @@ def train(
         model = model.merge_and_unload()
     trained = replace(loaded, model=model)
     return Trained(trainer.state.global_step, stopped, last_checkpoint(folder.path), trained)
+
+
+def _resumed_checkpoint(folder: Path, resume: bool, ranks: Ranks, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to go on from: the newest whole one; None to begin at the beginning."""
+    found: Path | None = None
+    if ranks.main:
+        clean(folder)
+        if resume:
+            found, damaged = newest_whole(folder)
+            for line in damaged:
+                say(f"{line}; it is not used")
+            if found is None and checkpoints(folder):
+                raise UserError(f"no checkpoint of {folder} can be resumed: {'; '.join(damaged)}")
+            say(f"resuming from {found}" if found else f"{folder} has no checkpoint yet; starting anew")
+    return ranks.from_main(found)

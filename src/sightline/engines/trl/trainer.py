@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.trainer_utils import get_last_checkpoint
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ...methods import Method, statistics
 from ...models.scoring import Scores, score
@@ -17,10 +14,11 @@ from ...rollouts import Rollouts
 from .config import TrainConfig
 from .forward import accept_inside
 from .loss import aggregate, extra_terms
+from .resume import ResumableTrainer
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 
 
-class PerceptionTrainer(GRPOTrainer):
+class PerceptionTrainer(ResumableTrainer):
     """GRPO whose advantages carry a method's token weights, A·w [B, T].
 
     The weights are computed once per rollout batch, before it is shuffled or split, over the true
@@ -199,20 +197,3 @@ class PerceptionTrainer(GRPOTrainer):
         per_step = total.view(-1, steps).sum(1)
         for index, batch in enumerate(batches):
             batch["num_items_in_batch"] = per_step[index // steps] * len(batches) / steps
-
-    # --- checkpoints ---------------------------------------------------------------------------------
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load every weight or fail: TRL's way renames no legacy key and passes over what it misses."""
-        target = model or self.model
-        if hasattr(target, "get_base_model") or self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-            return
-        saved = type(target).from_pretrained(resume_from_checkpoint, dtype=target.dtype, use_safetensors=True)
-        target.load_state_dict(saved.state_dict(), strict=True)
-
-
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run folder, or None."""
-    found = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    return None if found is None else Path(found)
