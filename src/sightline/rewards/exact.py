@@ -102,8 +102,8 @@ def root(radicand: Terms, order: Terms) -> Terms:
     degree = _integer(order)
     if degree != 2:
         return {ONE: Fraction(_even_root(value.numerator, degree), _even_root(value.denominator, degree))}
-    outside, inside = _square_free(value.numerator * value.denominator)
-    return {(inside, ()): Fraction(outside, value.denominator)}
+    (a, b), (c, d) = _square_free(value.numerator), _square_free(value.denominator)  # a√b / c√d
+    return {(b * d, ()): Fraction(a, c * d)}
 
 
 def factorial(terms: Terms) -> Terms:

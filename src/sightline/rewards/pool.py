@@ -76,9 +76,10 @@ class Worker:
         try:
             self._receive(_START_SECONDS)
         except (Overdue, WorkerGone) as error:
+            self.process.kill()
             raise WorkersDoNotStart(
-                f"a grading worker did not start within {_START_SECONDS:g} s, exit code "
-                f"{self.process.poll()}; to see why: {sys.executable} -m sightline.rewards.worker </dev/null"
+                f"a grading worker did not start (exit code {self.process.wait()}, or killed after "
+                f"{_START_SECONDS:g} s); to see why: {sys.executable} -m sightline.rewards.worker </dev/null"
             ) from error
         self._ready = True
 

@@ -17,6 +17,7 @@ from sightline.errors import unknown_name
 from .boxed import after_thinking, boxes, last_box
 from .decision import decide, unreadable
 from .equality import Symbolic
+from .letters import letters
 from .notation import canonical, compact
 from .quantities import quantity, same_quantity
 from .verdict import Verdict
@@ -65,6 +66,8 @@ def _plainly_equal(answer: str, gold: str, symbolic: Symbolic) -> tuple[bool, st
     ours, theirs = canonical(answer), canonical(gold)
     if compact(ours) == compact(theirs):
         return True, "text"
+    if letters(theirs):
+        return False, "letter"
     one, other = quantity(ours), quantity(theirs)
     if one and other:
         return same_quantity(one, other), "number"

@@ -14,7 +14,7 @@ from functools import lru_cache
 from .exact import NotANumber, TooLarge
 from .notation import flat
 from .numbers import Number, equal, read
-from .wording import FUNCTIONS
+from .wording import FUNCTIONS, is_functional
 
 _ALIASES = {
     "°": "degree degrees deg ^\\circ", "%": "\\% percent percentage pct",
@@ -113,6 +113,8 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
 
 def without_unit(text: str) -> tuple[str, str]:
     r"""An expression and the unit behind it (`2x \text{ cm}`), "" if there is none."""
+    if is_functional(text):
+        return text, ""  # the degrees of \sin 30^\circ are its argument's
     tail = _UNIT_TAIL.search(text)
     unit = _unit(tail[1] + (tail[2] or "")) if tail and tail.start() else None
     return (text[: tail.start()].rstrip(), unit) if tail and unit else (text, "")

@@ -21,8 +21,8 @@ _PRODUCT = re.compile(r"[abcxyz]{2,3}")
 _UNSPOKEN = re.compile(r"['\"?]|\\ldots|\\(?:text|mathbb|mathcal)\s*\{[^{}]*$|[^\x00-\x7f]")
 
 _UNCLEAR = re.compile(
-    r"[0-9]\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]+\.[0-9]|\^\s*\{[^{}]*\}\s*\^"
-    r"|/\s*[0-9]+(?:[A-Za-z(]|\s*\\(?!cdot|times|div|le|ge|cup|cap|in|pi)[A-Za-z]|\\pi)"
+    r"(?<![_0-9.])[0-9.]+\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]+\.[0-9]|\^\s*\{[^{}]*\}\s*\^"
+    r"|/\s*[0-9]+(?:[A-Za-z(]|\\(?!cdot|times|div|le|ge|cup|cap|in(?![a-z]))[A-Za-z])"
 )
 """Numbers side by side, number bases, two exponents, 1/2x: what reads two ways is not compared."""
 _COMPARED = re.compile(r"<|>|\\le(?![A-Za-z])|\\ge(?![A-Za-z])")

@@ -24,6 +24,13 @@ main()
 """How the pool starts it: as `-m` does, but without the package's front page, which imports torch."""
 
 LENGTH = struct.Struct(">I")
+_FIRST = [
+    (r"\frac{1}{2} + x", r"x + 0.5 \sin x"),
+    (r"\sin 2x + \ln x", r"2 \sin x \cos x + \ln x"),
+    (r"(-\infty, 2) \cup (3, \sqrt{5})", r"(-\infty, 2) \cup (4, \sqrt{7})"),
+    (r"y = \sqrt{x}", r"2y = 3 \sqrt{x}"),
+    (r"|x - \log_2 3|", r"|x|"),
+]
 _MEMORY = 2 << 30
 _CPU_SECONDS = 30
 """A parent that was itself killed cannot kill a worker; the kernel does, after this much work."""
@@ -38,7 +45,8 @@ def main() -> None:
     from .protocols import decide_by
     from .symbolic import symbolic
 
-    symbolic("x + \\frac{1}{2}", "\\frac{1}{2} + x")  # imports what is imported on first use
+    for gold, answer in _FIRST:  # what is imported on first use is no part of an answer's time
+        symbolic(gold, answer)
     sys.addaudithook(_refuse)
     _write(verdicts, {"ready": True})
     while (question := _read(questions)) is not None:

@@ -1,0 +1,269 @@
+"""The pool of workers: hostile answers, dead workers, forks, threads, scripts, and what is left behind."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from sightline.rewards import Pool, grade, grade_many
+from sightline.rewards.pool import WorkersDoNotStart
+from sightline.rewards.verdict import Question
+
+HOSTILE = ("\\boxed{\\sin(9^{9^{9}})}", "\\cos 1")
+"""An answer whose comparison does not end."""
+ORDINARY = [(rf"\boxed{{\sin {n}x + \cos x}}", rf"\cos x + \sin {n}x") for n in range(2, 22)]
+"""Answers that need the symbolic engine."""
+
+
+@pytest.fixture(scope="module")
+def pool():
+    with Pool(workers=2, seconds=4) as pool:
+        yield pool
+
+
+def alive(pool):
+    return [worker for worker in pool._workers if worker.process.poll() is None]
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "expected"),
+    [
+        (r"|-5|", "5", True),
+        (r"|5|", "-5", False),
+        (r"2\ln 2", r"\ln 4", True),
+        (r"\log_2 8", "3", True),
+        (r"\sin 30^\circ", r"\frac{1}{2}", True),
+        (r"\tan 45^\circ", "2", False),
+        (r"\frac{1}{2-\sqrt{3}}", r"2+\sqrt{3}", True),
+        (r"5 < x", "x > 5", True),
+        (r"x \le 5", "x < 5", False),
+        (r"(3,5)\cup(-\infty,2)", r"(-\infty,2)\cup(3,5)", True),
+        (r"(-\infty,2]\cup(3,5)", r"(-\infty,2)\cup(3,5)", False),
+        (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}", r"\begin{bmatrix} 1 & 2 \\ 3 & 4 \end{bmatrix}", True),
+        (r"\begin{pmatrix}2\\1\end{pmatrix}", r"\begin{pmatrix}1\\2\end{pmatrix}", False),
+        (r"\sqrt{x^2}", "x", False),
+        (r"1/2 \sin x", r"\frac{\sin x}{2}", True),
+        (r"4/3 \pi r^3", r"\frac{4}{3}\pi r^3", True),
+        (r"1\frac{1}{2}\sin x", r"\frac{1}{2}\sin x", False),
+        (r"3(4)\sin x", r"7 \sin x", False),
+        (r"\sin x", r"\cos x", False),
+        (r"sin(x)", r"\sin x", True),
+        (r"\frac{1}{0}", "0", False),
+        (r"\sqrt{x}=\sqrt{x}+1", r"\sqrt{x}=\sqrt{x}+2", False),
+        (r"10^{-9}\ln 2", r"10^{-9}\ln 3", False),
+    ],
+)
+def test_symbolic_comparisons(pool, answer, gold, expected):
+    verdict = grade(f"\\boxed{{{answer}}}", gold, pool=pool)
+    assert verdict.correct == expected, verdict
+    assert verdict.how not in ("timeout", "crash")
+
+
+def test_a_hostile_answer_is_wrong_and_counted(pool):
+    before = pool.counts["timeout"]
+    verdict = grade(*HOSTILE, pool=pool)
+    assert (verdict.correct, verdict.how) == (False, "timeout")
+    assert "within 4 s" in (verdict.why_not or "")
+    assert pool.counts["timeout"] == before + 1
+
+
+def test_a_hostile_answer_delays_no_other():
+    with Pool(workers=2, seconds=600) as pool:
+        hostile = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
+        assert all(verdict.correct for verdict in grade_many(ORDINARY, pool=pool))
+        assert not hostile.done()  # the others went on beside it
+
+
+def test_order_is_kept_and_equal_questions_are_asked_once(pool):
+    grade(*ORDINARY[0], pool=pool)
+    before = pool.counts["asked"]
+    verdicts = grade_many([*ORDINARY[:3], HOSTILE, *ORDINARY[:3], HOSTILE, ("\\boxed{5}", "5")], pool=pool)
+    assert [verdict.how for verdict in verdicts] == [*["symbolic"] * 3, "timeout"] * 2 + ["number"]
+    assert pool.counts["asked"] == before + 4
+
+
+def test_a_worker_that_dies_over_an_answer_is_counted_and_replaced():
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        future = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
+        while not any(worker.asked == 2 for worker in pool._workers):
+            time.sleep(0.01)
+        next(worker for worker in pool._workers if worker.asked == 2).process.kill()
+        assert future.result().how == "crash"
+        assert pool.counts["crash"] == 1
+        assert grade(*ORDINARY[1], pool=pool).correct
+
+
+def test_a_worker_that_died_idle_costs_nobody_anything():
+    with Pool(workers=1, seconds=60) as pool:
+        assert grade(*ORDINARY[0], pool=pool).correct
+        for worker in list(pool._workers):
+            worker.process.kill()
+            worker.process.wait()
+        assert grade(*ORDINARY[1], pool=pool).correct
+        assert pool.counts["crash"] == 0
+
+
+def test_workers_that_do_not_start_are_an_error_not_a_zero(monkeypatch):
+    monkeypatch.setattr("sightline.rewards.pool.BOOT", "raise SystemExit(3)")
+    with Pool(workers=1) as pool, pytest.raises(WorkersDoNotStart, match="exit code 3"):
+        grade(*ORDINARY[0], pool=pool)
+
+
+def test_closing_leaves_no_process_and_the_pool_can_be_used_again():
+    pool = Pool(workers=2, seconds=60)
+    grade_many(ORDINARY[:4], pool=pool)
+    processes = [worker.process for worker in alive(pool)]
+    assert processes
+    pool.close()
+    assert all(process.returncode is not None for process in processes)
+    assert grade(*ORDINARY[0], pool=pool).correct
+    pool.close()
+    pool.close()
+
+
+def test_closing_ends_work_that_is_going_on():
+    pool = Pool(workers=1, seconds=60)
+    grade(*ORDINARY[0], pool=pool)
+    future = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
+    while not any(worker.asked == 2 for worker in pool._workers):
+        time.sleep(0.01)
+    pool.close()
+    assert future.result().how == "crash"
+    assert not pool._workers
+
+
+def test_many_threads_at_once(pool):
+    results = {}
+
+    def run(name):
+        results[name] = [verdict.correct for verdict in grade_many(ORDINARY[:5], pool=pool)]
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {name: [True] * 5 for name in range(8)}
+    assert len(alive(pool)) <= pool.size + 2
+
+
+def run_script(tmp_path, body, **options):
+    script = tmp_path / "script.py"
+    script.write_text(body)
+    return subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=120, cwd=tmp_path, **options
+    )
+
+
+def test_a_script_without_a_main_guard(tmp_path):
+    (tmp_path / "sympy.py").write_text("raise RuntimeError('a file of the user must not be imported')")
+    done = run_script(
+        tmp_path,
+        "print('top')\n"
+        "from sightline.rewards import grade\n"
+        "print(grade(r'\\boxed{2\\ln 2}', r'\\ln 4').correct)\n",
+    )
+    assert done.stdout.split() == ["top", "True"], done.stderr
+    assert done.stderr == ""
+
+
+def test_a_forked_child_uses_its_own_workers_and_leaves_the_parents_alone(tmp_path):
+    done = run_script(
+        tmp_path,
+        "import os, sys, warnings\n"
+        "warnings.simplefilter('ignore', DeprecationWarning)\n"
+        "from sightline.rewards import grade\n"
+        "item = (r'\\boxed{2\\ln 2}', r'\\ln 4')\n"
+        "assert grade(*item).correct\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    sys.exit(0 if grade(*item).correct else 1)\n"
+        "_, status = os.waitpid(child, 0)\n"
+        "assert os.waitstatus_to_exitcode(status) == 0\n"
+        "assert grade(*item).correct\n"
+        "from sightline.rewards.grade import _shared\n"
+        "assert _shared().counts['crash'] == 0\n"
+        "print('fine')\n",
+    )
+    assert done.stdout.strip() == "fine", done.stderr
+
+
+def descendants(pid):
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for thread in threads for child in thread.read_text().split()]
+    return found + [grandchild for child in found for grandchild in descendants(child)]
+
+
+def is_running(pid):
+    """Whether a process lives; one that has ended but is not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
+def test_a_killed_parent_leaves_no_worker(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from sightline.rewards import grade\n"
+        "grade(r'\\boxed{2\\ln 2}', r'\\ln 4')\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    assert parent.stdout.readline().strip() == "ready"
+    workers = descendants(parent.pid)
+    assert workers
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(is_running(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in workers if is_running(pid)]
+
+
+def test_a_worker_evaluates_no_text():
+    script = (
+        "from sightline.rewards import symbolic, worker\n"
+        "import sys, sympy\n"
+        "sys.addaudithook(worker._refuse)\n"
+        "assert symbolic.symbolic('\\\\frac{1}{2}+x', 'x+0.5')\n"
+        "for attack in ('__import__(\"os\").getcwd()', 'open(\"x\", \"w\")', '(lambda: 5)()'):\n"
+        "    try:\n"
+        "        sympy.sympify(attack)\n"
+        "    except sympy.SympifyError:\n"
+        "        continue\n"
+        "    raise SystemExit(1)\n"
+        "import subprocess\n"
+        "try:\n"
+        "    subprocess.run(['true'])\n"
+        "except PermissionError:\n"
+        "    print('refused')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "refused", done.stderr
+
+
+def test_workers_start_without_torch(pool):
+    grade(*ORDINARY[0], pool=pool)
+    process = alive(pool)[0].process
+    mapped = Path(f"/proc/{process.pid}/maps")
+    if not mapped.exists():
+        pytest.skip("needs /proc")
+    assert "libtorch" not in mapped.read_text()
+
+
+def test_pool_arguments_are_checked():
+    for arguments in ({"workers": 0}, {"seconds": 0}):
+        with pytest.raises(ValueError, match="at least one worker"):
+            Pool(**arguments)
+    assert 2 <= Pool().size <= max(2, os.cpu_count() or 1)
