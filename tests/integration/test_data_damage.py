@@ -346,8 +346,10 @@ def test_a_stream_skips_or_stops_and_says_when_it_ends(tmp_path, caplog):
     assert "row 3" in caplog.text
     with pytest.raises(UserError, match="ended after 7 usable rows"):
         skipping.train(8, 0)[7]
+    assert len(skipping.train(None, 0)) == 8  # parquet files say their length, text files do not
+    lines = jsonl(tmp_path / "rows.jsonl", own_rows(tmp_path, 3))
     with pytest.raises(UserError, match="set limit when streaming"):
-        skipping.train(None, 0)
+        load_task(str(lines), DataOptions(streaming=True)).train(None, 0)
 
 
 def test_a_mixture_keeps_its_weights_and_its_tasks(tmp_path):

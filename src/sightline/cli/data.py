@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from . import DONE, FOUND_PROBLEMS, screen
+from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 
 screen.prepare()
 
@@ -47,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     actions: dict[str, Callable[[list[str]], int]] = {"check": check, "preview": preview}
     if not argv or argv[0] in ("-h", "--help"):
         print(USAGE)
-        return DONE if argv else 2
+        return DONE if argv else WRONG_USE
     if argv[0] not in actions:
         raise unknown_name("action of sightline data:", argv[0], actions)
     return actions[argv[0]](list(argv[1:]))

@@ -185,7 +185,7 @@ def _from_file(path: str, folder: Path | None) -> bytes:
     """Read a regular file under `folder`; links are followed first, so none leads out."""
     if folder is None:
         raise Unusable(
-            Fault.OUTSIDE_PATH, f"{path[:80]!r} names a file, but the set has no folder of its own"
+            Fault.OUTSIDE_PATH, f"{path[:80]!r} is a file; say where such files lie with image_dir"
         )
     try:
         root = folder.resolve()

@@ -41,6 +41,11 @@ class MixedProblems(Sequence[Problem]):
         return replace(problem, id=self._name(which, again, problem))
 
     @property
+    def sequential(self) -> bool:
+        """Whether a part is a stream, to be read in order."""
+        return any(getattr(part, "sequential", False) for part in self.parts)
+
+    @property
     def skipped(self) -> tuple[BadRow, ...]:
         """Rows that the parts left out when their problems were chosen."""
         return tuple(bad for part in self.parts for bad in getattr(part, "skipped", ()))

@@ -198,6 +198,8 @@ class OpenSource:
         """How many rows the source says it has, without a walk."""
         if self._memory is not None:
             return len(self._load(split, streaming=False))
+        if self._files is not None and self._files.kind == "parquet":
+            return len(parquet_table(self._files.splits[split]))
         stated = self._builder.info.splits if self._builder is not None else None
         return int(stated[split].num_examples) if stated and split in stated else None
 

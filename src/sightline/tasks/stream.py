@@ -30,6 +30,9 @@ class StreamedProblems(Sequence[Problem]):
     Going back behind the window reads the stream again from its start, so shuffle nothing outside.
     """
 
+    sequential = True
+    """Tells an engine to keep to the order."""
+
     def __init__(self, task: DatasetTask, found: OpenSource, split: str, count: int | None, seed: int):
         stated = found.stated_rows(split)
         if count is None and stated is None:
