@@ -186,8 +186,8 @@ def test_a_forked_child_uses_its_own_workers_and_leaves_the_parents_alone(tmp_pa
         "_, status = os.waitpid(child, 0)\n"
         "assert os.waitstatus_to_exitcode(status) == 0\n"
         "assert grade(*item).correct\n"
-        "from sightline.rewards.grade import _shared\n"
-        "assert _shared().counts['crash'] == 0\n"
+        "from sightline.rewards.grade import SHARED\n"
+        "assert SHARED.counts['crash'] == 0\n"
         "print('fine')\n",
     )
     assert done.stdout.strip() == "fine", done.stderr

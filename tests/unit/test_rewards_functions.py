@@ -139,8 +139,8 @@ def test_everyday_grading_imports_nothing_heavy_and_starts_no_process():
         "from sightline.rewards import grade, grade_many\n"
         "assert grade('\\\\boxed{B}', 'B').correct and grade('\\\\boxed{2x+1}', '1+2x').correct\n"
         "assert grade_many([('\\\\boxed{0.5}', '\\\\frac12')])[0].correct\n"
-        "from sightline.rewards import grade as function; import importlib\n"
-        "assert importlib.import_module('sightline.rewards.grade')._pool is None\n"
+        "from importlib import import_module\n"
+        "assert import_module('sightline.rewards.grade').SHARED.counts['started'] == 0\n"
         "heavy = {'sympy', 'math_verify', 'torch', 'transformers', 'trl', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .equality import Match, Symbolic, match
-from .letters import Letters, gold_letters, letter_of, letters, unlabelled
+from .letters import Letters, gold_letters, letter_of, letters, option_letters, unlabelled
 from .notation import canonical, depth
 from .verdict import Verdict
 
@@ -26,10 +26,10 @@ def decide(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -
     refused = unreadable(answer, gold)
     if refused:
         return refused
-    wanted = gold_letters(canonical(gold), choices)
-    given = letters(canonical(answer))
     if choices:
-        return _by_choice(answer, gold, choices, given, wanted, symbolic)
+        return _by_choice(answer, gold, unlabelled(choices), symbolic)
+    wanted = gold_letters(canonical(gold))
+    given = letters(canonical(answer))
     if wanted is None:
         return _by_value(answer, gold, symbolic)
     if given is None and len(wanted.names) > 1 and "," not in gold:
@@ -67,18 +67,10 @@ def _by_letters(answer: str, given: Letters | None, wanted: Letters) -> Verdict:
     return Verdict(same, str(given), "letter", None if same else f"{given} is not {wanted}")
 
 
-def _by_choice(
-    answer: str,
-    gold: str,
-    choices: Sequence[str],
-    given: Letters | None,
-    wanted: Letters | None,
-    symbolic: Symbolic,
-) -> Verdict:
+def _by_choice(answer: str, gold: str, values: list[str], symbolic: Symbolic) -> Verdict:
     """Both sides as options where they are any: by letter, or by the one choice of the same value."""
-    values = unlabelled(choices)
-    known = {letter_of(index) for index in range(len(values))}
-    if given is not None and given.names <= known:
+    given, wanted = option_letters(canonical(answer), values), option_letters(canonical(gold), values)
+    if given is not None:
         contradiction = _contradiction(given, values, symbolic)
         if contradiction:
             return Verdict(False, answer, "letter", contradiction)

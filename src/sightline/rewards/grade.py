@@ -5,7 +5,6 @@ Everyday answers are decided here, in microseconds; the rest goes to the worker 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
@@ -16,6 +15,9 @@ from .verdict import Question, Verdict
 
 Item = tuple[str, str] | tuple[str, str, Sequence[str] | None]
 """(response, gold) or (response, gold, choices)."""
+
+SHARED = Pool()
+"""The pool of this process; it starts its workers when it is first asked."""
 
 
 def grade(
@@ -58,7 +60,7 @@ def grade_many(items: Iterable[Item], *, protocol: str = "strict", pool: Pool | 
             verdicts.append(None)
             waiting.setdefault(Question(protocol, answer, gold, choices), []).append(place)
     if waiting:
-        decided = (pool or _shared()).ask_all(list(waiting))
+        decided = (pool or SHARED).ask_all(list(waiting))
         for places, verdict in zip(waiting.values(), decided, strict=True):
             for place in places:
                 verdicts[place] = verdict
@@ -79,16 +81,3 @@ def _checked(item: Item) -> tuple[str, str, tuple[str, ...]]:
             f"choices must be a list of strings (the values of A, B, ...) or None, got {choices!r}"
         )
     return response, gold, tuple(choices or ())
-
-
-_pool: Pool | None = None
-_pool_lock = threading.Lock()
-
-
-def _shared() -> Pool:
-    """The pool of this process, made when first asked for."""
-    global _pool
-    with _pool_lock:
-        if _pool is None:
-            _pool = Pool()
-        return _pool

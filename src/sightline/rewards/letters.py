@@ -75,19 +75,28 @@ def letters(text: str) -> Letters | None:
     return Letters(frozenset(_first(label).upper()), rest, _ANOTHER.search(rest) is not None)
 
 
-def gold_letters(text: str, choices: Sequence[str]) -> Letters | None:
+def gold_letters(text: str) -> Letters | None:
     """The option letters that a canonical gold names, in the narrow reading; None if it is a value.
 
-    Without choices a lower-case letter is a variable, and capitals run together must be in order (AC).
+    A lower-case letter is a variable, and capitals run together must be in order (AC).
     """
-    named = letters(text)
+    named, plain = letters(text), flat(text)
     if named is None or (named.rest and not re.match(r"[A-Z(\[\\]", text)):
         return None
-    if choices:
-        return named if named.names <= {letter_of(index) for index in range(len(choices))} else None
-    plain = flat(text)
     in_order = not _RUN.fullmatch(plain) or list(plain) == sorted(plain)
     return named if in_order and not plain.islower() else None
+
+
+def option_letters(text: str, values: Sequence[str]) -> Letters | None:
+    """The letters of canonical `text` that name options which exist; None if it gives a value.
+
+    What is itself the value of an option (a variable x, a segment AB) gives that value; only a single
+    capital is a letter before it is a value.
+    """
+    named = letters(text)
+    if named is None or (text in values and not re.fullmatch("[A-Z]", text)):
+        return None
+    return named if named.names <= {letter_of(index) for index in range(len(values))} else None
 
 
 def letter_of(index: int) -> str:
