@@ -206,7 +206,7 @@ def test_majority_by_hand() -> None:
     answers, right = ["4", "4", "5", None], [True, True, False, False]
     assert majority_at(4, answers, right) == 1.0
     assert majority_at(1, answers, right) == 0.5
-    # Of the six pairs: 44 wins, four of 4 with 5 or nothing: 4-5 ties (twice), 4-None wins (twice), 5-None loses.
+    # Of the six pairs: 4-4 wins, 4-5 ties (twice), 4-None wins (twice), 5-None loses.
     assert majority_at(2, answers, right) == pytest.approx((1 + 2 * 0.5 + 2 * 1 + 0) / 6)
     assert majority_at(3, [None, None, None], [False] * 3) == 0.0
     # Equal answers that are written differently are one when they are right.

@@ -14,6 +14,12 @@ from ..errors import UserError, unknown_name
 VERBS = {
     "train": "train a vision-language model with a perception-grounded method",
     "eval": "measure a model on benchmarks, with intervals and blind tests",
+    "score": "grade the stored answers of a run by another protocol",
+    "compare": "paired differences between two runs of eval",
+    "inspect": "see which words of an answer came from the picture, as a page",
+    "figures": "draw the papers' figures from runs, and compare runs",
+    "watch": "follow a run in the browser while it trains",
+    "data": "check a dataset from end to end, or preview it",
     "world": "build the embedded world's checkpoint again from nothing",
 }
 

@@ -1,79 +1,162 @@
-"""`sightline eval MODEL --benchmarks shapes`: accuracy with intervals, and blind tests."""
+"""`sightline eval MODEL --benchmarks ...`: accuracy with intervals, blind tests, and a page of samples."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from . import DONE, screen
+from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 
 screen.prepare()
 
+import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from ..errors import unknown_name  # noqa: E402
-from ..evaluation.answers import answer  # noqa: E402
-from ..evaluation.benchmarks import BENCHMARKS, benchmark  # noqa: E402
-from ..evaluation.statistics import Measured  # noqa: E402
-from ..models.generation import Decoding  # noqa: E402
+from ..analysis.results_page import write_results_page  # noqa: E402
+from ..errors import UserError, unknown_name  # noqa: E402
+from ..evaluation.asking import SIGHTED, Plan, ask, expected  # noqa: E402
+from ..evaluation.backends import Backend  # noqa: E402
+from ..evaluation.backends.local import LocalBackend  # noqa: E402
+from ..evaluation.benchmarks import BENCHMARKS, SUITES, Suite, benchmark, read_benchmarks, suite  # noqa: E402
+from ..evaluation.benchmarks.problems import OpenBenchmark, open_benchmark  # noqa: E402
+from ..evaluation.folder import ResultsFolder  # noqa: E402
+from ..evaluation.results import write_results  # noqa: E402
+from ..evaluation.setup import begin, describe  # noqa: E402
+from ..evaluation.token_scores import score_tokens  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
-from ..provenance import provenance  # noqa: E402
-from ..runs import fresh_name, open_run, write_json  # noqa: E402
+from ..rewards import PROTOCOLS  # noqa: E402
+from ..runs import fresh_name, open_run  # noqa: E402
+from ..tasks import DataOptions  # noqa: E402
 from ..views import VIEWS, PixelView, view  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
+from .score import print_results  # noqa: E402
+
+BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
+LOCAL, VLLM = "hf", "vllm"
+TOKEN_SCORES = 64
 
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate one model from the command line."""
     args = _parser().parse_args(list(argv))
-    names = _names(args.benchmarks, BENCHMARKS, "benchmark")
-    blind: dict[str, Any] = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
-    screen.quiet()
-    loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
-    folder = open_run(args.output_dir or fresh_name("eval"), overwrite=args.overwrite)
-    screen.log_to(folder.log)
     started = time.perf_counter()
-    measured = {name: _measure(loaded, name, blind, args) for name in names}
-    seconds = round(time.perf_counter() - started, 2)
-    report = {"arguments": vars(args), **provenance(), "seconds": seconds, "benchmarks": _plain(measured)}
-    write_json(folder.results, report)
+    chosen = suite(args.suite) if args.suite else None
+    plan, protocol = _plan(args, chosen), args.protocol or (chosen.protocol if chosen else "strict")
+    options = _options(args, chosen)
+    _check_output(args)
+    screen.quiet()
+    benchmarks = _open(args, chosen, options)
+    backend, loaded = _backend(args, benchmarks)
+    run = open_run(args.output_dir or fresh_name("eval"), overwrite=args.overwrite, resume=args.resume)
+    folder = ResultsFolder(run.path)
+    screen.log_to(folder.log)
+    settings = describe(
+        args.model, backend.name, benchmarks, plan, _prompt_settings(options), _origin(args, protocol, loaded)
+    )
+    begin(folder, settings, benchmarks)
+    try:
+        _ask(folder, benchmarks, plan, backend)
+        if loaded is not None and args.token_scores:
+            _score_tokens(folder, benchmarks, loaded, args)
+    except KeyboardInterrupt:
+        again = [word for word in argv if word not in ("--overwrite", "--resume")]
+        if not args.output_dir:
+            again += ["--output_dir", str(folder.path)]
+        screen.say(f"interrupted; go on with: sightline eval {shlex.join([*again, '--resume'])}")
+        return INTERRUPTED
+    results = write_results(folder, protocol)
+    write_results_page(folder.path)
+    seconds = time.perf_counter() - started
     if args.json:
-        print(json.dumps(report | {"output_dir": str(folder.path)}))
-        return DONE
-    rows = [
-        [f"{name}, {mode}", str(m), str(m.n)] for name, modes in measured.items() for mode, m in modes.items()
-    ]
-    screen.print_table(str(args.model), ["", "accuracy [95 % interval]", "problems"], rows)
-    print(f"{seconds:.0f} s; results: {folder.results}")
-    return DONE
+        print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
+    else:
+        print_results(results, folder, f"{seconds:.0f} s; ")
+    return _failures(results, folder)
 
 
-BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
+def _failures(results: Mapping[str, Any], folder: ResultsFolder) -> int:
+    failed = sum(
+        measured["counts"]["failed"]
+        for found in results["benchmarks"].values()
+        for measured in found["views"].values()
+    )
+    if failed:
+        screen.say(
+            f"{failed} samples failed and are counted as neither right nor wrong; the same command with "
+            f"--output_dir {folder.path} --resume asks them again"
+        )
+    return FOUND_PROBLEMS if failed else DONE
 
 
 def _parser() -> VerbParser:
     parser = VerbParser(
         "eval",
-        "Measure a model's accuracy on benchmarks, with 95 % intervals.",
+        "Measure a model on benchmarks, with 95 % intervals clustered by problem.",
         "sightline eval embedded --benchmarks shapes --limit 128 --blind black",
     )
     parser.add_model()
-    parser.add_argument(
-        "--benchmarks", default="shapes", help=f"names with commas between: {', '.join(BENCHMARKS)}"
+    add = parser.add_argument
+    add("--benchmarks", help=f"names with commas between (default: shapes): {', '.join(BENCHMARKS)}")
+    add("--suite", help=f"a paper's benchmarks, decoding and protocol: {', '.join(SUITES)}")
+    add("--benchmark_file", help="a YAML file with benchmarks of your own")
+    add("--data_dir", help="a folder with local copies of sets, such as DATA_DIR/MathVista")
+    add(
+        "--accept_differences",
+        action="store_true",
+        help="evaluate sets whose size or golds are not as expected; the results say so",
     )
-    parser.add_argument(
-        "--blind", default="", help=f"also measure with the picture as: {', '.join(BLIND_VIEWS)}"
-    )
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy (default)")
-    parser.add_argument("--max_new_tokens", type=positive, help="longest answer (default: the benchmark's)")
-    parser.add_argument(
-        "--batch_size", type=positive, default=128, help="problems generated at once (default 128)"
-    )
+    add("--protocol", choices=sorted(PROTOCOLS), help="whose verdicts are the run's (default: strict)")
+    add("--samples", type=positive, help="answers per problem (default 1)")
+    add("--temperature", type=_not_negative, help="0 is greedy (default)")
+    add("--top_p", type=_share, default=1.0, help="sample from this much of the mass (default 1)")
+    add("--blind", default="", help=f"also measure with the picture as: {', '.join(BLIND_VIEWS)}")
+    add("--token_scores", type=_count, help=f"answers per benchmark whose tokens are scored against a black "
+        f"picture (default {TOKEN_SCORES}; 0: none; --backend hf only)")  # fmt: skip
+    add("--max_new_tokens", type=positive, help="longest answer (default: the benchmark's)")
+    add("--prompt_template", help="papers (default), plain, or a .jinja file; shapes has its own")
+    add("--system_prompt", help="a system turn before the question")
+    add("--min_pixels", type=positive, help="pictures are enlarged to this many pixels")
+    add("--max_pixels", type=positive, help="pictures are reduced to this many pixels")
+    add("--backend", default=LOCAL, help=f"{LOCAL} (default), {VLLM}, or a server's address ending in /v1")
+    add("--batch_size", type=positive, default=128, help="requests at once; halved when memory runs out "
+        "(default 128)")  # fmt: skip
+    add("--concurrency", type=positive, default=16, help="requests under way at a server (default 16)")
+    add("--timeout", type=_seconds, default=300.0, help="seconds a server may take to answer (default 300)")
+    add("--tries", type=positive, default=3, help="attempts per request at a server (default 3)")
+    add("--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)")
+    add("--resume", action="store_true", help="go on with the run in output_dir")
     parser.add_results("use only the first N problems of each benchmark")
     return parser
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"expected a temperature of at least 0, got {text}")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a share in (0, 1], got {text}")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"expected a number of seconds above 0, got {text}")
+    return value
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive(text)
 
 
 def _names(given: str, known: Iterable[str], kind: str) -> list[str]:
@@ -85,26 +168,124 @@ def _names(given: str, known: Iterable[str], kind: str) -> list[str]:
     return names
 
 
-def _measure(
-    loaded: LoadedModel, name: str, blind: dict[str, PixelView], args: argparse.Namespace
-) -> dict[str, Measured]:
-    """Accuracy on one benchmark as it is, then under every blind view."""
-    chosen = benchmark(name)
-    task = chosen.make()
-    problems = task.test(args.limit or chosen.problems, 0)
-    decoding = Decoding(args.max_new_tokens or chosen.max_new_tokens, args.temperature, seed=args.seed)
-    views: dict[str, PixelView | None] = {"greedy" if args.temperature == 0 else "sampled": None}
-    views |= {f"blind ({label})": shown for label, shown in blind.items()}
-    measured = {}
-    with tqdm(total=len(problems) * len(views), desc=name, unit="answer", dynamic_ncols=True) as bar:
-        for mode, shown in views.items():
-            advance: Any = bar.update
-            answered = answer(
-                loaded, task, problems, decoding, blind=shown, batch_size=args.batch_size, progress=advance
-            )
-            measured[mode] = answered.accuracy
-    return measured
+def _plan(args: argparse.Namespace, chosen: Suite | None) -> Plan:
+    temperature = args.temperature if args.temperature is not None else chosen.temperature if chosen else 0.0
+    samples = args.samples or (chosen.samples if chosen and args.temperature is None else 1)
+    if samples > 1 and temperature == 0:
+        raise UserError(f"--samples {samples} at temperature 0 would repeat one answer; give --temperature 1")
+    blind: dict[str, Any] = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
+    return Plan({SIGHTED: None, **blind}, samples, temperature, args.top_p, args.max_new_tokens, args.seed)
 
 
-def _plain(measured: dict[str, dict[str, Measured]]) -> dict[str, Any]:
-    return {name: {mode: m.as_dict() for mode, m in modes.items()} for name, modes in measured.items()}
+def _options(args: argparse.Namespace, chosen: Suite | None) -> DataOptions:
+    smallest = args.min_pixels or (chosen.min_pixels if chosen else None)
+    largest = args.max_pixels or (chosen.max_pixels if chosen else None)
+    return DataOptions(
+        prompt_template=args.prompt_template,
+        system_prompt=args.system_prompt,
+        min_pixels=smallest,
+        max_pixels=largest,
+    )
+
+
+def _prompt_settings(options: DataOptions) -> dict[str, Any]:
+    return {
+        "template": options.prompt_template or "papers",
+        "system_prompt": options.system_prompt,
+        "min_pixels": options.min_pixels,
+        "max_pixels": options.max_pixels,
+    }
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Wrong use of the folder is said before a model is loaded."""
+    if not args.resume:
+        return
+    if not args.output_dir:
+        raise UserError("--resume needs --output_dir, the folder of the run to go on with")
+    if args.overwrite:
+        raise UserError("--resume goes on with a run and --overwrite replaces it; give one of them")
+    if Path(args.output_dir).is_dir() and any(Path(args.output_dir).iterdir()):
+        ResultsFolder(Path(args.output_dir)).settings()
+
+
+def _open(args: argparse.Namespace, chosen: Suite | None, options: DataOptions) -> list[OpenBenchmark]:
+    own = read_benchmarks(args.benchmark_file) if args.benchmark_file else {}
+    given = args.benchmarks or ",".join(chosen.benchmarks if chosen else own or ["shapes"])
+    names = _names(given, {**BENCHMARKS, **own}, "benchmark")
+    if not names:
+        raise UserError(f"--benchmarks names none; valid: {', '.join([*own, *BENCHMARKS])}")
+    return [
+        open_benchmark(
+            name,
+            benchmark(name, own),
+            options=options,
+            data_dir=args.data_dir,
+            accept_differences=args.accept_differences,
+            limit=args.limit,
+        )
+        for name in names
+    ]
+
+
+def _backend(
+    args: argparse.Namespace, benchmarks: Sequence[OpenBenchmark]
+) -> tuple[Backend, LoadedModel | None]:
+    """Who answers; the loaded model too, if it is in this process."""
+    if args.token_scores and args.backend != LOCAL:
+        raise UserError(f"--token_scores needs the model's states, so --backend {LOCAL}")
+    if args.backend == LOCAL:
+        if args.token_scores is None:
+            args.token_scores = TOKEN_SCORES
+        loaded = _load(args)
+        return LocalBackend(loaded, args.batch_size), loaded
+    if args.backend == VLLM:
+        from ..evaluation.backends.vllm import VllmBackend
+
+        return VllmBackend(args.model, args.dtype, trust_remote_code=args.trust_remote_code), None
+    from ..evaluation.backends.server import ServerBackend
+
+    return ServerBackend(
+        args.backend, args.model, concurrency=args.concurrency, seconds=args.timeout, tries=args.tries
+    ), None
+
+
+def _load(args: argparse.Namespace) -> LoadedModel:
+    if args.device != "auto":
+        try:
+            device = torch.device(args.device)
+            torch.zeros(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            raise UserError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
+        loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
+        return LoadedModel(loaded.model.to(device), loaded.processor, loaded.name)  # pyright: ignore[reportArgumentType]
+    spread = {"device_map": "auto"} if torch.cuda.is_available() else {}
+    return load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code, **spread)
+
+
+def _origin(args: argparse.Namespace, protocol: str, loaded: LoadedModel | None) -> dict[str, Any]:
+    """What the results do not depend on by definition, but a reader wants to know."""
+    found: dict[str, Any] = {"protocol": protocol, "suite": args.suite, "limit": args.limit}
+    if loaded is not None:
+        found |= {"dtype": str(loaded.model.dtype), "device": str(loaded.model.device)}
+        found["checkpoint"] = getattr(loaded.model.config, "_commit_hash", None)
+    return found if args.backend in (LOCAL, VLLM) else {**found, "server": args.backend}
+
+
+def _ask(folder: ResultsFolder, benchmarks: Sequence[OpenBenchmark], plan: Plan, backend: Backend) -> None:
+    title = benchmarks[0].name if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
+    with tqdm(total=expected(benchmarks, plan), desc=title, unit="answer", dynamic_ncols=True) as bar:
+
+        def begin_with(stored: int) -> None:
+            bar.initial = bar.n = stored  # what was there before says nothing about the speed
+            bar.refresh()
+
+        ask(folder, benchmarks, plan, backend, begin_with, bar.update)
+
+
+def _score_tokens(
+    folder: ResultsFolder, benchmarks: Sequence[OpenBenchmark], loaded: LoadedModel, args: argparse.Namespace
+) -> None:
+    total = sum(min(args.token_scores, len(b.items)) for b in benchmarks)
+    with tqdm(total=total, desc="scoring tokens", unit="answer", dynamic_ncols=True) as bar:
+        score_tokens(folder, benchmarks, loaded, args.token_scores, seed=args.seed, progress=bar.update)

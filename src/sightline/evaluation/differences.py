@@ -56,8 +56,8 @@ def paired(differences: Sequence[float], clusters: Sequence[Hashable], *, seed: 
     """
     mean = clustered_mean(differences, clusters)
     if mean.clusters < 2:
-        undefined = [math.nan] * 4
-        return Difference(mean.value, *undefined, mean.n, mean.clusters, math.nan, math.nan)
+        nan = math.nan
+        return Difference(mean.value, nan, nan, nan, nan, mean.n, mean.clusters, nan, nan)
     if mean.standard_error > 0:
         p = two_sided(mean.value / mean.standard_error, mean.clusters - 1)
     else:

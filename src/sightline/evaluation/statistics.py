@@ -149,6 +149,7 @@ def cluster_sums(
     given = np.asarray(values, dtype=np.float64)
     if len(given) != len(index):
         raise ValueError(f"{len(given)} values but {len(index)} clusters; expected one cluster per value")
-    sums = np.bincount(index, given, minlength=len(number)) if index else np.zeros(0)
-    sizes = np.bincount(index, minlength=len(number)).astype(np.float64) if index else np.zeros(0)
-    return sums, sizes
+    if not index:
+        return np.zeros(0), np.zeros(0)
+    sums = np.asarray(np.bincount(index, given), dtype=np.float64)
+    return sums, np.asarray(np.bincount(index), dtype=np.float64)

@@ -1,0 +1,90 @@
+"""`sightline compare A B`: is run B better than run A, and is the difference more than noise?"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import DONE, screen
+
+screen.prepare()
+
+from ..analysis.results_page import write_comparison_page  # noqa: E402
+from ..evaluation.comparison import compare, headline  # noqa: E402
+from ..evaluation.folder import ResultsFolder  # noqa: E402
+from ..evaluation.tables import comparison_table, interval, points  # noqa: E402
+from ..rewards import PROTOCOLS  # noqa: E402
+from ..runs import fresh_name, open_run, write_json, write_text  # noqa: E402
+from .arguments import VerbParser  # noqa: E402
+from .score import check_complete  # noqa: E402
+
+
+def main(argv: Sequence[str]) -> int:
+    """Compare two results folders from the command line."""
+    parser = VerbParser(
+        "compare",
+        "Paired differences between two runs of sightline eval over the same problems, B minus A.",
+        "sightline compare runs/eval-before runs/eval-after",
+    )
+    parser.add_argument("a", metavar="A", help="a results folder")
+    parser.add_argument("b", metavar="B", help="the one to hold against it")
+    parser.add_argument(
+        "--protocol", choices=sorted(PROTOCOLS), help="whose verdicts to compare (default: the runs' own)"
+    )
+    parser.add_argument(
+        "--partial", action="store_true", help="compare runs that were interrupted as they are"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sign flips (default 0)")
+    parser.add_argument("--output_dir", help="where results go (default: a fresh folder under runs/)")
+    parser.add_argument("--overwrite", action="store_true", help="replace the results in output_dir")
+    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    args = parser.parse_args(list(argv))
+    first, second = ResultsFolder(Path(args.a)), ResultsFolder(Path(args.b))
+    for folder in (first, second):
+        check_complete(folder, args.partial)
+    found = compare(first, second, headline(first, second, args.protocol), seed=args.seed)
+    run = open_run(args.output_dir or fresh_name("compare"), overwrite=args.overwrite)
+    write_json(run.path / "comparison.json", found)
+    write_json(run.results, {"kind": "comparison", "a": str(first.path), "b": str(second.path)})
+    write_text(run.path / "comparison.md", comparison_table(found))
+    page = write_comparison_page(run.path)
+    if args.json:
+        stored = json.loads((run.path / "comparison.json").read_text())
+        print(json.dumps({**stored, "output_dir": str(run.path)}))
+        return DONE
+    for note in found["notes"]:
+        screen.say(note)
+    _print(found)
+    print(f"page: {page}")
+    return DONE
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    rows = [
+        [
+            name,
+            str(entry["problems"]),
+            interval(entry["a"]),
+            interval(entry["b"]),
+            points(entry["difference"]),
+            _probability(entry["difference"]["p"]),
+            f"{entry['only_a']} / {entry['only_b']}",
+        ]
+        for name, entry in found["benchmarks"].items()
+    ]
+    if average := found["average"]:
+        figures = (f"{100 * average[run]:.1f}" for run in ("a", "b"))
+        rows.append(["mean", "", *figures, points(average), _probability(average["p"]), ""])
+    screen.print_table(
+        f"B against A, protocol {found['protocol']}, per cent with 95 % intervals",
+        ["", "problems", "A", "B", "B - A", "p", "only A / only B"],
+        rows,
+    )
+
+
+def _probability(p: float | None) -> str:
+    if p is None or p != p:
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -1,0 +1,116 @@
+"""`sightline score RUN --protocol NAME`: stored answers graded again, without a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import DONE, screen
+
+screen.prepare()
+
+from ..analysis.results_page import write_results_page  # noqa: E402
+from ..errors import UserError  # noqa: E402
+from ..evaluation.asking import SIGHTED  # noqa: E402
+from ..evaluation.folder import ResultsFolder  # noqa: E402
+from ..evaluation.records import read_generations  # noqa: E402
+from ..evaluation.results import write_results  # noqa: E402
+from ..evaluation.tables import interval, percent, points  # noqa: E402
+from ..rewards import PROTOCOLS  # noqa: E402
+from .arguments import VerbParser  # noqa: E402
+
+
+def main(argv: Sequence[str]) -> int:
+    """Score a results folder from the command line."""
+    parser = VerbParser(
+        "score",
+        "Grade the stored answers of a run again and write its results anew; nothing is generated.",
+        "sightline score runs/eval-20260101-120000 --protocol papo",
+    )
+    parser.add_argument("run", metavar="RUN", help="a folder that sightline eval wrote")
+    parser.add_argument(
+        "--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts are the run's"
+    )
+    parser.add_argument("--partial", action="store_true", help="score a run that was interrupted as it is")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    args = parser.parse_args(list(argv))
+    folder = ResultsFolder(Path(args.run))
+    check_complete(folder, args.partial)
+    results = write_results(folder, args.protocol)
+    write_results_page(folder.path)
+    if args.json:
+        print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
+    else:
+        print_results(results, folder)
+    return DONE
+
+
+def check_complete(folder: ResultsFolder, partial: bool = False) -> None:
+    """Raise for a run that has not answered everything, unless part of it is enough."""
+    wanted = int(folder.settings().get("expected_samples", 0))
+    there = len(read_generations(folder.generations))
+    if there > wanted:
+        raise UserError(f"{folder.path} holds {there} samples of {wanted}; it mixes two runs")
+    if not there:
+        raise UserError(f"{folder.path} holds no answers yet; expected {wanted}")
+    if there < wanted and not partial:
+        raise UserError(
+            f"{folder.path} was interrupted: {there} of {wanted} samples are there. Go on with its "
+            "sightline eval command and --resume, or give --partial to score what is there"
+        )
+
+
+def print_results(results: Mapping[str, Any], folder: ResultsFolder, took: str = "") -> None:
+    """The main figures as tables, and where the rest lies."""
+    rows = []
+    for name, found in results["benchmarks"].items():
+        for view, measured in found["views"].items():
+            lost = found["blind"].get(view)
+            label = name if view == SIGHTED else f"{name}, blind ({view})"
+            rates = measured["rates"]
+            rows.append(
+                [
+                    label,
+                    interval(measured["accuracy"]),
+                    points(lost["difference"]) if lost else "",
+                    str(measured["accuracy"]["n"]),
+                    *(percent(rates[rate]) for rate in ("no_box", "truncated", "timeout", "failed")),
+                ]
+            )
+    screen.print_table(
+        f"{results['model']}, protocol {results['protocol']}, per cent with 95 % intervals",
+        ["", "accuracy", "picture gains", "answers", "no box", "cut", "time-out", "failed"],
+        rows,
+    )
+    _print_scores(results)
+    _print_protocols(results)
+    print(f"{took}page: {folder.report}; table: {folder.markdown}; figures: {folder.results}")
+
+
+def _print_scores(results: Mapping[str, Any]) -> None:
+    """The benchmarks' own scores, if any has one."""
+    rows = []
+    for name, found in results["benchmarks"].items():
+        for score, value in found["views"].get(SIGHTED, {}).get("scores", {}).items():
+            if isinstance(value, Mapping):
+                rows.append([f"{name}, {score}", interval(value), str(value["n"])])
+    if rows:
+        screen.print_table("the benchmarks' own scores", ["", "score", "of"], rows)
+
+
+def _print_protocols(results: Mapping[str, Any]) -> None:
+    """How the other protocols judge the same answers."""
+    rows = []
+    for name, found in results["benchmarks"].items():
+        for protocol, other in found["protocols"].items():
+            if protocol != results["protocol"]:
+                counts = [str(other[key]) for key in ("differ", "accepts_more", "rejects_more")]
+                rows.append([f"{name}, {protocol}", interval(other["accuracy"]), *counts])
+    if any(row[2] != "0" for row in rows):
+        screen.print_table(
+            f"the same answers under other protocols, against {results['protocol']}",
+            ["", "accuracy", "verdicts that differ", "accepted more", "rejected more"],
+            rows,
+        )

@@ -1,0 +1,7 @@
+"""Who answers: a model in this process, vLLM, or a server with an OpenAI-compatible interface."""
+
+from __future__ import annotations
+
+from .backend import Backend, Reply, Request
+
+__all__ = ["Backend", "Reply", "Request"]

@@ -1,0 +1,196 @@
+"""Answers from a server with OpenAI's chat interface: bounded retries, and a failure is no wrong answer."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+from ...errors import UserError, unknown_name
+from ...models.generation import Decoding
+from .backend import Reply, Request
+
+API_KEY = "OPENAI_API_KEY"
+"""Environment variable whose value, if set, is sent as the bearer token."""
+MOST_FAILURES = 50
+"""So many failures in a row end the run: the server is gone."""
+_MOST_BYTES = 64 * 2**20
+_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+_STOP = frozenset({401, 403, 404})
+_LONGEST_PAUSE = 30.0
+
+
+class ServerBackend:
+    """A server at `url` (ending in `/v1`, as a rule), asked by several threads at once."""
+
+    name = "server"
+    exact = False
+    processor: Any = None
+
+    def __init__(
+        self, url: str, model: str, *, concurrency: int = 16, seconds: float = 300.0, tries: int = 3,
+        pause: float = 0.5,
+    ):  # fmt: skip
+        """Check that the server is there and serves `model`.
+
+        Raises:
+            UserError: it is not, or the address is none.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UserError(
+                f"--backend must be hf, vllm or an address such as http://localhost:8000/v1, got {url!r}"
+            )
+        self.url, self.model = url.rstrip("/"), model
+        self.seconds, self.tries, self.pause = seconds, tries, pause
+        self.at_once, self.concurrency = 4 * concurrency, concurrency
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        handlers = [urllib.request.ProxyHandler({})] if here else []
+        self._opener = urllib.request.build_opener(*handlers, _NoRedirects)
+        self._failures = 0
+        self._check()
+
+    def answers(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
+        """One reply per request; what still fails after `tries` is said in `Reply.failed`.
+
+        Raises:
+            UserError: the server refuses this client or model, or the last `MOST_FAILURES` all failed.
+        """
+        if self._failures >= MOST_FAILURES:
+            raise UserError(
+                f"{self.url}: the last {self._failures} requests all failed; what was answered is stored. "
+                "Start the same command again with --resume once the server is up"
+            )
+        with ThreadPoolExecutor(self.concurrency, thread_name_prefix="sightline-asking") as threads:
+            replies = list(threads.map(lambda request: self._ask(request, decoding), requests))
+        for reply in replies:
+            self._failures = self._failures + 1 if reply.failed else 0
+        return replies
+
+    def _ask(self, request: Request, decoding: Decoding) -> Reply:
+        body = json.dumps(chat_request(self.model, request, decoding)).encode()
+        failed = ""
+        for attempt in range(self.tries):
+            try:
+                return _reply(self._fetch("/chat/completions", body))
+            except urllib.error.HTTPError as error:
+                failed = f"HTTP {error.code}: {_said(error)}"
+                if error.code in _STOP:
+                    raise UserError(
+                        f"{self.url} answers {failed}; check the address, the model's name ({self.model}), "
+                        f"and {API_KEY} if it wants a key"
+                    ) from error
+                if error.code not in _AGAIN:
+                    break
+                wait = _retry_after(error)
+            except TimeoutError:
+                failed, wait = f"no answer within {self.seconds:g} s", 0.0
+            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+                timed_out = isinstance(getattr(error, "reason", None), TimeoutError)
+                failed = (
+                    f"no answer within {self.seconds:g} s"
+                    if timed_out
+                    else f"{type(error).__name__}: {error}"
+                )
+                wait = 0.0
+            if attempt + 1 < self.tries:
+                time.sleep(min(_LONGEST_PAUSE, max(wait, self.pause * 2**attempt)))
+        return Reply(None, failed=failed[:300])
+
+    def _fetch(self, path: str, body: bytes | None = None, seconds: float | None = None) -> Any:
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(API_KEY):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(self.url + path, body, headers)  # noqa: S310 (checked in __init__)
+        with self._opener.open(request, timeout=seconds or self.seconds) as reply:
+            content = reply.read(_MOST_BYTES + 1)
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"a reply of more than {_MOST_BYTES} bytes")
+        return json.loads(content)
+
+    def _check(self) -> None:
+        try:
+            listed = self._fetch("/models", seconds=min(self.seconds, 20.0))
+        except urllib.error.HTTPError as error:
+            if error.code in (401, 403):
+                raise UserError(f"{self.url} wants a key (HTTP {error.code}); set {API_KEY}") from error
+            return  # not every server lists its models
+        except ValueError:
+            return
+        except OSError as error:
+            raise UserError(
+                f"no server answers at {self.url} ({getattr(error, 'reason', error)}); start one, such as "
+                f"`vllm serve {self.model} --port 8000`, and give its address ending in /v1"
+            ) from error
+        entries = listed.get("data") if isinstance(listed, dict) else None
+        names = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
+        if names and self.model not in names:
+            raise unknown_name(f"model at {self.url}:", self.model, names)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A key is never carried to another host."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def chat_request(model: str, request: Request, decoding: Decoding) -> dict[str, Any]:
+    """The body of a request: messages with the pictures as data addresses where the prompt has them."""
+    pictures = iter(request.prompt.images)
+    messages = [
+        {**message, "content": [_part(part, pictures) for part in message["content"]]}
+        if isinstance(message["content"], list)
+        else message
+        for message in request.prompt.messages
+    ]
+    body: dict[str, Any] = {
+        "model": model,
+        "messages": messages,
+        "max_tokens": decoding.max_new_tokens,
+        "temperature": decoding.temperature,
+        "seed": request.seed % 2**31,
+    }
+    return {**body, "top_p": decoding.top_p} if decoding.temperature > 0 else body
+
+
+def _part(part: Any, pictures: Any) -> Any:
+    if part.get("type") != "image":
+        return part
+    buffer = io.BytesIO()
+    next(pictures).convert("RGB").save(buffer, format="PNG")
+    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": address}}
+
+
+def _reply(received: Any) -> Reply:
+    choice = received["choices"][0]
+    content = choice["message"]["content"]
+    if content is None and choice.get("finish_reason") == "length":
+        content = ""  # cut off while it was still thinking
+    if not isinstance(content, str):
+        raise ValueError(f"the answer is {type(content).__name__}, expected text")
+    used = (received.get("usage") or {}).get("completion_tokens")
+    return Reply(content, choice.get("finish_reason") == "length", used if isinstance(used, int) else None)
+
+
+def _said(error: urllib.error.HTTPError) -> str:
+    try:
+        return " ".join(error.read(2000).decode("utf-8", "replace").split())[:200]
+    except OSError:
+        return str(error.reason)
+
+
+def _retry_after(error: urllib.error.HTTPError) -> float:
+    try:
+        return float(error.headers.get("Retry-After") or 0.0)
+    except ValueError:
+        return 0.0

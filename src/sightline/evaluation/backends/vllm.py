@@ -1,0 +1,100 @@
+"""Answers by vLLM, which is imported only here and only when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import AutoConfig
+
+from ...errors import UserError
+from ...models.families import placeholder_ids
+from ...models.generation import Decoding
+from ...models.loading import resolve
+from ...models.processors import load_processor
+from .backend import Reply, Request
+
+NEVER = -100.0
+"""Added to the logits of placeholder tokens, which a policy must not sample."""
+
+
+class VllmBackend:
+    """One engine over all visible GPUs; it batches by itself, so all requests may come at once."""
+
+    name = "vllm"
+    exact = False
+
+    def __init__(
+        self,
+        name: str,
+        dtype: str,
+        *,
+        most_images: int = 8,
+        max_model_len: int | None = None,
+        trust_remote_code: bool = False,
+    ):
+        """Load `name`.
+
+        Raises:
+            UserError: vLLM is not installed.
+        """
+        try:
+            import torch
+            import vllm  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
+            raise UserError(
+                f"--backend vllm needs vLLM, which cannot be imported ({error}); pip install vllm, or use "
+                "--backend hf, or serve the model elsewhere and give its URL"
+            ) from error
+        path = resolve(name)
+        self.at_once = 1024
+        self.processor = load_processor(path, trust_remote_code=trust_remote_code)
+        self._placeholders = placeholder_ids(
+            AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
+        )
+        self._vllm = vllm
+        self._engine = vllm.LLM(
+            model=path,
+            dtype=dtype,
+            tensor_parallel_size=max(1, torch.cuda.device_count()),
+            limit_mm_per_prompt={"image": most_images},
+            max_model_len=max_model_len,
+            generation_config="vllm",  # what a checkpoint saved for chatting must not change the policy
+            trust_remote_code=trust_remote_code,
+        )
+
+    def answers(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
+        """One reply per request."""
+        inputs = [engine_input(self.processor, request) for request in requests]
+        options = [
+            self._vllm.SamplingParams(**sampling_options(request, decoding, self._placeholders))
+            for request in requests
+        ]
+        outputs = self._engine.generate(inputs, options, use_tqdm=False)
+        return [
+            Reply(o.text, o.finish_reason == "length", len(o.token_ids), list(o.token_ids))
+            for o in (output.outputs[0] for output in outputs)
+        ]
+
+
+def engine_input(processor: Any, request: Request) -> dict[str, Any]:
+    """A request as vLLM takes it: the chat template's text, and the pictures in its order."""
+    text = processor.apply_chat_template(
+        list(request.prompt.messages), add_generation_prompt=True, tokenize=False
+    )
+    shown = list(request.prompt.images)
+    return {"prompt": text, **({"multi_modal_data": {"image": shown}} if shown else {})}
+
+
+def sampling_options(request: Request, decoding: Decoding, placeholders: Sequence[int]) -> dict[str, Any]:
+    """The arguments of vLLM's `SamplingParams`: no top-k, no penalties, the sample's own seed."""
+    return {
+        "n": 1,
+        "temperature": decoding.temperature,
+        "top_p": decoding.top_p if decoding.temperature > 0 else 1.0,
+        "max_tokens": decoding.max_new_tokens,
+        "seed": request.seed,
+        "repetition_penalty": 1.0,
+        "skip_special_tokens": True,
+        "logit_bias": dict.fromkeys(placeholders, NEVER) or None,
+    }
