@@ -1,4 +1,4 @@
-"""A task's problems as the rows TRL trains on, drawn or decoded only when they are read."""
+"""A task's problems as the rows TRL trains on, drawn or decoded only when they are sampled from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datasets import Dataset
 
 from ...errors import UserError
 from ...tasks.problem import Problem, Task
+
+INDEX = "index"
 
 
 def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
@@ -21,7 +23,7 @@ def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
         raise UserError(f"task {task.name!r} has no training rows; expected at least one problem")
 
     def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
-        found = [problems[index] for index in batch["index"]]
+        found = [problems[index] for index in batch[INDEX]]
         return {
             "prompt": [task.messages(problem) for problem in found],
             "images": [list(problem.images) for problem in found],
@@ -31,4 +33,32 @@ def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
             "kind": [problem.kind for problem in found],
         }
 
-    return Dataset.from_dict({"index": range(len(problems))}).with_transform(read)
+    return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
+
+
+class LateRows:
+    """Rows that are read when a batch is sampled, each once.
+
+    TRL's loader asks for every prompt G times, and for the whole rollout batch again before each of the
+    optimizer steps that it feeds. It is given numbers instead, which cost nothing.
+    """
+
+    def __init__(self, dataset: Any):
+        self._late = isinstance(dataset, Dataset) and dataset.column_names == [INDEX]
+        self._rows: Any = dataset
+        self.numbers: Any = dataset.with_format(None) if self._late else dataset
+        """What the loader reads: the numbers of the rows, or `dataset` itself if it has no such numbers."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows behind their numbers; rows of one prompt share their pictures."""
+        if not self._late or any(row.keys() != {INDEX} for row in rows):
+            return list(rows)
+        return self.at([row[INDEX] for row in rows])
+
+    def at(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of these numbers."""
+        found = {number: self._rows[number] for number in dict.fromkeys(numbers)}
+        return [dict(found[number]) for number in numbers]

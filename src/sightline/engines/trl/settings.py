@@ -21,6 +21,7 @@ from ...methods import Method
 from ...methods import method as make_method
 from ...runs import fresh_name
 from .config import TrainConfig
+from .machine import check_peft
 from .objective import grpo_settings
 
 
@@ -44,7 +45,16 @@ class Settings:
             parts.append(
                 f"{name} {given}" if source == "method" else f"{name} {given} (by {source}, not {value})"
             )
-        return f"method {self.method.name} sets: {', '.join(parts)}"
+        return f"method {self.method.name} sets: {', '.join(parts)}{self._describe_selection()}"
+
+    def _describe_selection(self) -> str:
+        groups, rounds = self.method.objective.informative_groups, self.train.max_rounds
+        if groups is None:
+            return ""
+        wanted = f"mean {groups.key} is not between {groups.low} and {groups.high}"
+        if rounds < 2:
+            return f"; groups whose {wanted} stay (max_rounds 1)"
+        return f"; replaces groups whose {wanted}, in up to {rounds} rounds a batch (max_rounds)"
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting as plain data, for config.yaml."""
@@ -104,6 +114,7 @@ def parse(argv: Sequence[str]) -> Settings:
     )
     model.model_name_or_path = _one_model(train, model)
     train.model = model.model_name_or_path
+    check_peft(model)
     return Settings(train, model, method, set_by)
 
 

@@ -13,12 +13,12 @@ from ...objectives import group_advantages
 from ...rollouts import Rollouts
 from .config import TrainConfig
 from .forward import accept_inside
+from .informative import InformativeTrainer
 from .loss import aggregate, extra_terms
-from .resume import ResumableTrainer
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 
 
-class PerceptionTrainer(ResumableTrainer):
+class PerceptionTrainer(InformativeTrainer):
     """GRPO whose advantages carry a method's token weights, A·w [B, T].
 
     The weights are computed once per rollout batch, before it is shuffled or split, over the true
@@ -29,7 +29,7 @@ class PerceptionTrainer(ResumableTrainer):
     args: TrainConfig
 
     def __init__(self, *, method: Method, args: TrainConfig, **kwargs: Any):
-        super().__init__(args=args, **kwargs)
+        super().__init__(selection=method.objective.informative_groups, args=args, **kwargs)
         self.method = method
         self.terms = extra_terms(method)
         self._group_size = int(args.num_generations or 0)
@@ -54,6 +54,7 @@ class PerceptionTrainer(ResumableTrainer):
         return tuple(result)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        inputs = self._informative_rows(inputs)
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return out

@@ -1,0 +1,197 @@
+"""Flags and YAML to settings: precedence, and one clear line for everything that does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sightline.engines.trl.batches import nearest
+from sightline.engines.trl.changes import check_resumed
+from sightline.engines.trl.machine import check_peft, check_vllm
+from sightline.engines.trl.rewards import reward_functions, reward_weights
+from sightline.engines.trl.settings import parse
+from sightline.errors import UserError
+from sightline.models.loading import load_model
+from sightline.objectives import Objective
+
+CPU = ("--model", "embedded", "--use_cpu", "--bf16", "false")
+
+
+def refused(*argv: str) -> str:
+    with pytest.raises(UserError) as error:
+        parse([*CPU, *argv])
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_flag_goes_over_yaml_over_the_method(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("method: vppo\nepsilon: 0.1\nepsilon_high: 0.3\nmax_steps: 7\n")
+    settings = parse([*CPU, "--config", str(file), "--max_steps", "9", "--epsilon_high", "0.4"])
+    train = settings.train
+    assert (train.max_steps, train.epsilon, train.epsilon_high, train.loss_type) == (9, 0.1, 0.4, "dapo")
+    assert settings.set_by["max_steps"] == settings.set_by["epsilon_high"] == "flag"
+    assert settings.set_by["epsilon"] == "yaml" and settings.set_by["loss_type"] == "method"
+    assert "epsilon_high 0.4 (by flag, not 0.28)" in settings.describe_method()
+
+
+def test_dapo_replaces_uninformative_groups_and_grpo_does_not() -> None:
+    assert "replaces groups" in parse([*CPU, "--method", "dapo"]).describe_method()
+    assert "replaces groups" not in parse([*CPU, "--method", "grpo"]).describe_method()
+    off = parse([*CPU, "--method", "dapo", "--max_rounds", "1"]).describe_method()
+    assert "max_rounds 1" in off and "stay" in off
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--num_generations", "1"], "expected at least 2"),
+        (
+            ["--num_generations", "4", "--per_device_train_batch_size", "6"],
+            "6 rollouts a batch .* num_generations 4; nearest that do: per_device_train_batch_size 4 or 8",
+        ),
+        (
+            ["--num_generations", "8", "--per_device_train_batch_size", "3", "--steps_per_generation", "4"],
+            "per_device_train_batch_size 2 or 4",
+        ),
+        (["--num_generations", "8", "--per_device_train_batch_size", "3"], "per_device_train_batch_size 8"),
+        (
+            ["--num_generations", "4", "--per_device_train_batch_size", "6", "--generation_batch_size", "30"],
+            "nearest that are: 24 or 36",
+        ),
+        (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps must be at least 1"),
+        (["--use_vllm"], "vLLM is not installed; pip install 'vllm>=0.22.0,<=0.31.0'"),
+        (["--when_uninformative", "drop"], "keep or error"),
+        (["--max_rounds", "0"], "max_rounds must be at least 1"),
+        (["--rewards", "{accuracy: 0.9"], "not valid JSON or YAML"),
+        (["--mehtod", "vgpo"], "unknown flag"),
+        (["--method", "vgop"], "vgpo"),
+    ],
+)
+def test_one_line_that_says_what_to_do(argv: list[str], says: str) -> None:
+    import re
+
+    assert re.search(says, refused(*argv))
+
+
+def test_sizes_count_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from sightline.engines.trl.batches import check_batches
+
+    sizes = SimpleNamespace(
+        num_generations=8,
+        per_device_train_batch_size=6,
+        gradient_accumulation_steps=1,
+        steps_per_generation=None,
+        generation_batch_size=None,
+    )
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    check_batches(sizes)  # 24 rollouts: the third group lies on two ranks
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UserError, match=r"6 x 3 processes x 1 steps.* 8"):
+        check_batches(sizes)
+    assert nearest(3, 8) == [8] and nearest(17, 8) == [16, 24]
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="needs a machine without a GPU")
+def test_no_gpu_says_what_to_set() -> None:
+    with pytest.raises(
+        UserError, match=r"no GPU was found; to train on the CPU set use_cpu: true and bf16: f"
+    ):
+        parse(["--model", "embedded"])
+
+
+@pytest.mark.parametrize("found", ["0.22.0", "0.25.1", "0.31.0", "0.31.0+cu129", "0.30.0rc1"])
+def test_supported_vllm(found: str) -> None:
+    check_vllm(found)
+
+
+@pytest.mark.parametrize("found", ["0.21.9", "0.31.1", "0.32.0", "1.0"])
+def test_unsupported_vllm(found: str) -> None:
+    with pytest.raises(UserError, match=rf"vLLM {found} is installed, but TRL supports 0\.22\.0 to 0\.31\.0"):
+        check_vllm(found)
+
+
+def test_quantized_weights_need_adapters() -> None:
+    from types import SimpleNamespace
+
+    for wanted in ({"use_peft": False, "load_in_4bit": True}, {"use_peft": True, "load_in_4bit": True}):
+        with pytest.raises(UserError, match=r"bitsandbytes|use_peft"):
+            check_peft(SimpleNamespace(load_in_8bit=False, **wanted))
+    check_peft(SimpleNamespace(load_in_8bit=False, load_in_4bit=False, use_peft=True))
+
+
+def test_a_text_model_is_no_vision_language_model(tmp_path: Path) -> None:
+    from transformers import Qwen2Config
+
+    Qwen2Config(hidden_size=16, num_hidden_layers=1, num_attention_heads=2).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match="is a qwen2 model, not a vision-language model"):
+        load_model(str(tmp_path))
+
+
+def test_rewards_by_name_and_weight() -> None:
+    assert reward_weights("accuracy") == {"accuracy": 1.0}
+    assert reward_weights("accuracy, format", [0.9, 0.1]) == {"accuracy": 0.9, "format": 0.1}
+    assert reward_weights({"accuracy": 0.9, "format": 0.1}) == {"accuracy": 0.9, "format": 0.1}
+    parsed = parse([*CPU, "--rewards", "{accuracy: 0.9, format: 0.1}"]).train
+    assert reward_weights(parsed.rewards) == {"accuracy": 0.9, "format": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("rewards", "weights"),
+    [(None, None), ("", None), ({}, None), ("accuracy", [1, 2]), ({"accuracy": "much"}, None),
+     ({"accuracy": float("nan")}, None), ({"accuracy": 1}, [1.0])],
+)  # fmt: skip
+def test_rewards_that_make_no_sense(rewards: Any, weights: Any) -> None:
+    with pytest.raises(UserError, match="reward"):
+        reward_weights(rewards, weights)
+
+
+def test_overlong_punishment_is_trl_s_and_counts_beside_accuracy() -> None:
+    functions, weights = reward_functions({"accuracy": 1.0}, Objective(overlong=20), 100)
+    assert weights == [1.0, 1.0]
+    ids = [[1] * length for length in (80, 90, 100)]
+    assert functions[1](completion_ids=ids) == [0.0, -0.5, -1.0]
+    with pytest.raises(UserError, match="between 1 and max_completion_length 100, got 101"):
+        reward_functions({"accuracy": 1.0}, Objective(overlong=101), 100)
+
+
+def test_the_user_s_own_reward(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("def short(completions, **_):\n    return [1.0 for _ in completions]\n")
+    functions, _ = reward_functions({f"{file}:short": 1.0}, Objective(), 100)
+    assert functions[0](completions=["a", "b"]) == [1.0, 1.0]
+    with pytest.raises(UserError, match="unknown reward 'acuracy'"):
+        reward_functions({"acuracy": 1.0}, Objective(), 100)
+
+
+BEFORE = {"learning_rate": 1e-6, "save_steps": 100, "max_steps": 200, "lr_scheduler_type": "constant"}
+
+
+def test_resumed_with_the_same_settings() -> None:
+    assert check_resumed(BEFORE, BEFORE | {"resume": True, "a_new_setting": 1}, force=False) == []
+
+
+def test_a_harmless_change_needs_force() -> None:
+    now = BEFORE | {"save_steps": 50, "logging_steps": 10}
+    with pytest.raises(UserError, match=r"save_steps 100 -> 50.*--force"):
+        check_resumed(BEFORE, now, force=False)
+    assert check_resumed(BEFORE, now, force=True) == ["save_steps 100 -> 50"]
+
+
+def test_a_change_of_what_is_trained_is_refused_whatever_is_given() -> None:
+    now = BEFORE | {"save_steps": 50, "learning_rate": 1e-5}
+    with pytest.raises(UserError, match=r"learning_rate 1e-06 -> 1e-05") as error:
+        check_resumed(BEFORE, now, force=True)
+    assert "save_steps" not in str(error.value)
+
+
+def test_a_longer_run_is_the_same_run_at_a_constant_rate_only() -> None:
+    assert check_resumed(BEFORE, BEFORE | {"max_steps": 300}, force=True) == ["max_steps 200 -> 300"]
+    linear = BEFORE | {"lr_scheduler_type": "linear"}
+    with pytest.raises(UserError, match="max_steps 200 -> 300"):
+        check_resumed(linear, linear | {"max_steps": 300}, force=True)
