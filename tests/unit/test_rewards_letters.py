@@ -85,7 +85,13 @@ def test_another_set_is_wrong(answer):
         ("5", "A", ("(A) 5", "(B) 6"), True),
         ("(A) 5", "A", ("(A) 5", "(B) 6"), True),
         ("D. Neither A nor B", "D", ("x", "y", "z", "Neither A nor B"), True),
-        ("A and B", "D", ("1", "2", "3", "A and B"), False),
+        ("A and B", "D", ("1", "2", "3", "A and B"), True),
+        ("B", "b", (), True),
+        ("b", "(b)", (), True),
+        ("C", "b", (), False),
+        ("x", "X", (), True),
+        ("140", "B. 140", (), True),
+        ("120", "B. 140", (), False),
     ],
 )
 def test_choices(answer, gold, choices, expected):

@@ -6,6 +6,7 @@ the few answers that need it, in a worker.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from .equality import Match, Symbolic, match
@@ -31,9 +32,9 @@ def decide(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -
     wanted = gold_letters(canonical(gold))
     given = letters(canonical(answer))
     if wanted is None:
-        return _by_value(answer, gold, symbolic)
-    if given is None and len(wanted.names) > 1 and "," not in gold:
-        return _by_value(answer, gold, symbolic)
+        return _by_value_or_small_letter(answer, gold, given, symbolic)
+    if given is None and (wanted.rest or (len(wanted.names) > 1 and "," not in gold)):
+        return _by_value(answer, wanted.rest or gold, symbolic)
     return _by_letters(answer, given, wanted)
 
 
@@ -55,6 +56,14 @@ def unreadable(answer: str, gold: str) -> Verdict | None:
 def _by_value(answer: str, gold: str, symbolic: Symbolic) -> Verdict:
     decided = match(answer, gold, symbolic)
     return Verdict(decided.same, answer, decided.how, decided.why_not)
+
+
+def _by_value_or_small_letter(answer: str, gold: str, given: Letters | None, symbolic: Symbolic) -> Verdict:
+    """A gold such as `b` may be a variable or an option, so either is accepted for it."""
+    option = letters(canonical(gold)) if re.fullmatch(r"\(?[a-j]\)?", canonical(gold)) else None
+    if option and given:
+        return _by_letters(answer, given, option)
+    return _by_value(answer, gold, symbolic)
 
 
 def _by_letters(answer: str, given: Letters | None, wanted: Letters) -> Verdict:

@@ -83,11 +83,13 @@ _REWRITES = [
         (":=|==", "="),
         (_macro("varnothing"), r"\\emptyset "),
         (_macro("[lc]?dots|dotsc") + r"|\.\.\.", r"\\ldots "),
-        (_macro("degree") + r"|\^\s*\{\s*\\circ\s*\}|\^\s*" + _macro("circ"), r"^\\circ "),
+        (r"(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{\s*o\s*\})", r"^\\circ "),
+        (_macro("(?:text)?degree") + r"|\^\s*\{\s*\\circ\s*\}|\^\s*" + _macro("circ"), r"^\\circ "),
         (r"(?<!\\)%|\\text\s*\{\s*\\%\s*\}", r"\\%"),
         (r"([0-9.])\s*[xX]\s*(?=10\s*\^)", r"\1\\times "),
         (_ORDINAL, r"\1 \2\3\4"),
         (r"\*\*\s*(-?[0-9]+)|\^\s*(-\s*(?:[0-9]+|[A-Za-z])|[0-9]{2,})", _power),
+        (r"(^|[(\[,=])\s*\+\s*(?=\\infty)", r"\1"),
         (r"\s+", " "),
     ]
 ]

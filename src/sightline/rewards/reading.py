@@ -33,6 +33,7 @@ _LITERAL = re.compile(
     r"(?P<digits>[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?: [0-9]{3})+)(?![0-9])(?:\.[0-9]+)?"
     r"|[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE](?P<exponent>[+-]?[0-9]{1,9})(?![0-9.]))?"
 )
+_REPEATED = re.compile(r"\s*\\(?:overline|bar|dot)\s*\{([0-9]{1,20})\}")
 _TOKEN = re.compile(r"\s*(\\[A-Za-z]+|[-+*/^!(){}\[\]])")
 _INTEGERS = re.compile(r"\s*\{\s*([0-9]{1,9})\s*\}\s*\{\s*([0-9]{1,9})\s*\}|\s*([0-9])\s*([0-9])")
 _INTEGER = re.compile(r"\s*[0-9]+\s*")
@@ -189,6 +190,10 @@ class Reader:
         self.rounded = self.rounded or ("." in digits and len(significant) >= _ROUNDED_DIGITS)
         whole, _, places = digits.partition(".")
         value = Fraction(int((whole + places) or "0"), 10 ** len(places))
+        repeated = _REPEATED.match(self.text, self.position)
+        if repeated and "." in digits and not literal["exponent"]:
+            self.position = repeated.end()
+            value += Fraction(int(repeated[1]), 10 ** len(places) * (10 ** len(repeated[1]) - 1))
         return clean({ONE: value * Fraction(10) ** exponent})
 
     def _variable(self) -> re.Match[str] | None:
