@@ -19,6 +19,7 @@ from trl.trainer.grpo_trainer import GRPOTrainer
 from ...errors import UserError
 from . import in_hand
 from .checkpoints import STAGING, publish, rotate, size
+from .contract import check_contract
 from .stopped import StoppedError
 
 PROGRESS = "progress.json"
@@ -39,6 +40,10 @@ class ResumableTrainer(GRPOTrainer):
     """Writes the model card of a checkpoint; none is written without it."""
     _staging: Path | None = None
     _sampler: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        check_contract()
+        super().__init__(*args, **kwargs)
 
     # --- saving --------------------------------------------------------------------------------------
 
