@@ -1,4 +1,4 @@
-"""Small copies of every published set with its exact columns, as `--data_dir` expects them."""
+"""Small copies of every published set with its exact columns, as `--data_dir` expects them; results folders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
+
+from sightline.evaluation.benchmarks.problems import Item
+from sightline.evaluation.folder import ResultsFolder
+from sightline.evaluation.records import Generation, write_lines
 
 STRING, INTEGER = Value("string"), Value("int64")
 
@@ -305,3 +309,43 @@ def write_all(root: Path) -> Path:
                    math_vision, dyna_math, hallusion, papo_eval, loose_json):  # fmt: skip
         writer(root)
     return root
+
+
+def item(number: int, answer: str = "4", **known: Any) -> Item:
+    """Problem number `number` of a benchmark."""
+    name = f"toy/{number}"
+    given = {"question": f"Question {number}?", "choices": (), "cluster": name, **known}
+    return Item(id=name, answer=answer, **given)
+
+
+def generation(of: Item, text: str | None, sample: int = 0, **known: Any) -> Generation:
+    """An answer to it."""
+    given = {
+        "benchmark": "toy", "view": "sighted", "seed": 1, "prompt": "p", "truncated": False, "tokens": 5,
+        "token_ids": None, "failed": None if text is not None else "HTTP 500", "pictures": [],
+    }  # fmt: skip
+    return Generation(problem=of.id, sample=sample, text=text, **{**given, **known})
+
+
+def results_folder(
+    path: Path, items: Sequence[Item], generations: Sequence[Generation], **settings: Any
+) -> ResultsFolder:
+    """A results folder as `sightline eval` leaves it before anything is graded."""
+    path.mkdir(parents=True, exist_ok=True)
+    folder = ResultsFolder(path)
+    write_lines(folder.problems, [{"benchmark": "toy", **one.as_dict()} for one in items])
+    write_lines(folder.generations, [vars(one) for one in generations])
+    about = {
+        "source": "toy", "place": "here", "config": None, "splits": ["test"], "revision": None,
+        "expected": None, "loaded": len(items), "used": len(items), "golds_left_out": [], "differences": [],
+        "note": "", "aggregate": None,
+    }  # fmt: skip
+    decoding = {"samples": 1, "temperature": 0.0, "top_p": 1.0, "max_new_tokens": {"toy": 10}}
+    folder.write_settings(
+        {
+            "kind": "evaluation", "model": "someone/model", "backend": "hf", "decoding": decoding, "seed": 0,
+            "views": {"sighted": None}, "prompt": {"template": "plain"}, "sets": {"toy": about},
+            "expected_samples": len(generations), "protocol": "strict", **settings,
+        }
+    )  # fmt: skip
+    return folder

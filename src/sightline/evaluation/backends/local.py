@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +11,8 @@ from torch import Tensor
 from transformers import LogitsProcessor, LogitsProcessorList
 
 from ...errors import UserError
-from ...models.generation import Answer, Decoding, generate
+from ...models.families import end_ids, placeholder_ids, type_ids
+from ...models.generation import Decoding
 from ...models.loading import LoadedModel
 from .backend import Reply, Request
 
@@ -48,40 +48,18 @@ def _beyond(logits: Tensor, top_p: float) -> Tensor:
     return torch.zeros_like(past).scatter(-1, index, past)
 
 
-class _OwnSeeds:
-    """A model as `generate` sees it, whose rows are drawn by their own seeds.
-
-    Options that a checkpoint saved for chatting (a repetition penalty, top-k) do not change the policy
-    that is measured.
-    """
-
-    def __init__(self, model: Any, seeds: Sequence[int], decoding: Decoding):
-        self._model, self._seeds, self._decoding = model, seeds, decoding
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
-
-    def generate(self, **options: Any) -> Tensor:
-        """The model's own, with `do_sample` and its options replaced by `SampleByRow`."""
-        for option in ("do_sample", "temperature", "top_p", "top_k"):
-            options.pop(option, None)
-        chosen = self._decoding
-        if chosen.temperature > 0:
-            draw = SampleByRow(self._seeds, chosen.temperature, chosen.top_p, self._model.device)
-            options["logits_processor"] = LogitsProcessorList([draw])
-        plain = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "num_beams": 1}
-        return self._model.generate(**options, **plain, temperature=None, top_p=None, top_k=None)
-
-
 class LocalBackend:
-    """A loaded model; `at_once` is where the batches begin."""
+    """A loaded model; `at_once` is where the batches begin.
+
+    It calls transformers' `generate` itself, since every row here has a seed of its own.
+    """
 
     name = "hf"
     exact = True
 
     def __init__(self, loaded: LoadedModel, at_once: int):
         self.loaded, self.at_once = loaded, at_once
-        self.processor = loaded.processor
+        self.processor: Any = loaded.processor
         self._fits = at_once
 
     def answers(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
@@ -112,18 +90,63 @@ class LocalBackend:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
+    @torch.no_grad()
     def _batch(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
-        seeds = [request.seed for request in requests]
-        model: Any = _OwnSeeds(self.loaded.model, seeds, decoding)
-        prompts = [request.prompt for request in requests]
-        answers = generate(
-            model, self.loaded.processor, prompts, replace(decoding, seed=0), batch_size=len(prompts)
+        """All at once. What a checkpoint saved for chatting (a repetition penalty, top-k) does not change
+        the policy that is measured."""
+        model, processor = self.loaded.model, self.processor
+        inputs = _inputs(processor, requests).to(model.device)
+        inputs.update(type_ids(model, inputs["input_ids"]))
+        draw = LogitsProcessorList()
+        if decoding.temperature > 0:
+            seeds = [request.seed for request in requests]
+            draw.append(SampleByRow(seeds, decoding.temperature, decoding.top_p, model.device))
+        ends = self._ends()
+        output = model.generate(
+            **inputs,
+            logits_processor=draw,
+            max_new_tokens=decoding.max_new_tokens,
+            suppress_tokens=placeholder_ids(model.config) or None,
+            eos_token_id=sorted(ends),
+            pad_token_id=processor.tokenizer.pad_token_id,
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
         )
-        return [_reply(answer) for answer in answers]
+        width = inputs["input_ids"].shape[1]
+        return [_reply(processor.tokenizer, ids[width:].tolist(), ends) for ids in output]
+
+    def _ends(self) -> set[int]:
+        """Every id that ends an answer: the config's, the generation config's, the tokenizer's."""
+        saved = getattr(self.loaded.model.generation_config, "eos_token_id", None)
+        own = saved if isinstance(saved, list) else [saved]
+        known = [*end_ids(self.loaded.model.config), *own, self.processor.tokenizer.eos_token_id]
+        return {end for end in known if isinstance(end, int)}
 
 
-def _reply(answer: Answer) -> Reply:
-    return Reply(answer.text, answer.truncated, len(answer.token_ids), answer.token_ids)
+def _inputs(processor: Any, requests: Sequence[Request]) -> Any:
+    texts = [
+        processor.apply_chat_template(
+            list(request.prompt.messages), add_generation_prompt=True, tokenize=False
+        )
+        for request in requests
+    ]
+    shown = [list(request.prompt.images) for request in requests]
+    return processor(
+        text=texts,
+        images=shown if any(shown) else None,
+        padding=True,
+        return_tensors="pt",
+        add_special_tokens=False,
+    )
+
+
+def _reply(tokenizer: Any, ids: list[int], ends: set[int]) -> Reply:
+    stop = next((place for place, token in enumerate(ids) if token in ends), None)
+    kept = ids if stop is None else ids[: stop + 1]
+    text = tokenizer.decode(kept, skip_special_tokens=True)
+    return Reply(text, stop is None, len(kept), kept)
 
 
 def _out_of_memory(error: BaseException) -> bool:

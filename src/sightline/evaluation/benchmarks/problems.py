@@ -92,7 +92,7 @@ def open_benchmark(
     differences = _differences(benchmark, loaded, left_out)
     if differences and not accept_differences:
         raise UserError(
-            f"{name}: {'; '.join(differences)}. Its publishers may have changed it, or the copy is cut short; "
+            f"{name}: {'; '.join(differences)}. The set may have changed, or the copy is cut short; "
             "give --accept_differences to evaluate it as it is; the results will say so"
         )
     refused = {entry["id"] for entry in left_out}

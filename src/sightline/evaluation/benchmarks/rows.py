@@ -10,7 +10,7 @@ from typing import Any
 
 MARKER = "<image>"
 _NUMBERED = re.compile(r"<image\s?([1-9]\d?)>")
-_LETTERED = re.compile(r"(?:^|[;\n])\s*\(?([A-Z])\s*[.．:：)]\s*")
+_LETTERED = re.compile(r"(?:^|[;；\n])\s*\(?([A-Z])\s*[.．:：)]\s*")
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,11 @@ def options(cell: Any) -> tuple[str, ...]:
     if written.startswith("["):
         return _listed(written)
     marks = list(_LETTERED.finditer(written))
-    if not marks or [mark[1] for mark in marks] != [chr(ord("A") + i) for i in range(len(marks))]:
+    if len(marks) < 2 or [mark[1] for mark in marks] != [chr(ord("A") + i) for i in range(len(marks))]:
         return ()
     ends = [*(mark.start() for mark in marks[1:]), len(written)]
     return tuple(
-        written[mark.end() : end].strip().rstrip(";").strip() for mark, end in zip(marks, ends, strict=True)
+        written[mark.end() : end].strip().rstrip(";；").strip() for mark, end in zip(marks, ends, strict=True)
     )
 
 
