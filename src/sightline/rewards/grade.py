@@ -6,6 +6,7 @@ Everyday answers are decided here, in microseconds; the rest goes to the worker 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
 from typing import NoReturn
 
 from .equality import Undecided
@@ -46,25 +47,35 @@ def grade_many(items: Iterable[Item], *, protocol: str = "strict", pool: Pool | 
 
     `pool` is by default one that all callers of this process share; it is started when first needed.
     """
-    verdicts: list[Verdict | None] = []
-    waiting: dict[Question, list[int]] = {}
-    for place, item in enumerate(items):
-        response, gold, choices = _checked(item)
-        answer = extract(response, protocol)
-        if answer is None:
-            verdicts.append(without_box(protocol, gold))
-            continue
-        try:
-            verdicts.append(decide_by(protocol, answer, gold, choices, _undecided))
-        except Undecided:
-            verdicts.append(None)
-            waiting.setdefault(Question(protocol, answer, gold, choices), []).append(place)
-    if waiting:
-        decided = (pool or SHARED).ask_all(list(waiting))
-        for places, verdict in zip(waiting.values(), decided, strict=True):
-            for place in places:
-                verdicts[place] = verdict
-    return [verdict for verdict in verdicts if verdict is not None]
+    asked: dict[Question, Future[Verdict]] = {}
+    try:
+        begun = [_begun(*_checked(item), protocol, pool or SHARED, asked) for item in items]
+        return [verdict.result() if isinstance(verdict, Future) else verdict for verdict in begun]
+    except BaseException:
+        for future in asked.values():
+            future.cancel()  # an interrupted call leaves nothing queued
+        raise
+
+
+def _begun(
+    response: str,
+    gold: str,
+    choices: tuple[str, ...],
+    protocol: str,
+    pool: Pool,
+    asked: dict[Question, Future[Verdict]],
+) -> Verdict | Future[Verdict]:
+    """The verdict, or the answer to come from a worker; `asked` holds what has been asked already."""
+    answer = extract(response, protocol)
+    if answer is None:
+        return without_box(protocol, gold)
+    try:
+        return decide_by(protocol, answer, gold, choices, _undecided)
+    except Undecided:
+        question = Question(protocol, answer, gold, choices)
+        if question not in asked:
+            asked[question] = pool.submit(question)
+        return asked[question]
 
 
 def _undecided(gold: str, answer: str) -> NoReturn:

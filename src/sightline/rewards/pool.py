@@ -16,7 +16,6 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -143,16 +142,6 @@ class Pool:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="sightline-grading")
             return self._threads.submit(self._answer, question)
-
-    def ask_all(self, questions: Sequence[Question]) -> list[Verdict]:
-        """The verdicts on all questions, in order; leaves nothing queued if it is interrupted."""
-        futures = [self.submit(question) for question in questions]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            for future in futures:
-                future.cancel()
-            raise
 
     def close(self) -> None:
         """Ends all workers and drops what is still queued; the pool starts anew if it is asked again."""
