@@ -76,8 +76,8 @@ class Browser:
         message, _, self._buffer = self._buffer.partition(b"\0")
         return json.loads(message)
 
-    def open(self, path: Path, *, width: int = 1200, height: int = 900, scheme: str = "light") -> None:
-        """Load a file in a window of this size and colour scheme, and wait until it is there."""
+    def open(self, page: Path | str, *, width: int = 1200, height: int = 900, scheme: str = "light") -> None:
+        """Load a file or an address in a window of this size and colour scheme, and wait for it."""
         self.events.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -87,7 +87,7 @@ class Browser:
             mobile=False,
         )
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.call("Page.navigate", url=path.resolve().as_uri())
+        self.call("Page.navigate", url=page if isinstance(page, str) else page.resolve().as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(self._receive())
 
@@ -98,9 +98,33 @@ class Browser:
         return found["result"].get("value")
 
     def press(self, key: str) -> None:
-        """Press and release a key where the focus is."""
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+        """Press and release a key where the focus is: one of `KEYS`, or a character."""
+        code = KEYS.get(key, ord(key.upper()[0]))
+        typed = {} if key in KEYS else {"text": key}
+        self.call("Input.dispatchKeyEvent", type="keyDown", key=key, windowsVirtualKeyCode=code, **typed)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key, windowsVirtualKeyCode=code)
+
+    def point_at(self, selector: str, index: int = 0) -> None:
+        """Move the mouse to the middle of an element, after bringing it into the window."""
+        find = f"document.querySelectorAll('{selector}')[{index}]"
+        place = [-1, -1]
+        for _ in range(5):  # what comes into view may take its real size only then
+            before = place
+            place = self.evaluate(f"""(() => {{
+              {find}.scrollIntoView({{block: "center", behavior: "instant"}});
+              const box = {find}.getClientRects()[0];
+              return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
+            if place == before:
+                break
+        self.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+
+    def click(self, selector: str, index: int = 0) -> None:
+        """Point at an element and click."""
+        self.point_at(selector, index)
+        x, y = self.evaluate(f"""(() => {{ const box = document.querySelectorAll('{selector}')[{index}]
+          .getClientRects()[0]; return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def complaints(self) -> list[Any]:
         """Console messages, exceptions and log entries (policy violations among them) since `open`."""
@@ -128,4 +152,4 @@ class Browser:
         return path
 
 
-KEYS = {"Tab": 9, "Enter": 13, "ArrowLeft": 37, "ArrowRight": 39}
+KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}

@@ -45,20 +45,10 @@ def backgrounds(browser, selector=".strip .t"):
     )
 
 
-def point_at(browser, selector, index):
-    """Move the mouse to the middle of an element, after bringing it into the window."""
-    x, y = browser.evaluate(f"""(() => {{
-      const found = document.querySelectorAll('{selector}')[{index}];
-      found.scrollIntoView({{block: "center", behavior: "instant"}});
-      const box = found.getBoundingClientRect();
-      return [box.x + box.width / 2, box.y + box.height / 2]; }})()""")
-    browser.call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_complains_and_nothing_is_asked_for(browser, page, scheme):
     browser.open(page, scheme=scheme)
-    point_at(browser, ".strip .t", 30)
+    browser.point_at(".strip .t", 30)
     assert browser.complaints() == []
     assert browser.requests() == [page.as_uri()]
     assert browser.evaluate("document.images.length") == 12
@@ -136,7 +126,7 @@ def test_choosing_a_score_changes_the_shading_with_mouse_and_keyboard(browser, p
 def test_pointing_at_a_token_shows_its_scores(browser, page):
     browser.open(page, width=360)
     for index in (0, 8, 21):
-        point_at(browser, ".strip .t", index)
+        browser.point_at(".strip .t", index)
         label, content = browser.evaluate(f"""(() => {{
           const token = document.querySelectorAll('.strip .t')[{index}];
           return [token.dataset.scores, getComputedStyle(token, '::after').content]; }})()""")
@@ -146,7 +136,7 @@ def test_pointing_at_a_token_shows_its_scores(browser, page):
 
 def test_pointing_at_a_curve_shows_its_value(browser, page):
     browser.open(page)
-    point_at(browser, ".mark rect", 10)
+    browser.point_at(".mark rect", 10)
     assert browser.evaluate("getComputedStyle(document.querySelectorAll('.mark circle')[10]).opacity") == "1"
 
 

@@ -66,7 +66,7 @@ def test_one_range_for_the_whole_page_and_one_extreme_does_not_bleach_it():
 def test_constant_and_absent_scores_shade_nothing():
     constant = answer(["a", "b"], visual_focus=(0.5, 0.5))
     (scale,) = shades([constant])
-    assert {piece.classes for piece in strip(constant, [scale]).pieces} == {"t a0"}
+    assert {piece.classes for piece in strip(constant, [scale]).pieces} == {"t"}
     assert shades([answer(["a"], visual_focus=(None,)), answer(["b"])]) == ()
 
 
@@ -78,7 +78,7 @@ def test_pieces_carry_level_and_value_of_every_score():
     assert (look.text, gap.text, three.text, end.text) == ("look", " ", "3", "end")
     assert gap.classes == ""
     assert three.classes == f"t a{LEVELS} b{LEVELS}"
-    assert look.classes == "t a0 bn"
+    assert look.classes == "t bn"
     assert end.classes.startswith("t extra an")
     assert three.label == "exact KL 1 · visual focus 0.2"
     _, mean, highest = shown.summaries[0]

@@ -1,5 +1,7 @@
-"""Saved runs as pages to look at: reads files only, never an engine or a model."""
+"""Saved runs as pages and figures to look at: reads files only, never an engine or a model."""
 
+from .inspect_page import write_inspection
+from .inspected import INSPECTION
 from .report import write_report
 
-__all__ = ["write_report"]
+__all__ = ["INSPECTION", "write_inspection", "write_report"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .numerals import counted, number
@@ -21,6 +21,8 @@ class Answer:
     correct: bool | None
     tokens: tuple[str, ...]
     scores: Mapping[str, tuple[float | None, ...]]
+    weights: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    """Method -> the weight it gives each token."""
 
 
 @dataclass(frozen=True)
@@ -59,29 +61,35 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     images = row.get("images", row.get("image"))
     images = images if isinstance(images, list) else [] if images is None else [images]
     return Sample(
-        id=_text(row.get("id")),
-        kind=_text(row.get("kind")),
-        question=_text(row.get("question")),
-        gold=_text(row.get("answer")),
+        id=text(row.get("id")),
+        kind=text(row.get("kind")),
+        question=text(row.get("question")),
+        gold=text(row.get("answer")),
         pictures=tuple(picture(image) for image in images),
-        before=_answer(row.get("before")),
-        after=_answer(row.get("after")),
+        before=answer(row.get("before")),
+        after=answer(row.get("after")),
     )
 
 
-def _answer(saved: Any) -> Answer | None:
+def answer(saved: Any) -> Answer | None:
+    """A parsed answer; None if it is no mapping."""
     if not isinstance(saved, Mapping):
         return None
     correct = saved.get("correct")
     return Answer(
-        text=_text(saved.get("text")),
+        text=text(saved.get("text")),
         correct=correct if isinstance(correct, bool) else None,
-        tokens=tuple(_text(token) for token in items(saved.get("tokens"))),
-        scores={
-            str(name): tuple(number(value) for value in items(values))
-            for name, values in mapping(saved.get("scores")).items()
-        },
+        tokens=tuple(text(token) for token in items(saved.get("tokens"))),
+        scores=numbers(saved.get("scores")),
+        weights=numbers(saved.get("weights")),
     )
+
+
+def numbers(saved: Any) -> dict[str, tuple[float | None, ...]]:
+    """Lists of numbers by name; what is no finite number becomes None."""
+    return {
+        str(name): tuple(number(value) for value in items(values)) for name, values in mapping(saved).items()
+    }
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -94,5 +102,6 @@ def items(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """`value` as text, empty for None."""
     return "" if value is None else str(value)

@@ -1,20 +1,27 @@
-"""Answers as strips of tokens, each shaded by a score."""
+"""Answers as strips of tokens, each shaded by a score or by the weight a method gives it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-
-import numpy as np
+from itertools import pairwise
 
 from .numerals import numeral
 from .samples import Answer
+from .shades import LETTERS, LEVELS, Shade, shades, weight_shades, words
 
-LEVELS = 8
-"""Steps of shading above none."""
-
-LETTERS = "abcdef"
-"""One per score, for class names; so at most this many scores on one page."""
+__all__ = [
+    "LETTERS",
+    "LEVELS",
+    "Piece",
+    "Shade",
+    "Strip",
+    "align",
+    "shades",
+    "strip",
+    "weight_shades",
+    "words",
+]
 
 MOST_TOKENS = 4000
 BROKEN = "\ufffd"
@@ -25,37 +32,14 @@ HIGHEST = 5
 
 
 @dataclass(frozen=True)
-class Shade:
-    """How one score becomes shading: linear from `low` (none) to `high` (full), the same on a whole page."""
-
-    letter: str
-    name: str
-    low: float
-    high: float
-
-    def level(self, value: float | None) -> int | None:
-        """0 to `LEVELS`; None if there is no score."""
-        if value is None:
-            return None
-        if self.high <= self.low:
-            return 0
-        share = (value - self.low) / (self.high - self.low)
-        return round(LEVELS * min(max(share, 0.0), 1.0))
-
-    @property
-    def legend(self) -> list[tuple[int, str]]:
-        """Each level with the value at its centre."""
-        step = (self.high - self.low) / LEVELS
-        return [(level, numeral(self.low + level * step, digits=2)) for level in range(LEVELS + 1)]
-
-
-@dataclass(frozen=True)
 class Piece:
     """A stretch of an answer: its text, classes that set its shading, and its scores in words."""
 
     text: str
     classes: str = ""
     label: str = ""
+    jump: int | None = None
+    """The index of its token, where it is not the one after the piece before."""
 
 
 @dataclass(frozen=True)
@@ -74,39 +58,34 @@ class Strip:
         return len(self.pieces) > 300
 
 
-def shades(answers: Iterable[Answer]) -> tuple[Shade, ...]:
-    """One shade per score that occurs, with a range that all answers share.
+def strip(answer: Answer, scales: Sequence[Shade], *, labels: bool = True) -> Strip:
+    """The pieces of an answer in reading order, with what each score says in short.
 
-    The range runs from the 2nd to the 98th percentile over all tokens, so that one extreme token does
-    not bleach the rest; it starts at 0 for scores that are never negative and reach down near 0.
+    Tokens that make up one character are one piece, shaded by the highest of them. `labels` False leaves
+    the scores in words out, for pages that show them another way.
     """
-    values: dict[str, list[float]] = {}
-    for answer in answers:
-        for name, scores in answer.scores.items():
-            values.setdefault(name, []).extend(score for score in scores if score is not None)
-    found = [(name, _range(np.array(scores))) for name, scores in values.items() if scores]
-    return tuple(
-        Shade(letter, name, low, high)
-        for letter, (name, (low, high)) in zip(LETTERS, found[: len(LETTERS)], strict=False)
-    )
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    low, high = (float(q) for q in np.quantile(values, [0.02, 0.98]))
-    if values.min() >= 0 and low < 0.5 * high:
-        low = 0.0
-    return low, high
-
-
-def strip(answer: Answer, scales: Sequence[Shade]) -> Strip:
-    """The pieces of an answer in reading order, with what each score says in short."""
     kept = answer.tokens[:MOST_TOKENS]
-    pieces = tuple(
-        Piece(part) if index is None else _piece(part, index, answer.scores, scales, extra)
-        for index, part, extra in align(kept, answer.text)
-    )
-    summaries = tuple(_summary(answer, shade) for shade in scales if shade.name in answer.scores)
-    return Strip(pieces, summaries, hidden=len(answer.tokens) - len(kept))
+    stretches = list(align(kept, answer.text))
+    spans = _spans([index for index, _, _ in stretches], len(kept))
+    values = [shade.values(answer) for shade in scales]
+    pieces, expected = list[Piece](), 0
+    for (index, part, extra), span in zip(stretches, spans, strict=True):
+        if index is None:
+            pieces.append(Piece(part))
+            continue
+        shown = [[v for v in column[span[0] : span[1]] if v is not None] for column in values]
+        highest = [max(found) if found else None for found in shown]
+        pieces.append(_piece(part, highest, scales, extra, labels, index if index != expected else None))
+        expected = index + 1
+    summaries = tuple(_summary(answer, shade) for shade in scales if shade.values(answer))
+    return Strip(tuple(pieces), summaries, hidden=len(answer.tokens) - len(kept))
+
+
+def _spans(indices: Sequence[int | None], count: int) -> list[tuple[int, int]]:
+    """For each piece the tokens it stands for: its own and those after it that no piece shows."""
+    shown = sorted({index for index in indices if index is not None})
+    ends = dict(pairwise([*shown, count]))
+    return [(0, 0) if index is None else (index, ends[index]) for index in indices]
 
 
 def align(tokens: Sequence[str], text: str) -> Iterator[tuple[int | None, str, bool]]:
@@ -148,29 +127,31 @@ def _find(token: str, text: str, place: int, slack: int) -> tuple[int, str]:
 
 
 def _piece(
-    text: str, index: int, scores: Mapping[str, Sequence[float | None]], scales: Sequence[Shade], extra: bool
+    text: str,
+    values: Sequence[float | None],
+    scales: Sequence[Shade],
+    extra: bool,
+    labels: bool,
+    jump: int | None,
 ) -> Piece:
-    classes, labels = ["t extra" if extra else "t"], []
-    for shade in scales:
-        values = scores.get(shade.name, ())
-        value = values[index] if index < len(values) else None
-        level = shade.level(value)
-        classes.append(f"{shade.letter}{'n' if level is None else level}")
-        labels.append(f"{words(shade.name)} {numeral(value, 3)}")
-    return Piece(text, " ".join(classes), " · ".join(labels))
+    marks = [shade.mark(value) for shade, value in zip(scales, values, strict=True)]
+    classes = ["t extra" if extra else "t", *(mark for mark in marks if mark)]
+    label = ""
+    if labels:
+        shown = zip(scales, values, strict=True)
+        label = " · ".join(f"{words(shade.name)} {numeral(value, 3)}" for shade, value in shown)
+    return Piece(text, " ".join(classes), label, jump)
 
 
 def _summary(answer: Answer, shade: Shade) -> tuple[Shade, str, tuple[tuple[str, str], ...]]:
-    scored = [
-        (value, token)
-        for value, token in zip(answer.scores[shade.name], answer.tokens, strict=False)
-        if value is not None
-    ]
+    pairs = zip(shade.values(answer), answer.tokens, strict=False)
+    scored = [(value, token) for value, token in pairs if value is not None]
     mean = numeral(sum(value for value, _ in scored) / len(scored) if scored else None, 3)
     highest = sorted(scored, key=lambda pair: pair[0], reverse=True)[:HIGHEST]
     return shade, mean, tuple((token.strip() or repr(token), numeral(value, 3)) for value, token in highest)
 
 
-def words(name: str) -> str:
-    """A name in words: `visual_focus` is `visual focus`, `exact_kl` is `exact KL`."""
-    return " ".join("KL" if part == "kl" else part for part in name.split("_"))
+def as_scored(answers: Iterable[Answer]) -> tuple[Shade, ...]:
+    """The shades of all scores and then of all weights that occur in `answers`."""
+    listed = list(answers)
+    return (*shades(listed), *weight_shades(listed))

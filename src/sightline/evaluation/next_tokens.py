@@ -14,8 +14,14 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..models.families import concatenate, image_features_inputs, image_token_id, positions
-from ..models.families import process_images, type_ids
+from ..models.families import (
+    concatenate,
+    image_features_inputs,
+    image_token_id,
+    positions,
+    process_images,
+    type_ids,
+)
 from ..rollouts import Rollouts
 from ..signals import exact_kl
 
@@ -55,7 +61,7 @@ def likeliest(
     image tokens from attention, positions kept. Padded positions hold token 0 with probability 0.
     """
     rows, length = rollouts.mask.shape
-    count = min(count, model.get_output_embeddings().weight.shape[0])
+    count = min(count, _vocabulary(model))
     tokens = torch.zeros(rows, length, count, dtype=torch.long)
     probabilities, log_probs = torch.zeros(rows, length, count), torch.zeros(rows, length)
     for part in _parts(rows, length * _vocabulary(model)):
@@ -109,7 +115,7 @@ def attention_shares(model: PreTrainedModel, processor: Any, rollouts: Rollouts,
     """
     length = int(rollouts.mask[row].sum())
     inputs = _inputs(model, processor, rollouts, [row], [list(rollouts.images[row])], False)
-    before = model.config._attn_implementation
+    before: Any = model.config._attn_implementation
     try:
         model.set_attn_implementation("eager")
         found = model.base_model(**inputs, use_cache=False, output_attentions=True)
@@ -130,7 +136,8 @@ def attention_shares(model: PreTrainedModel, processor: Any, rollouts: Rollouts,
 
 
 def _vocabulary(model: PreTrainedModel) -> int:
-    return model.get_output_embeddings().weight.shape[0]
+    head: Any = model.get_output_embeddings()
+    return head.weight.shape[0]
 
 
 def _parts(rows: int, logits_per_row: int) -> Iterator[list[int]]:

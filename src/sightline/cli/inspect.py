@@ -1,0 +1,204 @@
+"""`sightline inspect MODEL`: which words of an answer came from the picture, as one page and as data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import DONE, screen
+
+screen.prepare()
+
+import yaml  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from ..analysis import INSPECTION, write_inspection  # noqa: E402
+from ..errors import UserError, unknown_name  # noqa: E402
+from ..evaluation.answers import answer  # noqa: E402
+from ..evaluation.inspection import Subject, Wanted, given_answer, inspection  # noqa: E402
+from ..methods import METHODS, Method, method  # noqa: E402
+from ..models.generation import Answer, Decoding, Prompt, generate  # noqa: E402
+from ..models.loading import LoadedModel, load_model  # noqa: E402
+from ..provenance import provenance  # noqa: E402
+from ..runs import finite, fresh_name, open_run, write_text  # noqa: E402
+from ..tasks import load_task  # noqa: E402
+from ..tasks.problem import Problem  # noqa: E402
+from ..views import VIEWS, View, rgb, view  # noqa: E402
+from .arguments import VerbParser, positive  # noqa: E402
+
+LIMIT, LONGEST = 64, 512
+WEIGHTING = [name for name in METHODS if name != "custom" and METHODS[name]().signals]
+"""Methods whose weights differ from token to token."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Inspect one model from the command line."""
+    args = _parser().parse_args(list(argv))
+    subject = _subject(args)
+    wanted = _wanted(args)
+    screen.quiet()
+    loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
+    folder = open_run(args.output_dir or fresh_name("inspect"), overwrite=args.overwrite)
+    screen.log_to(folder.log)
+    started = time.perf_counter()
+    subjects = subject.answered(loaded, args)
+    found = inspection(loaded, subjects, wanted, lambda what: screen.say(f"computing {what}"))
+    seconds = round(time.perf_counter() - started, 2)
+    about = {"model": args.model, "task": subject.name, "arguments": vars(args), **provenance()}
+    data = finite({**found, "about": {**about, "seconds": seconds}})
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    write_text(folder.config, yaml.safe_dump(about, sort_keys=True, allow_unicode=True))
+    write_text(folder.path / INSPECTION, text + "\n")
+    page = write_inspection(folder.path)
+    if args.json:
+        print(text)
+        return DONE
+    print(f"{len(subjects)} answers in {seconds:.0f} s; data: {folder.path / INSPECTION}")
+    print(f"page: {page} ({page.stat().st_size / 1e6:.1f} MB)")
+    return DONE
+
+
+def _parser() -> VerbParser:
+    parser = VerbParser(
+        "inspect",
+        "See which words of a model's answers came from the picture, token by token.",
+        "sightline inspect embedded --task shapes --limit 64 --occlusion 3",
+    )
+    parser.add_model()
+    parser.add_argument("--task", help="a task or dataset whose test problems are put to the model")
+    parser.add_argument("--image", help="instead of a task: one picture,")
+    parser.add_argument("--question", help="with this question,")
+    parser.add_argument("--answer", help="and, instead of the model's, this answer")
+    parser.add_argument("--views", default="black,patches,text_only",
+                        help=f"the picture taken away as: {', '.join(VIEWS)}; the first ranks "
+                        "tokens (default: black,patches,text_only)")  # fmt: skip
+    parser.add_argument("--methods", default=",".join(WEIGHTING),
+                        help=f"whose weights to show: {', '.join(WEIGHTING)} (default: all)")  # fmt: skip
+    parser.add_argument("--occlusion", type=_count, default=0, metavar="N",
+                        help="map which parts of the picture an answer's N highest tokens need")  # fmt: skip
+    parser.add_argument("--cells", type=positive, default=8,
+                        help="cells of a map along the longer side, at most (default 8)")  # fmt: skip
+    parser.add_argument(
+        "--attention", action="store_true", help="record how much attention goes to the picture"
+    )
+    parser.add_argument("--answers", type=positive, default=1, help="answers per problem (default 1)")
+    parser.add_argument("--temperature", type=_temperature,
+                        help="0 is greedy; default 0 for one answer, 1 for several")  # fmt: skip
+    parser.add_argument("--max_new_tokens", type=positive, default=LONGEST,
+                        help=f"longest answer (default {LONGEST})")  # fmt: skip
+    parser.add_argument("--batch_size", type=positive, default=64, help="answers generated at once")
+    parser.add_results(f"number of problems (default {LIMIT})")
+    return parser
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive(text)
+
+
+def _temperature(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 0, got {text!r}")
+    return value
+
+
+def _wanted(args: argparse.Namespace) -> Wanted:
+    views: list[View] = [view(name) for name in _names(args.views, list(VIEWS), "view")]
+    if not views:
+        raise UserError(f"--views names no view; expected at least one of {', '.join(VIEWS)}")
+    methods: list[Method] = [method(name) for name in _names(args.methods, WEIGHTING, "method with weights")]
+    return Wanted(tuple(views), tuple(methods), args.occlusion, args.cells, args.attention, args.seed)
+
+
+def _names(given: str, known: list[str], kind: str) -> list[str]:
+    names = list(dict.fromkeys(name.strip() for name in given.split(",") if name.strip()))
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known)
+    return names
+
+
+# --- what is looked at -----------------------------------------------------------------------------
+
+
+def _subject(args: argparse.Namespace) -> FromTask | FromPicture:
+    """The task or the picture that the arguments ask for; what contradicts itself is an error."""
+    single = {name: getattr(args, name) for name in ("image", "question", "answer")}
+    given = [f"--{name}" for name, value in single.items() if value is not None]
+    if not given:
+        return FromTask(args.task or "shapes")
+    if args.task is not None or args.limit is not None:
+        raise UserError(f"{given[0]} is about one picture; leave out --task and --limit, or give those alone")
+    if args.image is None or args.question is None:
+        raise UserError(
+            f"got {', '.join(given)}; one picture takes --image and --question, and maybe --answer"
+        )
+    if args.answer is not None and args.answers > 1:
+        raise UserError("--answer gives the one answer there is; leave out --answers")
+    return FromPicture(args.image, _opened(args.image), args.question, args.answer)
+
+
+def _decoding(args: argparse.Namespace) -> Decoding:
+    temperature = args.temperature
+    if temperature is None:
+        temperature = 0.0 if args.answers == 1 else 1.0
+    return Decoding(args.max_new_tokens, temperature, seed=args.seed)
+
+
+@dataclass(frozen=True)
+class FromTask:
+    """Held-out problems of a task, answered and graded."""
+
+    name: str
+
+    def answered(self, loaded: LoadedModel, args: argparse.Namespace) -> list[Subject]:
+        """Every problem with its answers, those of one problem side by side."""
+        task = load_task(self.name)
+        problems = list(task.test(args.limit or LIMIT, 0))
+        repeated = [problem for problem in problems for _ in range(args.answers)]
+        screen.say(f"answering {len(repeated)} times")
+        found = answer(loaded, task, repeated, _decoding(args), batch_size=args.batch_size)
+        return [
+            Subject(problem, one, verdict.correct)
+            for problem, one, verdict in zip(found.problems, found.answers, found.verdicts, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class FromPicture:
+    """One picture and one question, with an answer of the model's or the user's."""
+
+    path: str
+    image: Image.Image
+    question: str
+    text: str | None
+    name: str = "one picture"
+
+    def answered(self, loaded: LoadedModel, args: argparse.Namespace) -> list[Subject]:
+        """The answers, which nothing grades."""
+        problem = Problem(self.path, self.question, (self.image,), answer="")
+        content = [{"type": "image"}, {"type": "text", "text": self.question}]
+        prompt = Prompt([{"role": "user", "content": content}], (self.image,))
+        if self.text is not None:
+            return [Subject(problem, given_answer(loaded, prompt, self.text), None)]
+        found: list[Answer] = generate(
+            loaded.model, loaded.processor, [prompt] * args.answers, _decoding(args)
+        )
+        return [Subject(problem, one, None) for one in found]
+
+
+def _opened(path: str) -> Image.Image:
+    try:
+        with Image.open(path) as file:
+            return rgb(file)
+    except (OSError, Image.DecompressionBombError, ValueError) as error:
+        raise UserError(
+            f"cannot read --image {path}: {error}; expected a picture that Pillow opens"
+        ) from error
