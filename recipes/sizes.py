@@ -288,9 +288,10 @@ def table() -> str:
         _, model, plan = read(recipe, [])
         found = memory(model, plan)
         sizes = [f"{getattr(found, name) / GIB:.1f}" for name, _ in COLUMNS]
-        ends = [f"**{found.training / GIB:.0f}**", f"**{found.sampling / GIB:.0f}**", f"{found.sequences:.0f}"]
+        ends = [f"**{size / GIB:.0f}**" for size in (found.training, found.sampling)]
         name, on_disk = f"[{recipe.stem}](../recipes/{recipe.name})", checkpoint_bytes(model, plan) / GIB
-        cells = [name, f"{plan.gpus} × {plan.card:.0f}", *sizes, *ends, f"{on_disk:.0f}"]
+        cells = [name, f"{plan.gpus} × {plan.card:.0f}", *sizes, *ends]
+        cells += [f"{found.sequences:.0f}", f"{on_disk:.0f}"]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -321,9 +322,8 @@ def main(argv: list[str]) -> None:
     else:
         _, model, plan = read(args.recipe, flags, args.gpus, args.card)
         found = memory(model, plan)
-        for item in fields(found)[:-2]:
-            print(f"{item.name:<12} {getattr(found, item.name) / GIB:6.1f} GiB")
-        print(f"{'training':<12} {found.training / GIB:6.1f} GiB\n{'sampling':<12} {found.sampling / GIB:6.1f} GiB")
+        for part in [item.name for item in fields(found)[:-2]] + ["training", "sampling"]:
+            print(f"{part:<12} {getattr(found, part) / GIB:6.1f} GiB")
         print(f"vLLM holds {found.sequences:.0f} answers of full length at once")
 
 

@@ -20,6 +20,7 @@ VERBS = {
     "figures": "draw the papers' figures from runs, and compare runs",
     "watch": "follow a run in the browser while it trains",
     "data": "check a dataset from end to end, or preview it",
+    "doctor": "check versions, GPU, vLLM, disk and hub, and train for two steps",
     "world": "build the embedded world's checkpoint again from nothing",
 }
 
