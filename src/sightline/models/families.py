@@ -47,6 +47,12 @@ def end_ids(config: Any) -> list[int]:
     return [] if value is None else [value] if isinstance(value, int) else list(value)
 
 
+def own_end_ids(model: PreTrainedModel) -> list[int]:
+    """End-of-sequence ids that the model generates with, often more than its config names."""
+    value = getattr(model.generation_config, "eos_token_id", None)
+    return [] if value is None else [value] if isinstance(value, int) else list(value)
+
+
 def longest_sequence(config: Any) -> int | None:
     """How many positions the text model was made for; None if its config does not say."""
     return getattr(config.get_text_config(), "max_position_embeddings", None)

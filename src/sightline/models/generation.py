@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
-from .families import end_ids, placeholder_ids, type_ids
+from .choice import choice
+from .families import end_ids, image_features_inputs, own_end_ids, placeholder_ids, type_ids
+from .prompts import make_prompts
+from .sampling import prefills_once, sample
 
 
 @dataclass(frozen=True)
@@ -79,36 +81,71 @@ def _generate_batch(
         processor.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=False)
         for prompt in prompts
     ]
-    shown = [list(prompt.images) for prompt in prompts]
-    inputs = processor(
-        text=texts,
-        images=shown if any(shown) else None,
+    ends = sorted({*end_ids(model.config), *own_end_ids(model), processor.tokenizer.eos_token_id})
+    config = _config(model, processor, decoding, ends)
+    once = prefills_once(model, config)
+    responses = (_sampled if once else _stock)(model, processor, texts, prompts, config)
+    return [_answer(processor, ends, asked, ids) for asked, ids in responses]
+
+
+def _config(model: Any, processor: Any, decoding: Decoding, ends: list[int]) -> GenerationConfig:
+    sampled = decoding.temperature > 0
+    choice = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0} if sampled else {}
+    return GenerationConfig(
+        max_new_tokens=decoding.max_new_tokens,
+        do_sample=sampled,
+        suppress_tokens=placeholder_ids(model.config) or None,
+        eos_token_id=ends,
+        pad_token_id=processor.tokenizer.pad_token_id,
+        **choice,
+    )
+
+
+def _inputs(model: Any, processor: Any, texts: Sequence[str], images: list[list[Any]]) -> Any:
+    return processor(
+        text=list(texts),
+        images=images if any(images) else None,
         padding=True,
         return_tensors="pt",
         add_special_tokens=False,
     ).to(model.device)
-    inputs.update(type_ids(model, inputs["input_ids"]))
-    sampled = decoding.temperature > 0
-    choice = {"temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": 0} if sampled else {}
-    output = model.generate(
-        **inputs,
-        max_new_tokens=decoding.max_new_tokens,
-        do_sample=sampled,
-        suppress_tokens=placeholder_ids(model.config) or None,
-        pad_token_id=processor.tokenizer.pad_token_id,
-        **choice,
+
+
+def _sampled(
+    model: Any, processor: Any, texts: Sequence[str], prompts: Sequence[Prompt], config: GenerationConfig
+) -> list[tuple[list[int], list[int]]]:
+    """Prompt and response ids of each row; a prompt that occurs several times runs once."""
+    keys = [(text, *map(id, prompt.images)) for text, prompt in zip(texts, prompts, strict=True)]
+    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    places = {key: place for place, key in enumerate(first)}
+    rows = list(first.values())
+    inputs = _inputs(
+        model, processor, [texts[row] for row in rows], [list(prompts[row].images) for row in rows]
     )
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    shown = make_prompts(model, ids, mask, image_features_inputs(model, dict(inputs)))
+    owner = torch.tensor([places[key] for key in keys], device=ids.device)
+    found = sample(model, shown, owner, choice(config, model.generation_config)).lists()
+    asked = [row[kept.bool()].tolist() for row, kept in zip(ids, mask, strict=True)]
+    return [(asked[place], response) for place, response in zip(owner.tolist(), found, strict=True)]
+
+
+def _stock(
+    model: Any, processor: Any, texts: Sequence[str], prompts: Sequence[Prompt], config: GenerationConfig
+) -> list[tuple[list[int], list[int]]]:
+    """The same from transformers' own `generate`, every row with its own prompt."""
+    inputs = _inputs(model, processor, texts, [list(prompt.images) for prompt in prompts])
+    inputs.update(type_ids(model, inputs["input_ids"]))
+    output = model.generate(**inputs, generation_config=config)
     width = inputs["input_ids"].shape[1]
     return [
-        _answer(processor, model, ids[:width][inputs["attention_mask"][row].bool()], ids[width:])
+        (ids[:width][inputs["attention_mask"][row].bool()].tolist(), ids[width:].tolist())
         for row, ids in enumerate(output)
     ]
 
 
-def _answer(processor: Any, model: PreTrainedModel, prompt: Tensor, response: Tensor) -> Answer:
-    ends = {*end_ids(model.config), processor.tokenizer.eos_token_id}
-    ids = response.tolist()
+def _answer(processor: Any, ends: list[int], prompt: list[int], ids: list[int]) -> Answer:
     stop = next((i for i, token in enumerate(ids) if token in ends), None)
     kept = ids if stop is None else ids[: stop + 1]
     text = processor.tokenizer.decode(kept, skip_special_tokens=True)
-    return Answer(prompt.tolist(), kept, text, truncated=stop is None)
+    return Answer(prompt, kept, text, truncated=stop is None)

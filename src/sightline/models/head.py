@@ -63,7 +63,8 @@ def _whole(parameter: Tensor) -> Tensor:
 
 
 def _half_precision(model: Any) -> bool:
-    return model.get_input_embeddings().weight.dtype in (torch.float16, torch.bfloat16)
+    layers = model.get_decoder().layers
+    return next(layers.parameters()).dtype in (torch.float16, torch.bfloat16)
 
 
 def logit_scale(config: Any) -> float:

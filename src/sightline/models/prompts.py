@@ -79,7 +79,7 @@ def process(
 
 
 def shown_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: Pictures) -> Prompts:
-    """Prompts with their pictures, columns of padding alone cut off.
+    """Prompts with their pictures.
 
     Raises:
         ValueError: a prompt holds another number of image tokens than its pictures take.
@@ -91,9 +91,14 @@ def shown_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: P
                 f"prompt {row} of the batch holds {held} image tokens, but its pictures take {taken}; "
                 "was it cut, or made with another processor?"
             )
+    return make_prompts(model, ids, mask, pictures.vision)
+
+
+def make_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, vision: dict[str, Any]) -> Prompts:
+    """Prompts padded on the left, with their vision inputs; columns of padding alone are cut off."""
     start = int((mask.cumsum(1) == 0).all(0).sum())
     ids, mask = ids[:, start:], mask[:, start:]
-    vision = {name: value.to(ids.device) for name, value in pictures.vision.items()}
+    vision = {name: value.to(ids.device) for name, value in vision.items()}
     where = positions(model, ids, mask, vision)
     furthest = where.amax(0) if where.dim() == 3 else where
     return Prompts(ids, mask, where, type_ids(model, ids), vision, furthest.amax(-1) + 1)

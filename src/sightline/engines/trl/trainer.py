@@ -15,7 +15,9 @@ from .config import TrainConfig
 from .forward import accept_inside
 from .informative import InformativeTrainer
 from .loss import aggregate, extra_terms
+from .rollout import sampled_rollouts, samples_itself, tokenized_once
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
+from .shared_images import with_shared_images
 
 
 class PerceptionTrainer(InformativeTrainer):
@@ -36,8 +38,8 @@ class PerceptionTrainer(InformativeTrainer):
         self._rewards = torch.empty(0)
         self._log_probs: Tensor | None = None
         self._batch: dict[str, Any] = {}
-        base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
-        self._plain_forward = accept_inside(base)
+        self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._plain_forward = accept_inside(self._base)
 
     # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
 
@@ -52,6 +54,29 @@ class PerceptionTrainer(InformativeTrainer):
         if result[6] is not None:
             result[6] = [images or [] for images in result[6]]
         return tuple(result)
+
+    def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        if samples_itself(self):
+            return tokenized_once(prompts, super()._tokenize_prompts)
+        return super()._tokenize_prompts(prompts)
+
+    def _generate_single_turn(
+        self,
+        prompt_ids: Any,
+        images: Any,
+        multimodal_fields: Any,
+        num_generations: int,
+        *args: Any,
+        **kwargs: Any,
+    ) -> Any:
+        if not samples_itself(self):
+            return super()._generate_single_turn(
+                prompt_ids, images, multimodal_fields, num_generations, *args, **kwargs
+            )
+        sampled = sampled_rollouts(self, prompt_ids, images, num_generations)
+        mode = "train" if self.model.training else "eval"
+        self._metrics[mode]["sampling/placeholder_mass"].append(sampled.banned_mass)
+        return sampled.lists(), None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
@@ -147,15 +172,21 @@ class PerceptionTrainer(InformativeTrainer):
         if both and view is not None:
             model = TwoForwards(
                 model,
-                self._plain_forward,
+                self._forward_once_a_picture,
                 lambda inner, inputs: second_view_inputs(view, inner, inputs, self._batch),
             )
+        elif torch.is_grad_enabled():
+            wrapped = model
+            model = lambda **inputs: wrapped(inside=lambda _: self._forward_once_a_picture(**inputs))  # noqa: E731
         result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
         if torch.is_grad_enabled():
             self._log_probs = result[0]
         if both:
             self._batch["other_log_probs"] = model.other_log_probs[:, -result[0].shape[1] :]
         return result
+
+    def _forward_once_a_picture(self, **inputs: Any) -> Any:
+        return self._plain_forward(**with_shared_images(self._base, inputs, self._batch))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._batch = dict(inputs)

@@ -1,0 +1,99 @@
+"""The training forward with each picture encoded once, however many rows of a micro-batch show it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.utils import logging
+from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
+
+_VISION = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes")
+_FOR_POSITIONS = ("image_grid_thw",)
+
+_log = logging.get_logger(__name__)
+
+
+def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
+    """`inputs` of a forward with the features of its pictures in place of its pixels.
+
+    A picture that several rows show goes through the vision tower once; the gradients of its copies add
+    up there, as they would have in its weights. `batch` is the micro-batch as TRL holds it, which says
+    how many pictures (and tiles) each row has. `inputs` is returned unchanged where no two rows show the
+    same, or where the family's forward takes no features.
+    """
+    if "pixel_values" not in inputs or batch.get("num_images") is None:
+        return inputs
+    takes = inspect.signature(model.base_model.forward).parameters
+    if "mm_encoder_outputs" not in takes:
+        _log.warning_once(f"{type(model).__name__} takes no image features: pictures are encoded once a row.")
+        return inputs
+    counts = {name: batch[name] for name in ("num_images", "num_tiles") if batch.get(name) is not None}
+    vision = {name: inputs[name] for name in _VISION if inputs.get(name) is not None}
+    by_row = split_pixel_values_by_grid({**vision, **counts})
+    owners = _owners(by_row, list(vision))
+    first = sorted(set(owners))
+    if len(first) == len(owners):
+        return inputs
+    chosen = {name: _rows(by_row[name], first) for name in vision}
+    encode = model.base_model.get_image_features
+    taken = inspect.signature(encode).parameters
+    distinct: Any = unsplit_pixel_values_by_grid(chosen)
+    features = encode(**{name: value for name, value in distinct.items() if name in taken}, return_dict=True)
+    places = [first.index(owner) for owner in owners]
+    spread = _spread(features, places, [[count[row] for row in first] for count in counts.values()])
+    if spread is None:
+        return inputs
+    rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
+    return {**rest, "mm_encoder_outputs": {"image": spread}}
+
+
+def _rows(values: Any, rows: Sequence[int]) -> Any:
+    return values[list(rows)] if isinstance(values, Tensor) else [values[row] for row in rows]
+
+
+def _owners(by_row: Mapping[str, Any], names: Sequence[str]) -> list[int]:
+    """For each row, the first one that shows exactly the same; rows without pictures own themselves."""
+    pixels = by_row["pixel_values"]
+    sums = torch.stack([row.sum(dtype=torch.float64) for row in pixels]).tolist()
+    alike: dict[Any, list[int]] = {}
+    owners = []
+    for row, total in enumerate(sums):
+        seen = alike.setdefault((total, pixels[row].shape), [])
+        equal = (o for o in seen if all(torch.equal(by_row[n][o], by_row[n][row]) for n in names))
+        owner = next(equal, row) if pixels[row].numel() else row
+        if owner == row:
+            seen.append(row)
+        owners.append(owner)
+    return owners
+
+
+def _spread(features: Any, places: Sequence[int], counts: Sequence[Sequence[int]]) -> Any:
+    """The features of distinct rows, repeated for the rows that show them; None if their layout is unknown.
+
+    They come one by one for each picture, tile or row, so their number tells which; `counts` are the
+    pictures (and tiles) of the distinct rows.
+    """
+    pooled = features.pooler_output
+    units = [*counts, [1] * len(set(places))]
+    own = next((count for count in reversed(units) if sum(count) == len(pooled)), None)
+    if own is None:
+        _log.warning_once(
+            f"{len(pooled)} image features do not fit the rows: pictures are encoded once a row."
+        )
+        return None
+    ends = torch.tensor(own).cumsum(0).tolist()
+    index = [unit for place in places for unit in range(ends[place] - own[place], ends[place])]
+
+    def repeated(values: Any) -> Any:
+        if isinstance(values, Tensor):
+            return values[torch.tensor(index, device=values.device)]
+        return tuple(values[unit] for unit in index)
+
+    changed = {"pooler_output": repeated(pooled)}
+    if getattr(features, "deepstack_features", None) is not None:
+        changed["deepstack_features"] = [repeated(level) for level in features.deepstack_features]
+    return type(features)(**{**features, **changed})
