@@ -1,7 +1,5 @@
-"""`python -m sightline VERB ...`, which is also what `accelerate launch -m sightline` runs."""
-
-import sys
+"""`python -m sightline VERB ...`, which `accelerate launch -m sightline train ...` starts on every rank."""
 
 from .cli import main
 
-sys.exit(main())
+raise SystemExit(main())
