@@ -1,5 +1,7 @@
-"""`python -m sightline VERB ...`, which `accelerate launch -m sightline train ...` starts on every rank."""
+"""`python -m sightline VERB ...`, which is also what `accelerate launch -m sightline` runs."""
+
+import sys
 
 from .cli import main
 
-raise SystemExit(main())
+sys.exit(main())
