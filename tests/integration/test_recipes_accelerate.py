@@ -22,7 +22,7 @@ def commands(text: str) -> list[list[str]]:
     """The `accelerate launch` commands of a comment or a code block, continued lines joined."""
     joined = re.sub(r"\\\n#?\s*", "", text)
     lines = [line.lstrip("# ").removeprefix("$ ") for line in joined.splitlines()]
-    launches = [line for line in lines if "accelerate launch --" in line]
+    launches = [line for line in lines if "accelerate launch --" in line and "…" not in line]
     filled = [re.sub(r"\$\w+", "1", line) for line in launches]
     return [shlex.split(line[line.index("accelerate launch ") :], comments=True) for line in filled]
 
