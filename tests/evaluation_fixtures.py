@@ -1,4 +1,4 @@
-"""Small copies of every published set with its exact columns, as `--data_dir` expects them; results folders."""
+"""Small copies of every published set with its exact columns, for `--data_dir`; results folders."""
 
 from __future__ import annotations
 

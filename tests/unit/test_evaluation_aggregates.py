@@ -49,7 +49,7 @@ def test_we_math_by_hand() -> None:
 
 
 def test_we_math_edges() -> None:
-    """No whole right: no rote rate. Missing or failed steps: left out and counted. IDs repeat across steps."""
+    """No whole right: no rote rate. Missing or failed steps: left out and counted. IDs repeat."""
     samples = steps("1", [T, T, F]) + steps("1", [F, F, F, F]) + steps("2", [T, None, T])
     found = we_math(samples + steps("3", [T, T, T])[:2])
     assert (found["problems"], found["incomplete"]) == (2, 2)

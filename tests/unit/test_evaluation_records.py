@@ -87,7 +87,7 @@ def test_scores_of_other_answers_or_protocols_are_refused(tmp_path: Path) -> Non
 
 def test_answers_to_problems_of_another_run_are_refused(tmp_path: Path) -> None:
     folder = results_folder(tmp_path, [item(1)], [generation(item(2), "\\boxed{4}")])
-    with pytest.raises(UserError, match="toy/2 of toy, which is not in problems.jsonl"):
+    with pytest.raises(UserError, match="toy/2 of toy, which is not in problems"):
         score(folder, "strict")
 
 

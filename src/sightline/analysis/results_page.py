@@ -131,7 +131,7 @@ def _notes(results: Mapping[str, Any], samples: Samples) -> list[str]:
             notes.append(f"{name}: {counted(len(left_out), 'gold')} left out, not to be graded: {listing}.")
         failed = sum(measured["counts"]["failed"] for measured in found["views"].values())
         if failed:
-            notes.append(f"{name}: {counted(failed, 'sample')} failed and count as neither right nor wrong.")
+            notes.append(f"{name}: {counted(failed, 'sample')} failed, neither right nor wrong.")
     return [*notes, *samples.notes]
 
 

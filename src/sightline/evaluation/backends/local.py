@@ -94,7 +94,8 @@ class LocalBackend:
     def _batch(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
         """All at once. What a checkpoint saved for chatting (a repetition penalty, top-k) does not change
         the policy that is measured."""
-        model, processor = self.loaded.model, self.processor
+        model: Any = self.loaded.model
+        processor = self.processor
         inputs = _inputs(processor, requests).to(model.device)
         inputs.update(type_ids(model, inputs["input_ids"]))
         draw = LogitsProcessorList()

@@ -1,0 +1,111 @@
+"""The page of results: what it shows, what it leaves out and says so, and that hostile text stays text."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from pathlib import Path
+
+import pytest
+from evaluation_fixtures import generation, item, picture, results_folder
+from PIL import Image
+from saved_run import ATTACK
+
+from sightline.analysis.graded import MOST_SAMPLES
+from sightline.analysis.results_page import write_results_page
+from sightline.errors import UserError
+from sightline.evaluation.keepsakes import LONGEST_SIDE, keep_picture
+from sightline.evaluation.results import write_results
+
+
+def page_of(folder) -> str:
+    write_results(folder, "strict")
+    return write_results_page(folder.path).read_text()
+
+
+def test_hostile_text_stays_text(tmp_path: Path) -> None:
+    hostile = [
+        item(n, ATTACK, question=ATTACK, choices=(ATTACK, "b"), labels={ATTACK: f"{ATTACK}{n}"})
+        for n in range(2)
+    ]
+    answers = [generation(one, f"\\boxed{{{ATTACK}}} \u202e\x00 <!-- {{{{ 7*7 }}}}") for one in hostile]
+    answers[1] = generation(hostile[1], None, failed=ATTACK)
+    html = page_of(results_folder(tmp_path / "run", hostile, answers, model=ATTACK, backend=ATTACK))
+    assert "<img src=x" not in html
+    assert "</script>" not in html
+    assert html.count("</style>") == 1
+    assert "\\u202e" in html
+    assert "{{ 7*7 }}" in unescape(html)
+    assert "default-src 'none'" in unescape(html)
+
+
+def test_every_kind_of_sample_is_counted_and_marked(tmp_path: Path) -> None:
+    items = [item(0, "4"), item(1, "A"), item(2, "4"), item(3, "4")]
+    texts = ["\\boxed{4}", "\\boxed{AB}", "\\boxed{5}", None]
+    rows = [generation(o, t) for o, t in zip(items, texts, strict=True)]
+    rows += [
+        generation(items[0], "\\boxed{4}", view="black"),
+        generation(items[2], "\\boxed{7}", view="black"),
+    ]
+    html = page_of(results_folder(tmp_path, items, rows))
+    kinds = re.findall(r'<article class="sample([^"]*)"', html)
+    wanted = ["is-right is-blind", "is-wrong is-disagreeing", "is-wrong", "is-failed"]
+    assert [kind.strip() for kind in kinds] == wanted
+    labels = dict(re.findall(r'id="show-(\w+)"[^>]*>[^<(]*\((\d+)\)', html))
+    assert labels == {"all": "4", "wrong": "2", "right": "1", "disagreeing": "1", "blind": "1", "failed": "1"}
+    assert "Failed: HTTP 500" in html
+    assert "toy: 1 sample failed, neither right nor wrong." in html
+
+
+def test_a_large_run_shows_a_choice_that_holds_what_is_rare(tmp_path: Path) -> None:
+    items = [item(n, "A" if n == 777 else "4") for n in range(1200)]
+    rows = [
+        generation(one, "\\boxed{AB}" if n == 777 else f"\\boxed{{{4 if n % 3 else 5}}}")
+        for n, one in enumerate(items)
+    ]
+    html = page_of(results_folder(tmp_path, items, rows))
+    assert html.count('class="sample') == MOST_SAMPLES
+    assert f"{MOST_SAMPLES} of 1200 problems" in html
+    assert "toy/777" in html
+
+
+def test_long_answers_are_cut_and_said(tmp_path: Path) -> None:
+    one = item(0)
+    html = page_of(
+        results_folder(tmp_path, [one], [generation(one, "x" * 7000 + "\\boxed{4}", truncated=True)])
+    )
+    assert "… and 1009 more characters" in html
+    assert "Cut off at the longest answer allowed." in html
+
+
+def test_pictures_are_kept_small_and_once(tmp_path: Path) -> None:
+    small, large = picture(1), picture(2, 900)
+    names = [keep_picture(tmp_path, image) for image in (small, large, small.copy())]
+    assert names[0] == names[2] != names[1]
+    assert (names[0].endswith(".png"), names[1].endswith(".jpg")) == (True, True)
+    assert len(list(tmp_path.iterdir())) == 2
+    with Image.open(tmp_path / names[1]) as kept:
+        assert max(kept.size) == LONGEST_SIDE
+    with Image.open(tmp_path / names[0]) as kept:
+        assert kept.tobytes() == small.tobytes()
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/b.png", "gone.png", "fake.png", "x.svg"])
+def test_only_kept_pictures_are_embedded(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n secret")
+    folder = tmp_path / "run"
+    (folder / "pictures").mkdir(parents=True)
+    (folder / "pictures/fake.png").write_bytes(b"<svg onload=alert(1)>")
+    (folder / "pictures/x.svg").write_bytes(b"<svg onload=alert(1)>")
+    one = item(0)
+    html = page_of(results_folder(folder, [one], [generation(one, "\\boxed{4}", pictures=[name])]))
+    assert "data:image" not in html.replace('href="data:,"', "")
+    assert "This picture was left out." in html
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_a_folder_without_results(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "results.json").write_text(content)
+    with pytest.raises(UserError, match="expected a folder that sightline eval wrote"):
+        write_results_page(tmp_path)
