@@ -26,7 +26,8 @@ from sightline.evaluation.folder import ResultsFolder
 from sightline.evaluation.records import read_generations
 
 SAMPLED = ["eval", "embedded", "--benchmarks", "shapes", "--limit", "40", "--samples", "2",
-           "--temperature", "1", "--blind", "black", "--batch_size", "8", "--token_scores", "6", "--dtype", "float32"]  # fmt: skip
+           "--temperature", "1", "--blind", "black", "--batch_size", "8", "--token_scores", "6",
+           "--dtype", "float32"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -205,7 +206,8 @@ def test_a_suite_brings_its_decoding_protocol_and_pixels_and_flags_go_before(
 ) -> None:
     done = run(
         work, "eval", "embedded", "--suite", "papo", "--data_dir", "copies", "--accept_differences",
-        "--limit", "1", "--max_new_tokens", "4", "--token_scores", "0", "--samples", "2", "--output_dir", "suite", "--json",
+        "--limit", "1", "--max_new_tokens", "4", "--token_scores", "0", "--samples", "2", "--output_dir",
+        "suite", "--json",
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert (found["suite"], found["protocol"]) == ("papo", "papo")
