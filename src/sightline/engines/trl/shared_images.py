@@ -31,9 +31,10 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
     if "mm_encoder_outputs" not in takes:
         _log.warning_once(f"{type(model).__name__} takes no image features: pictures are encoded once a row.")
         return inputs
-    counts = {name: batch[name] for name in ("num_images", "num_tiles") if batch.get(name) is not None}
     vision = {name: inputs[name] for name in _VISION if inputs.get(name) is not None}
-    by_row = split_pixel_values_by_grid({**vision, **counts})
+    counts = {name: batch[name] for name in ("num_images", "num_tiles") if batch.get(name) is not None}
+    of_rows = vision["pixel_values"].dim() == 5 and "image_sizes" not in vision  # Idefics3 pads to rows
+    by_row = vision if of_rows else split_pixel_values_by_grid({**vision, **counts})
     owners = _owners(by_row, list(vision))
     first = sorted(set(owners))
     if len(first) == len(owners):
@@ -43,10 +44,12 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
     taken = inspect.signature(encode).parameters
     distinct: Any = unsplit_pixel_values_by_grid(chosen)
     features = encode(**{name: value for name, value in distinct.items() if name in taken}, return_dict=True)
-    places = [first.index(owner) for owner in owners]
-    spread = _spread(features, places, [[count[row] for row in first] for count in counts.values()])
-    if spread is None:
+    units = [1] * len(owners) if of_rows else counts.get("num_tiles", counts["num_images"])
+    own = [units[row] for row in first]
+    if sum(own) != len(features.pooler_output):
+        _log.warning_once(f"The features of {type(model).__name__} do not tell rows apart: no sharing.")
         return inputs
+    spread = _spread(features, [first.index(owner) for owner in owners], own)
     rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
     return {**rest, "mm_encoder_outputs": {"image": spread}}
 
@@ -71,20 +74,11 @@ def _owners(by_row: Mapping[str, Any], names: Sequence[str]) -> list[int]:
     return owners
 
 
-def _spread(features: Any, places: Sequence[int], counts: Sequence[Sequence[int]]) -> Any:
-    """The features of distinct rows, repeated for the rows that show them; None if their layout is unknown.
+def _spread(features: Any, places: Sequence[int], own: Sequence[int]) -> Any:
+    """The features of distinct rows, repeated for the rows that show them.
 
-    They come one by one for each picture, tile or row, so their number tells which; `counts` are the
-    pictures (and tiles) of the distinct rows.
+    They come as one item for each picture, tile or row; `own` says how many a distinct row has.
     """
-    pooled = features.pooler_output
-    units = [*counts, [1] * len(set(places))]
-    own = next((count for count in reversed(units) if sum(count) == len(pooled)), None)
-    if own is None:
-        _log.warning_once(
-            f"{len(pooled)} image features do not fit the rows: pictures are encoded once a row."
-        )
-        return None
     ends = torch.tensor(own).cumsum(0).tolist()
     index = [unit for place in places for unit in range(ends[place] - own[place], ends[place])]
 
@@ -93,7 +87,7 @@ def _spread(features: Any, places: Sequence[int], counts: Sequence[Sequence[int]
             return values[torch.tensor(index, device=values.device)]
         return tuple(values[unit] for unit in index)
 
-    changed = {"pooler_output": repeated(pooled)}
+    changed = {"pooler_output": repeated(features.pooler_output)}
     if getattr(features, "deepstack_features", None) is not None:
         changed["deepstack_features"] = [repeated(level) for level in features.deepstack_features]
     return type(features)(**{**features, **changed})

@@ -1,0 +1,71 @@
+"""Whole training steps on the embedded model: `grpo` against stock TRL, each method against `grpo`.
+
+python benchmarks/steps.py [--smallest] [--rounds 6]
+
+32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
+see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
+methods have equal rollouts. VPPO's default masks each rollout's picture anew, so its second view shares
+nothing; "per prompt" masks once a prompt.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import statistics
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import transformers
+from measuring import Row, arguments, report
+from measuring.training import ours, settings, steps_in_turns, stock
+
+METHODS: dict[str, tuple[str, dict[str, Any]]] = {
+    "grpo": ("grpo", {}),
+    "vgpo": ("vgpo", {}),
+    "vppo": ("vppo", {}),
+    "vppo, per prompt": ("vppo", {"view": {"name": "patches", "per": "prompt"}}),
+    "pgpo": ("pgpo", {}),
+}
+
+
+def compare(name: str, mine: Sequence[float], other: Sequence[float]) -> Row:
+    """Medians of steps, and the median ratio of steps taken one after the other."""
+    ratio = statistics.median(a / b for a, b in zip(mine, other, strict=True))
+    return Row(name, statistics.median(mine), statistics.median(other), ratio, "s/step")
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.set_defaults(rounds=6)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.utils.logging.set_verbosity_error()
+    logging.disable(logging.WARNING)
+    warnings.simplefilter("ignore")
+    prompts, group, rounds = (2, 2, 1) if args.smallest else (32, 8, args.rounds)
+    makers: list[Any] = [
+        functools.partial(_make, ours, method, options, prompts, group, rounds)
+        for method, options in METHODS.values()
+    ]
+    makers.append(functools.partial(_make, stock, "grpo", {}, prompts, group, rounds))
+    measured = dict(zip([*METHODS, "stock"], steps_in_turns(makers), strict=True))
+    rows = [compare("grpo against stock TRL", measured["grpo"], measured["stock"])]
+    rows += [
+        compare(f"{name} against grpo", measured[name], measured["grpo"])
+        for name in METHODS
+        if name != "grpo"
+    ]
+    report("steps", rows, f"A training step, {prompts} prompts x {group} rollouts")
+
+
+def _make(
+    kind: Any, method: str, options: dict[str, Any], prompts: int, group: int, rounds: int, clock: Any
+) -> Any:
+    return kind(settings(method, prompts, group, rounds + 1, **options), clock, prompts)
+
+
+if __name__ == "__main__":
+    main()
