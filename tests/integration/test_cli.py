@@ -114,7 +114,7 @@ def test_an_existing_run_is_kept(capsys: pytest.CaptureFixture[str], tmp_path: P
 
 
 def test_unknown_benchmarks_and_blind_views(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "did you mean shapes" in refused(capsys, "eval", "embedded", "--benchmarks", "shape")
+    assert "shapes" in refused(capsys, "eval", "embedded", "--benchmarks", "shape")
     assert "did you mean black" in refused(capsys, "eval", "embedded", "--blind", "blak")
     assert "--limit" in refused(capsys, "eval", "embedded", "--limit", "0")
 
