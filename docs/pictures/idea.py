@@ -13,7 +13,7 @@ from sightline.evaluation.samples import as_rollouts, data_url
 from sightline.models.generation import Decoding, Prompt, generate
 from sightline.models.loading import load_model
 from sightline.models.scoring import score
-from sightline.tasks import load_task
+from sightline.tasks import Problem, load_task
 
 PROBLEM = 10
 ROWS = (
@@ -25,7 +25,7 @@ ROWS = (
 )
 
 
-def scored() -> tuple[object, list[str], dict[str, object]]:
+def scored() -> tuple[Problem, list[str], dict[str, list[float]]]:
     """The problem, the tokens of the greedy answer, and each row's numbers."""
     loaded, task = load_model("embedded", "float32"), load_task("shapes")
     problem = task.test(64, 0)[PROBLEM]
@@ -53,13 +53,14 @@ def draw() -> str:
     widths = [12 + 8.2 * len(token) for token in tokens]
     left, top, step = 128, 64, 62
     width, height = left + sum(widths) + 24, top + step * len(ROWS) + 6
+    picture, question = data_url(problem.images[0].resize((96, 96), 0)), escape(problem.question)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" '
         'font-family="ui-monospace, monospace" role="img">',
         "<title>Which tokens of an answer earn the reward, by method</title>",
         f'<rect width="{width:.0f}" height="{height}" rx="10" fill="#ffffff" stroke="#d0d7de"/>',
-        f'<image href="{data_url(problem.images[0].resize((96, 96), 0))}" x="16" y="64" width="96" height="96"/>',
-        f'<text x="{left}" y="34" font-size="15" font-weight="600" fill="#1f2328">{escape(problem.question)}</text>',
+        f'<image href="{picture}" x="16" y="64" width="96" height="96"/>',
+        f'<text x="{left}" y="34" font-size="15" font-weight="600" fill="#1f2328">{question}</text>',
     ]
     for index, (label, _) in enumerate(ROWS):
         y, x, values = top + step * index, float(left), numbers[label]
