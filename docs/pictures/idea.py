@@ -1,4 +1,4 @@
-"""Draw docs/pictures/idea.svg: one answer of the embedded model, each token shaded by its weight.
+"""Draw docs/pictures/idea.svg: one right answer under the embedded model, each token shaded by its weight.
 
 python docs/pictures/idea.py
 """
@@ -10,10 +10,10 @@ from pathlib import Path
 
 from sightline import Needs, method, view
 from sightline.evaluation.samples import as_rollouts, data_url
-from sightline.models.generation import Decoding, Prompt, generate
+from sightline.models.generation import Answer
 from sightline.models.loading import load_model
 from sightline.models.scoring import score
-from sightline.tasks import Problem, load_task
+from sightline.tasks import Problem, ShapesTask
 
 PROBLEM = 10
 ROWS = (
@@ -26,12 +26,20 @@ ROWS = (
 
 
 def scored() -> tuple[Problem, list[str], dict[str, list[float]]]:
-    """The problem, the tokens of the greedy answer, and each row's numbers."""
-    loaded, task = load_model("embedded", "float32"), load_task("shapes")
-    problem = task.test(64, 0)[PROBLEM]
-    (answer,) = generate(
-        loaded.model, loaded.processor, [Prompt(task.messages(problem), problem.images)], Decoding(40)
-    )
+    """The problem, the tokens of its right answer in full, and each row's numbers."""
+    loaded, problems = load_model("embedded", "float32"), ShapesTask().test(64, 0)
+    problem, text = problems[PROBLEM], problems.examples[PROBLEM].response_text
+    prompt = loaded.processor(
+        text=[
+            loaded.processor.apply_chat_template(
+                ShapesTask().messages(problem), add_generation_prompt=True, tokenize=False
+            )
+        ],
+        images=[list(problem.images)],
+        return_tensors="pt",
+    )["input_ids"][0].tolist()
+    tokenizer = loaded.processor.tokenizer
+    answer = Answer(prompt, [*tokenizer(text)["input_ids"], tokenizer.eos_token_id], text, truncated=False)
     rollouts = as_rollouts([answer], [problem.images], loaded.processor.tokenizer.pad_token_id, [problem.id])
     needs = Needs(frozenset({"exact_kl", "visual_focus"}), view("black"), second_view_gradient=False)
     signals = score(loaded.model, loaded.processor, rollouts, needs, seed=0, step=0).signals
