@@ -36,6 +36,7 @@ class ResumableTrainer(GRPOTrainer):
     model: Any
     args: Any
     num_generations: Any
+    num_iterations: Any
     card: Callable[[], str] | None = None
     """Writes the model card of a checkpoint; none is written without it."""
     _staging: Path | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
 from .rows import training_rows
 from .settings import Settings
+from .stopped import StoppedError
 from .trainer import PerceptionTrainer
 
 log = logging.getLogger(__name__)
@@ -99,9 +101,13 @@ def train(
     stop = CleanStop()
     callbacks = [stop, MetricsFile(folder.metrics), Progress(settings.method.name)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks)
-    stop.any_rank = trainer.any_rank
+    stop.any_rank, trainer.say = trainer.any_rank, say
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise StoppedError(f"the disk is full ({error})", folder.path) from error
+        raise
     finally:
         stop.restore()
     interrupted = None if stop.requested is None else signal.Signals(stop.requested)

@@ -7,20 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ... import masked
 from ...methods import Method, statistics
 from ...models.scoring import Scores, score
 from ...objectives import group_advantages
 from ...rollouts import Rollouts
+from .blind import picture_effect
 from .config import TrainConfig
 from .forward import accept_inside
-from .informative import InformativeTrainer
+from .guarded import GuardedTrainer
 from .loss import aggregate, extra_terms
 from .rollout import sampled_rollouts, samples_itself, tokenized_once
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .shared_images import with_shared_images
 
 
-class PerceptionTrainer(InformativeTrainer):
+class PerceptionTrainer(GuardedTrainer):
     """GRPO whose advantages carry a method's token weights, A·w [B, T].
 
     The weights are computed once per rollout batch, before it is shuffled or split, over the true
@@ -84,19 +86,29 @@ class PerceptionTrainer(InformativeTrainer):
         if not self.model.training:
             return out
         out["advantages"] = self._group_advantages(out["advantages"])
+        rollouts = self._rollouts(inputs, out)
+        self._look_for_blindness(rollouts)
         needs = self.method.needs
         if not needs.signals and needs.view is None:
             return out
-        rollouts = self._rollouts(inputs, out)
         if needs.second_view_gradient and needs.view is not None:
             seeds = {"seed": self.args.seed, "step": self.state.global_step}
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
         if needs.signals or not needs.second_view_gradient:
             scores = self._score(rollouts)
+            rollouts = self._leave_out(rollouts, scores, out)
             out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
             if self.terms and scores.other_log_probs is not None:
                 out["other_log_probs"] = scores.other_log_probs
         return out
+
+    def _look_for_blindness(self, rollouts: Rollouts) -> None:
+        every = self.args.blind_every
+        if not every or self._step // (self.args.steps_per_generation * self.num_iterations) % every:
+            return
+        effect = picture_effect(self, rollouts)
+        if effect is not None:
+            self._metrics["train"]["picture/log_prob_change"].append(effect)
 
     def _group_advantages(self, advantages: Tensor) -> Tensor:
         """Group advantages [B] with the papers' epsilon of 1e-6 where TRL's own has 1e-4."""
@@ -195,6 +207,7 @@ class PerceptionTrainer(InformativeTrainer):
         log_probs = self._log_probs
         if log_probs is None or not self.model.training:
             return loss
+        self._measure_drift(inputs, log_probs, mask)
         other = self._batch.get("other_log_probs", torch.zeros_like(log_probs))
         for term in self.terms:
             values = term.function(log_probs, other, mask)
@@ -206,6 +219,17 @@ class PerceptionTrainer(InformativeTrainer):
             )
         self._log_probs, self._batch = None, {}
         return loss
+
+    def _measure_drift(self, inputs: dict[str, Any], log_probs: Tensor, mask: Tensor) -> None:
+        """How far the sampler's log-probs are from the trainer's, under the weights that sampled."""
+        sampled = inputs.get("sampling_per_token_logps")
+        if sampled is None:
+            return
+        own = inputs.get("old_per_token_logps", log_probs).detach()
+        apart = (own - sampled).nan_to_num(0.0).abs()
+        sums = torch.stack([masked.row_sum(apart, mask).sum(), mask.sum().to(apart.dtype)])
+        total: Any = self.accelerator.reduce(sums, reduction="sum")
+        self._metrics["train"]["sampling/drift"].append((total[0] / total[1].clamp(min=1)).item())
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         known = self._buffered_inputs

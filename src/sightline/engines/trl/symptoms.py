@@ -1,0 +1,117 @@
+"""What an ill run looks like in its own metrics; each is said once."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+_WINDOW = 5
+"""Logged steps over which a number is averaged before it counts."""
+
+
+class Symptoms:
+    """Reads the metrics of a run as they are logged, and names what should not be so.
+
+    - no reward at all for `warn_zero_rewards` rollout batches;
+    - entropy below `warn_entropy` of what the run began with;
+    - log-probs of sampler and trainer more than `warn_drift` apart on average;
+    - a picture whose absence moves log-probs by less than `warn_blind`: the model trains blind;
+    - no picture at all, for a method that needs one.
+    """
+
+    def __init__(self, args: Any):
+        self.zero_rewards, self.entropy = int(args.warn_zero_rewards), float(args.warn_entropy)
+        self.drift, self.blind = float(args.warn_drift), float(args.warn_blind)
+        self.rollouts = int(args.generation_batch_size)
+        self._told: set[str] = set()
+        self._zeros = 0
+        self._first: list[float] = []
+        self._entropies: deque[float] = deque(maxlen=_WINDOW)
+        self._drifts: deque[float] = deque(maxlen=_WINDOW)
+
+    def of(self, logs: Mapping[str, Any]) -> list[str]:
+        """What is to be said of one logged step; nothing twice."""
+        found = {
+            "rewards": self._no_rewards(logs),
+            "entropy": self._collapsed(logs),
+            "drift": self._drifted(logs),
+            "blind": self._trains_blind(logs),
+            "pictures": self._no_pictures(logs),
+        }
+        new = {name: line for name, line in found.items() if line and name not in self._told}
+        self._told |= new.keys()
+        return list(new.values())
+
+    def _no_rewards(self, logs: Mapping[str, Any]) -> str | None:
+        if logs.get("reward") is None:
+            return None
+        empty = logs["reward"] == 0 and not logs.get("reward_std")
+        self._zeros = self._zeros + 1 if empty else 0
+        if not self.zero_rewards or self._zeros < self.zero_rewards:
+            return None
+        cut, boxes = logs.get("completions/clipped_ratio"), logs.get("no_box")
+        hints = [f"{cut:.0%} of the responses are cut off by max_completion_length"] if cut else []
+        hints += [f"{boxes:.0%} hold no \\boxed{{}}"] if boxes else []
+        tail = f" ({'; '.join(hints)})" if hints else ""
+        return (
+            f"no rollout of the last {self._zeros} batches earned any reward{tail}: nothing is learned. "
+            "Look at the answers and their gold with sightline inspect, or at the data with sightline data"
+        )
+
+    def _collapsed(self, logs: Mapping[str, Any]) -> str | None:
+        if logs.get("entropy") is None:
+            return None
+        if len(self._first) < _WINDOW:
+            self._first.append(float(logs["entropy"]))
+        self._entropies.append(float(logs["entropy"]))
+        now, began = sum(self._entropies) / len(self._entropies), sum(self._first) / len(self._first)
+        if len(self._entropies) < _WINDOW or not self.entropy or now >= self.entropy * began:
+            return None
+        return (
+            f"entropy has fallen to {now:.3g} nats, from {began:.3g} when the run began: the policy hardly "
+            "explores. A lower learning_rate, a higher clip (epsilon_high) or entropy_coef keep it up"
+        )
+
+    def _drifted(self, logs: Mapping[str, Any]) -> str | None:
+        if logs.get("sampling/drift") is None:
+            return None
+        self._drifts.append(float(logs["sampling/drift"]))
+        now = sum(self._drifts) / len(self._drifts)
+        if len(self._drifts) < _WINDOW or not self.drift or now <= self.drift:
+            return None
+        return (
+            f"log-probs of sampler and trainer are {now:.3g} nats apart on average: what is sampled is not "
+            "what is trained. Compare dtypes, or sample without vLLM (use_vllm: false) to see if it goes"
+        )
+
+    def _trains_blind(self, logs: Mapping[str, Any]) -> str | None:
+        change = logs.get("picture/log_prob_change")
+        if change is None or not self.blind or change >= self.blind:
+            return None
+        return (
+            f"taking the picture away moves a token's log-prob by {change:.2g} nats on average: the model "
+            "answers without looking. See with sightline inspect whether pictures reach it and are needed"
+        )
+
+    def _no_pictures(self, logs: Mapping[str, Any]) -> str | None:
+        without = logs.get("rollouts/without_image")
+        if without is None or without < self.rollouts:
+            return None
+        return "no rollout of this batch has a picture, so the method weighs every token alike"
+
+    def state(self) -> dict[str, Any]:
+        """Plain data from which `restore` goes on."""
+        return {
+            "told": sorted(self._told),
+            "zeros": self._zeros,
+            "first": self._first,
+            "entropies": list(self._entropies),
+            "drifts": list(self._drifts),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self._told, self._zeros, self._first = set(state["told"]), state["zeros"], list(state["first"])
+        self._entropies = deque(state["entropies"], maxlen=_WINDOW)
+        self._drifts = deque(state["drifts"], maxlen=_WINDOW)

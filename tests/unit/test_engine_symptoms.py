@@ -1,0 +1,95 @@
+"""What an ill run is told, once."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sightline.engines.trl.symptoms import Symptoms
+
+
+def symptoms(**changed: Any) -> Symptoms:
+    usual = {
+        "warn_zero_rewards": 3,
+        "warn_entropy": 0.1,
+        "warn_drift": 0.05,
+        "warn_blind": 1e-3,
+        "generation_batch_size": 8,
+    }
+    return Symptoms(SimpleNamespace(**usual | changed))
+
+
+def said(watch: Symptoms, rows: list[dict[str, Any]]) -> list[tuple[int, str]]:
+    return [(step, line) for step, row in enumerate(rows) for line in watch.of(row)]
+
+
+def test_a_healthy_run_is_told_nothing() -> None:
+    rows = [
+        {
+            "reward": 0.2,
+            "reward_std": 0.4,
+            "entropy": 0.2 - 0.001 * step,
+            "sampling/drift": 0.01,
+            "picture/log_prob_change": 0.3,
+            "rollouts/without_image": 2.0,
+        }
+        for step in range(100)
+    ]
+    assert said(symptoms(), rows) == []
+
+
+def test_no_reward_at_all() -> None:
+    none = {"reward": 0.0, "reward_std": 0.0, "completions/clipped_ratio": 0.75, "no_box": 0.5}
+    rows = [none, none, {"reward": 0.1, "reward_std": 0.3}, none, {"loss": 1.0}, none, none, none, none]
+    ((step, line),) = said(symptoms(), rows)
+    assert step == 6
+    assert "last 3 batches" in line and "75% of the responses are cut off" in line and "50% hold no" in line
+    assert said(symptoms(warn_zero_rewards=0), [none] * 50) == []
+
+
+def test_rewards_that_average_to_zero_are_rewards() -> None:
+    assert said(symptoms(), [{"reward": 0.0, "reward_std": 0.5}] * 20) == []
+
+
+def test_entropy_that_collapses() -> None:
+    rows = [{"entropy": 0.3}] * 10 + [{"entropy": 0.01}] * 10
+    ((step, line),) = said(symptoms(), rows)
+    assert step == 14 and "0.01 nats, from 0.3" in line
+    assert said(symptoms(warn_entropy=0.0), rows) == []
+
+
+def test_one_step_of_low_entropy_is_no_collapse() -> None:
+    assert said(symptoms(), [{"entropy": 0.3}] * 10 + [{"entropy": 0.0}] + [{"entropy": 0.3}] * 10) == []
+
+
+def test_sampler_and_trainer_apart() -> None:
+    rows = [{"sampling/drift": 0.2}] * 6
+    ((step, line),) = said(symptoms(), rows)
+    assert step == 4 and "0.2 nats apart" in line
+    assert said(symptoms(warn_drift=0.0), rows) == []
+
+
+def test_training_blind() -> None:
+    rows = [{"loss": 1.0}, {"picture/log_prob_change": 2e-4}, {"picture/log_prob_change": 1e-4}]
+    ((step, line),) = said(symptoms(), rows)
+    assert step == 1 and "without looking" in line
+    assert said(symptoms(warn_blind=0.0), rows) == []
+
+
+def test_no_picture_anywhere() -> None:
+    assert len(said(symptoms(), [{"rollouts/without_image": 8.0}] * 2)) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 3, 7, 12])
+def test_a_resumed_run_goes_on_counting(cut: int) -> None:
+    rows = [{"entropy": 0.3, "reward": 0.0, "reward_std": 0.0, "sampling/drift": 0.06}] * 8
+    rows += [{"entropy": 0.01}] * 8
+    whole, first, second = symptoms(), symptoms(), symptoms()
+    expected = said(whole, rows)
+    before = said(first, rows[:cut])
+    second.restore(json.loads(json.dumps(first.state())))
+    after = [(step + cut, line) for step, line in said(second, rows[cut:])]
+    assert before + after == expected and len(expected) == 3
