@@ -143,6 +143,12 @@ CONTRACT = (
         "one call of the model, whose fused head returns log-probs",
     ),
     Member(
+        f"{_GRPO}.compute_loss",
+        ("model", "inputs"),
+        ("return self._compute_loss(model, inputs)",),
+        "where a micro-batch becomes a loss",
+    ),
+    Member(
         f"{_GRPO}._compute_loss",
         ("model", "inputs"),
         (
