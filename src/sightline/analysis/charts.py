@@ -112,16 +112,20 @@ def _room(low: float, high: float, reference: float | None) -> tuple[float, floa
 
 
 def local_mean(values: np.ndarray) -> np.ndarray | None:
-    """Gaussian mean over neighbours, standard deviation a twentieth of the length (at least 1).
+    """A line fitted to each value's neighbours, taken at the value's own place.
 
-    Near the ends the weights that fall outside are left out. None for fewer than 6 values.
+    Neighbours weigh by a Gaussian whose standard deviation is a twentieth of the length (at least 1).
+    Values on a straight line come back as they are, also at the ends. None for fewer than 6 values.
     """
     count = len(values)
     if count < 6:
         return None
-    places = np.arange(count)
-    weights = np.exp(-0.5 * ((places[:, None] - places) / max(1.0, count / 20)) ** 2)
-    return weights @ values / weights.sum(1)
+    places = np.arange(count) / max(1.0, count / 20)
+    weights = np.exp(-0.5 * (places[:, None] - places) ** 2)
+    weights /= weights.sum(1, keepdims=True)
+    centre, mean = weights @ places, weights @ values
+    slope = (weights @ (places * values) - centre * mean) / (weights @ places**2 - centre**2)
+    return mean + slope * (places - centre)
 
 
 def _path(x: Axis, y: Axis, at: Sequence[float], values: Sequence[float]) -> str:

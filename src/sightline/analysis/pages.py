@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -55,6 +56,7 @@ def page(template: str, *, style: str = "", script: str = "", served: bool = Fal
     )
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("sightline.analysis"),

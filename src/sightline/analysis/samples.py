@@ -39,13 +39,13 @@ class Sample:
     after: Answer | None
 
 
-def read_samples(saved: Any, notes: list[str]) -> tuple[Sample, ...]:
-    """The problems of a parsed `samples.json`; what was left out or does not fit is added to `notes`."""
+def read_samples(saved: Any, notes: list[str], most: int = MOST_SAMPLES) -> tuple[Sample, ...]:
+    """The first `most` problems of a parsed `samples.json`; what does not fit is added to `notes`."""
     if not isinstance(saved, list):
         return ()
-    if len(saved) > MOST_SAMPLES:
-        notes.append(f"samples.json holds {len(saved)} problems; the first {MOST_SAMPLES} are shown.")
-    samples = tuple(_sample(mapping(row)) for row in saved[:MOST_SAMPLES])
+    if len(saved) > most:
+        notes.append(f"samples.json holds {len(saved)} problems; the first {most} are shown.")
+    samples = tuple(_sample(mapping(row)) for row in saved[:most])
     answers = [answer for sample in samples for answer in (sample.before, sample.after) if answer]
     uneven = sum(any(len(s) != len(a.tokens) for s in a.scores.values()) for a in answers)
     if uneven:

@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..runs import RunFolder
 from .metrics import Metrics, read_metrics
 from .numerals import number
-from .samples import Sample, mapping, read_samples
+from .samples import MOST_SAMPLES, Sample, mapping, read_samples
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class SavedRun:
     notes: tuple[str, ...]
 
 
-def read_run(path: Path) -> SavedRun:
+def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
     """Read a run folder; anything missing or damaged becomes a note, not an error.
 
     Raises:
@@ -68,7 +68,7 @@ def read_run(path: Path) -> SavedRun:
     if not len(metrics.steps):
         notes.append("metrics.jsonl holds no finished step, so there are no curves.")
     evaluation = _evaluation(_load(folder.evaluation, "accuracy", notes), notes)
-    samples = read_samples(_load(folder.samples, "problems and answers", notes), notes)
+    samples = read_samples(_load(folder.samples, "problems and answers", notes), notes, most_samples)
     has_model = (folder.model / "config.json").is_file()
     if not has_model:
         notes.append("There is no trained model in model/: the run was interrupted or is still going on.")
