@@ -1,6 +1,7 @@
 # make demo    install, train the embedded model with VGPO, evaluate, report (a few minutes on two cores)
 # make test    install, then ruff, basedpyright, import-linter, pytest
 # make bench   every benchmark; tables on the screen, rows in benchmarks/out/
+# make test-vllm  builds .venv-vllm (vLLM for CPUs) and checks that sampler and trainer agree
 #
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from a CPU package index
 # (smaller by gigabytes on Linux machines without a GPU).
@@ -17,7 +18,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 2
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench clean
+.PHONY: demo test lint types imports pytest bench test-vllm clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -40,6 +41,17 @@ pytest: .venv/.dev
 bench: .venv/.dev
 	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
 
+test-vllm: .venv-vllm/.ready
+	SIGHTLINE_TEST_VLLM=1 PYTHONPATH=$(CURDIR)/tests/with_vllm/startup OMP_NUM_THREADS=1 \
+	  .venv-vllm/bin/python -m pytest tests/with_vllm --show-capture=no $(ARGS)
+
+.venv-vllm/.ready: tests/with_vllm/requirements.txt pyproject.toml
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement tests/with_vllm/requirements.txt --editable .
+	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec # of no use here, and they fail to load
+	touch $@
+
 .venv/.torch: constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
@@ -54,4 +66,4 @@ bench: .venv/.dev
 	touch $@ .venv/.run
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .venv-vllm
