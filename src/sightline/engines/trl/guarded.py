@@ -17,11 +17,13 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
+from ...models.families import image_token_id
 from ...models.scoring import Scores
 from ...rollouts import Rollouts
 from ...runs import RunFolder, write_json
 from . import in_hand
 from .informative import InformativeTrainer
+from .placeholders import shortened
 from .stopped import StoppedError
 from .symptoms import Symptoms
 
@@ -43,6 +45,25 @@ class GuardedTrainer(InformativeTrainer):
         self._micro_batches: list[tuple[Mapping[str, Any], Tensor]] = []
         self._sick_scores: list[str] = []
         self._skipped = {"in_a_row": 0, "in_all": 0}
+
+    # --- sampling ------------------------------------------------------------------------------------
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.use_vllm and self.vllm_mode == "colocate":
+            prompt_ids = shortened(prompt_ids, images, image_token_id(self.model.config))
+        return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
+
+    def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
+        try:
+            return super()._generate(prompts)
+        except RuntimeError as error:
+            if "probability tensor contains" not in str(error):
+                raise
+            raise StoppedError(
+                f"the policy's probabilities are not finite at step {self.state.global_step + 1}",
+                Path(self.args.output_dir),
+                "lower learning_rate or train in bfloat16, then continue with --resume",
+            ) from error
 
     # --- one optimizer step --------------------------------------------------------------------------
 

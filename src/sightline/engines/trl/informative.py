@@ -166,7 +166,7 @@ class InformativeTrainer(ResumableTrainer):
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._chosen is None:
-            return self._sampled(prompts)
+            return super()._generate(prompts)
         mine = self._mine([rollout for group in self._chosen for rollout in group.rollouts])
         columns = {name: [rollout[name] for rollout in mine] for name in mine[0]}
         logprobs = None if columns["logprobs"][0] is None else columns["logprobs"]
@@ -181,18 +181,6 @@ class InformativeTrainer(ResumableTrainer):
             images if any(images) else None,
             [],
         )
-
-    def _sampled(self, prompts: list[Any]) -> tuple[Any, ...]:
-        try:
-            return super()._generate(prompts)
-        except RuntimeError as error:
-            if "probability tensor contains" not in str(error):
-                raise
-            raise StoppedError(
-                f"the policy's probabilities are not finite at step {self.state.global_step + 1}",
-                Path(self.args.output_dir),
-                "lower learning_rate or train in bfloat16, then continue with --resume",
-            ) from error
 
     def _calculate_rewards(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         if self._chosen is None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, load_model, save_model
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
@@ -20,10 +20,13 @@ from ...errors import UserError
 from . import in_hand
 from .checkpoints import STAGING, publish, rotate, size
 from .contract import check_contract
+from .reference import reference_is_copy
 from .stopped import StoppedError
 
 PROGRESS = "progress.json"
 """Where training stood, beside what transformers saves itself."""
+REFERENCE = "reference.safetensors"
+"""The reference model, where it follows the policy (`sync_ref_model`)."""
 
 
 class ResumableTrainer(GRPOTrainer):
@@ -42,9 +45,10 @@ class ResumableTrainer(GRPOTrainer):
     _staging: Path | None = None
     _sampler: Any = None
 
-    def __init__(self, *args: Any, **kwargs: Any):
+    def __init__(self, *, model: Any, args: Any, **kwargs: Any):
         check_contract()
-        super().__init__(*args, **kwargs)
+        with reference_is_copy(args, model):
+            super().__init__(model=model, args=args, **kwargs)
 
     # --- saving --------------------------------------------------------------------------------------
 
@@ -97,6 +101,8 @@ class ResumableTrainer(GRPOTrainer):
         if remaining and self._buffered_inputs is not None:
             in_hand.save(staged, self.accelerator.process_index, self._buffered_inputs)
         if self.accelerator.is_main_process:
+            if self.args.sync_ref_model:
+                save_model(self.accelerator.unwrap_model(self.ref_model), str(staged / REFERENCE))
             (staged / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle that nothing reads
             (staged / PROGRESS).write_text(json.dumps(self._progress()), encoding="utf-8")
 
@@ -168,6 +174,8 @@ class ResumableTrainer(GRPOTrainer):
                 )
             device = self.accelerator.device
             self._buffered_inputs = in_hand.load(folder, self.accelerator.process_index, device)
+        if self.args.sync_ref_model:
+            load_model(self.accelerator.unwrap_model(self.ref_model), folder / REFERENCE)
         self._step = progress["micro_steps"]
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:

@@ -14,12 +14,12 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import get_peft_config
 
 from ...errors import UserError
-from ...models.families import placeholder_ids
 from ...models.loading import LoadedModel
 from ...runs import RunFolder
 from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
 from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
+from .placeholders import check_shortened, without_placeholders
 from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
 from .rows import training_rows
@@ -51,8 +51,10 @@ def make_trainer(
         UserError: the task has no rows, or fewer than one rollout batch needs.
     """
     args: Any = settings.train
-    banned = placeholder_ids(loaded.model.config)
-    args.generation_kwargs = {"suppress_tokens": banned or None} | dict(args.generation_kwargs or {})
+    config: Any = loaded.model.config
+    args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
+    if args.use_vllm and args.vllm_mode == "colocate":
+        check_shortened(loaded.processor, config)
     needed = args.generation_batch_size // args.num_generations
     if 0 < len(problems) < needed:
         raise UserError(

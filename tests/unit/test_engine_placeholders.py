@@ -1,0 +1,124 @@
+"""Image tokens towards vLLM, and none of them back."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import tiny_models
+from hypothesis import given
+from hypothesis import strategies as some
+
+from sightline.engines.trl.guarded import GuardedTrainer
+from sightline.engines.trl.placeholders import (
+    check_shortened,
+    one_token_per_image,
+    shortened,
+    without_placeholders,
+)
+from sightline.errors import UserError
+from sightline.models.families import end_ids, image_token_id, placeholder_ids
+
+IMAGE = 5
+
+
+@given(
+    some.lists(some.tuples(some.lists(some.integers(6, 9), min_size=1), some.integers(1, 40)), max_size=6),
+    some.lists(some.integers(6, 9)),
+)
+def test_it_undoes_an_expansion(parts: list[tuple[list[int], int]], tail: list[int]) -> None:
+    """Text before each picture, as many image tokens as it has features, and text behind the last."""
+    expanded = [token for text, count in parts for token in [*text, *[IMAGE] * count]] + tail
+    written = [token for text, _ in parts for token in [*text, IMAGE]] + tail
+    assert one_token_per_image(expanded, IMAGE, len(parts)) == written
+    assert one_token_per_image(written, IMAGE, len(parts)) == written
+
+
+@pytest.mark.parametrize(("ids", "pictures"), [([1, 5, 5, 5, 2], 2), ([1, 2], 1), ([5, 1, 5], 1)])
+def test_runs_that_are_not_the_pictures_are_named(ids: list[int], pictures: int) -> None:
+    with pytest.raises(ValueError, match=rf"prompt 7 has {pictures} pictures but"):
+        one_token_per_image(ids, IMAGE, pictures, row=7)
+
+
+def test_rows_without_pictures_stay() -> None:
+    assert shortened([[1, 5, 5], [1, 2]], [["picture"], None], IMAGE) == [[1, 5], [1, 2]]
+    assert shortened([[1, 2]], None, IMAGE) == [[1, 2]]
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava"])
+def test_families_that_only_repeat_the_image_token(family: str) -> None:
+    model, processor = tiny_models.build(family)
+    check_shortened(processor, model.config)
+    prompts = tiny_models.prompts()[2]  # two pictures of different sizes
+    text = processor.apply_chat_template(prompts.messages, add_generation_prompt=True, tokenize=False)
+    expanded = processor(text=[text], images=[list(prompts.images)], add_special_tokens=False)["input_ids"][0]
+    written = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert len(expanded) > len(written)
+    if family != "llava":  # whose template sets pictures side by side
+        assert one_token_per_image(expanded, image_token_id(model.config), 2) == written
+
+
+@pytest.mark.parametrize("family", ["gemma3", "idefics3"])
+def test_families_that_vllm_would_expand_twice_are_refused(family: str) -> None:
+    model, processor = tiny_models.build(family)
+    with pytest.raises(UserError, match=r"vllm_mode colocate cannot be used with .* vllm_mode: server"):
+        check_shortened(processor, model.config)
+
+
+class Recorded:
+    """Stands for TRL's trainer below the guards."""
+
+    def _generate_single_turn(self, prompt_ids: Any, images: Any, *_: Any, **__: Any) -> Any:
+        self.given = prompt_ids
+        return [], None
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"), [("colocate", [[1, IMAGE, 2]]), ("server", [[1, IMAGE, IMAGE, IMAGE, 2]])]
+)
+def test_the_trainer_shortens_for_colocated_vllm_alone(
+    mode: str, expected: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    recorded = Recorded()
+    monkeypatch.setattr(
+        GRPOTrainer, "_generate_single_turn", lambda self, *args, **__: recorded._generate_single_turn(*args)
+    )
+    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
+    trainer._generate_single_turn([[1, IMAGE, IMAGE, IMAGE, 2]], [["picture"]], {}, 4)
+    assert recorded.given == expected
+
+
+def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> SimpleNamespace:
+    return SimpleNamespace(use_vllm=use_vllm, vllm_mode=mode, generation_kwargs=kwargs or None)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "gemma3", "internvl", "llava_onevision"])
+def test_every_path_bans_every_placeholder_but_no_end(family: str) -> None:
+    model, processor = tiny_models.build(family)
+    banned = placeholder_ids(model.config)
+    assert image_token_id(model.config) in banned and not set(banned) & set(end_ids(model.config))
+    tokenizer = processor.tokenizer
+    plain = without_placeholders(asked(False), model.config, tokenizer)
+    assert plain == {"suppress_tokens": banned}
+    beside = without_placeholders(asked(True), model.config, tokenizer)
+    assert beside == {"logit_bias": dict.fromkeys(banned, -100.0)}
+    (words,) = without_placeholders(asked(True, "server"), model.config, tokenizer).values()
+    assert [tokenizer(word, add_special_tokens=False)["input_ids"] for word in words] == [[i] for i in banned]
+
+
+def test_what_the_user_bans_stays_banned() -> None:
+    model, processor = tiny_models.build("qwen2_5_vl")
+    banned = placeholder_ids(model.config)
+    found = without_placeholders(
+        asked(False, suppress_tokens=[3], top_h=1), model.config, processor.tokenizer
+    )
+    assert found == {"suppress_tokens": sorted([3, *banned]), "top_h": 1}
+    found = without_placeholders(asked(True, logit_bias={3: 2.0}), model.config, processor.tokenizer)
+    assert found["logit_bias"][3] == 2.0 and found["logit_bias"][banned[0]] == -100.0
+    found = without_placeholders(asked(True, "server", bad_words=["no"]), model.config, processor.tokenizer)
+    assert found["bad_words"][0] == "no" and len(found["bad_words"]) == 1 + len(banned)
