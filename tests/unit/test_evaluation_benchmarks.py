@@ -142,3 +142,12 @@ def test_the_table_says_where_every_part_lies() -> None:
         assert found.source == "shapes" or (found.parts and found.columns), name
         assert all(part.split and part.files for part in found.parts), name
         assert found.rows is not None or found.note, name
+
+
+def test_the_docs_name_every_benchmark_and_every_suite() -> None:
+    docs = (Path(__file__).parents[2] / "docs/evaluation.md").read_text()
+    assert [name for name in BENCHMARKS if f"`{name}`" not in docs] == []
+    for name, chosen in SUITES.items():
+        row = next(line for line in docs.splitlines() if line.startswith(f"| `{name}` |"))
+        assert row.split("|")[2].strip() == ", ".join(chosen.benchmarks)
+        assert row.split("|")[4].strip() == chosen.protocol

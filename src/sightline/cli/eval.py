@@ -39,6 +39,8 @@ from .score import print_results  # noqa: E402
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 LOCAL, VLLM = "hf", "vllm"
 TOKEN_SCORES = 64
+SMALL = 20_000_000
+"""Parameters below which threads on a CPU wait for each other longer than they work."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -251,16 +253,22 @@ def _backend(
 
 
 def _load(args: argparse.Namespace) -> LoadedModel:
-    if args.device != "auto":
+    hub: dict[str, Any] = {"trust_remote_code": args.trust_remote_code}
+    if args.device == "auto":
+        spread: dict[str, Any] = {"device_map": "auto"} if torch.cuda.is_available() else {}
+        loaded = load_model(args.model, args.dtype, **hub, **spread)
+    else:
         try:
-            device = torch.device(args.device)
-            torch.zeros(1, device=device)
+            torch.zeros(1, device=args.device)
         except (RuntimeError, AssertionError) as error:
-            raise UserError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
-        loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
-        return LoadedModel(loaded.model.to(device), loaded.processor, loaded.name)  # pyright: ignore[reportArgumentType]
-    spread = {"device_map": "auto"} if torch.cuda.is_available() else {}
-    return load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code, **spread)
+            reason = str(error).splitlines()[0]
+            raise UserError(f"--device {args.device} cannot be used: {reason}") from error
+        loaded = load_model(args.model, args.dtype, **hub)
+        model: Any = loaded.model
+        loaded = LoadedModel(model.to(args.device), loaded.processor, loaded.name)
+    if loaded.model.device.type == "cpu" and loaded.model.num_parameters() < SMALL:
+        torch.set_num_threads(1)
+    return loaded
 
 
 def _origin(args: argparse.Namespace, protocol: str, loaded: LoadedModel | None) -> dict[str, Any]:
