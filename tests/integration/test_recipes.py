@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -163,7 +165,23 @@ def overrides(name: str, rows: Path, folder: Path) -> list[str]:
     return [*WITHOUT_A_GPU, *(str(word) for key, value in changed.items() for word in (f"--{key}", value))]
 
 
+@pytest.fixture
+def closed_logs() -> Iterator[None]:
+    """A run's log.txt stays open as long as the process lives, which here is longer than the run."""
+    _close_logs()
+    yield
+    _close_logs()
+
+
+def _close_logs() -> None:
+    root = logging.getLogger()
+    for handler in [handler for handler in root.handlers if isinstance(handler, logging.FileHandler)]:
+        root.removeHandler(handler)
+        handler.close()
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("closed_logs")
 @pytest.mark.parametrize("name", NAMES)
 def test_three_steps_have_gradients(name: str, shapes: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
