@@ -236,8 +236,11 @@ def test_comparing_two_runs(work: Path, whole: ResultsFolder) -> None:
     entry = found["benchmarks"]["shapes"]
     assert entry["problems"] == 40
     assert entry["difference"]["value"] == pytest.approx(entry["b"]["value"] - entry["a"]["value"])
-    assert any("differ in decoding" in note for note in found["notes"])
-    assert (work / "compared/report.html").read_text().count('class="sample') == len(found["flips"]["shapes"])
+    assert "The runs differ in decoding: samples 1 and 2, temperature 0.0 and 1.0." in found["notes"]
+    html = (work / "compared/report.html").read_text()
+    assert (
+        html.count('class="sample') == html.count('<th scope="row">A</th>') == len(found["flips"]["shapes"])
+    )
     back = json.loads(run(work, "compare", "whole", "greedy", "--output_dir", "back", "--json").stdout)
     assert back["benchmarks"]["shapes"]["difference"]["value"] == pytest.approx(-entry["difference"]["value"])
     assert back["benchmarks"]["shapes"]["difference"]["p"] == pytest.approx(entry["difference"]["p"])

@@ -19,6 +19,9 @@ MOST_PICTURE_BYTES = 12_000_000
 MOST_CHARACTERS = 6000
 """Of one answer."""
 
+MOST_BESIDE = 1500
+"""Of an answer shown beside another."""
+
 KINDS = ("wrong", "right", "disagreeing", "blind", "failed")
 """What samples can be filtered by; `blind`: a blind view solves the problem too."""
 
@@ -36,7 +39,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Sample:
-    """One problem with its first answer, how it was judged, and what the blind views made of it."""
+    """One problem with its first answer, how it was judged, and what others made of it."""
 
     benchmark: str
     problem: str
@@ -52,8 +55,8 @@ class Sample:
     verdicts: tuple[Judged, ...]
     others: str
     """How many of the problem's samples are right, if there are several."""
-    blind: tuple[tuple[str, bool | None, str], ...]
-    """View, verdict, and the answer."""
+    beside: tuple[tuple[str, bool | None, str], ...]
+    """Other answers to it: who gave them (a blind view, the other run), verdict, and text."""
     pictures: tuple[Picture | None, ...]
     kinds: tuple[str, ...]
 
@@ -85,16 +88,19 @@ def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
     """A choice of the stored samples: disagreements first, then what the blind solve, then wrong ones and
     the rest, spread evenly over the benchmarks."""
     headline = str(results.get("protocol"))
-    cases = [case for folder in _folders(path, results) for case in _cases(*folder)]
+    *before, (folder, files) = _folders(path, results)
+    cases = _cases(folder, files)
+    earlier = {_key(case): case for other in before for case in _cases(*other)}
     wanted = mapping(results.get("flips"))
-    if wanted:
+    if before:
         cases = [c for c in cases if c.problem["id"] in wanted.get(str(c.problem["benchmark"]), ())]
     kinds = [_kinds(case, headline) for case in cases]
     chosen = _choice(kinds, [str(case.problem["benchmark"]) for case in cases])
     room = MOST_PICTURE_BYTES
     shown = []
     for index in chosen:
-        sample, used = _sample(cases[index], kinds[index], headline, room)
+        case = cases[index]
+        sample, used = _sample(case, earlier.get(_key(case)), kinds[index], headline, room)
         room -= used
         shown.append(sample)
     counts = {kind: sum(kind in sample.kinds for sample in shown) for kind in KINDS}
@@ -103,13 +109,16 @@ def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
     return Samples(tuple(shown), counts, len(cases), notes)
 
 
-def _folders(path: Path, results: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
-    """The results folders whose samples are shown, with the names of their files."""
+def _folders(path: Path, results: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any]]]:
+    """The results folders with the names of their files; of a comparison A, then B, which is shown."""
     runs = results.get("runs")
-    if runs is None:
-        yield path, mapping(results.get("files"))
-    elif runs:
-        yield Path(runs[-1]["path"]), mapping(runs[-1]["files"])
+    if not runs:
+        return [(path, mapping(results.get("files")))]
+    return [(Path(run["path"]), mapping(run["files"])) for run in runs]
+
+
+def _key(case: _Case) -> tuple[str, str]:
+    return str(case.problem["benchmark"]), str(case.problem["id"])
 
 
 def _cases(folder: Path, files: Mapping[str, Any]) -> list[_Case]:
@@ -165,7 +174,9 @@ def _choice(kinds: Sequence[tuple[str, ...]], benchmarks: Sequence[str]) -> list
     return sorted(chosen)
 
 
-def _sample(case: _Case, kinds: tuple[str, ...], headline: str, room: int) -> tuple[Sample, int]:
+def _sample(
+    case: _Case, earlier: _Case | None, kinds: tuple[str, ...], headline: str, room: int
+) -> tuple[Sample, int]:
     """A case as it is shown, and how many bytes its pictures take of the page."""
     first = case.generations["sighted", 0]
     pictures, used = _pictures(case, first, room)
@@ -190,14 +201,21 @@ def _sample(case: _Case, kinds: tuple[str, ...], headline: str, room: int) -> tu
             if ("sighted", 0) in found
         ),
         others=f"{sum(map(bool, sighted))} of {len(sighted)} samples right" if len(sighted) > 1 else "",
-        blind=tuple(
-            (view, ours.get((view, sample), {}).get("correct"), str(generation.get("text") or "")[:600])
-            for (view, sample), generation in case.generations.items()
+        beside=tuple(
+            _beside(f"blind, {view}", case, (view, sample), headline)
+            for view, sample in case.generations
             if view != "sighted" and sample == 0
-        ),
+        )
+        + ((_beside("A", earlier, ("sighted", 0), headline),) if earlier else ()),
         pictures=pictures,
         kinds=kinds,
     ), used
+
+
+def _beside(who: str, case: _Case, which: tuple[str, int], headline: str) -> tuple[str, bool | None, str]:
+    verdict = case.verdicts.get(headline, {}).get(which, {})
+    text = str(case.generations[which].get("text") or "")
+    return who, verdict.get("correct"), text[:MOST_BESIDE]
 
 
 def _judged(protocol: str, row: Mapping[str, Any]) -> Judged:

@@ -207,8 +207,9 @@ def _check_output(args: argparse.Namespace) -> None:
         raise UserError("--resume needs --output_dir, the folder of the run to go on with")
     if args.overwrite:
         raise UserError("--resume goes on with a run and --overwrite replaces it; give one of them")
-    if Path(args.output_dir).is_dir() and any(Path(args.output_dir).iterdir()):
-        ResultsFolder(Path(args.output_dir)).settings()
+    folder = ResultsFolder(Path(args.output_dir))
+    if folder.path.is_dir() and any(folder.path.iterdir()):
+        folder.settings()
 
 
 def _open(args: argparse.Namespace, chosen: Suite | None, options: DataOptions) -> list[OpenBenchmark]:

@@ -83,11 +83,19 @@ def _notes(
     ours, theirs = first.settings(), second.settings()
     for name in ("decoding", "prompt", "backend"):
         if ours.get(name) != theirs.get(name):
-            notes.append(f"The runs differ in {name}: A {ours.get(name)}, B {theirs.get(name)}.")
+            notes.append(f"The runs differ in {name}: {_differing(ours.get(name), theirs.get(name))}.")
     for folder, own, label in ((first, samples[0], "A"), (second, samples[1], "B")):
         if alone := [name for name in own if name not in shared]:
             notes.append(f"Only {label} ({folder.path.name}) measured {', '.join(alone)}.")
     return notes
+
+
+def _differing(ours: Any, theirs: Any) -> str:
+    """What is not the same of two settings: `samples 1 and 8, temperature 0.0 and 1.0`."""
+    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+        return f"{ours} and {theirs}"
+    names = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
+    return ", ".join(f"{name} {ours.get(name)} and {theirs.get(name)}" for name in names)
 
 
 def _benchmark(

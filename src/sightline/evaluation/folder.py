@@ -15,6 +15,9 @@ from ..runs import RunFolder, write_text
 from .benchmarks.problems import Item
 from .records import read_lines
 
+KIND = "evaluation"
+"""What `config.yaml` says of a run that `sightline eval` made."""
+
 
 @dataclass(frozen=True)
 class ResultsFolder(RunFolder):
@@ -72,7 +75,7 @@ class ResultsFolder(RunFolder):
                 f"{self.path} is no results folder: {self.config.name} cannot be read; expected one that "
                 "`sightline eval` wrote"
             ) from error
-        if not isinstance(found, dict) or not self.problems.is_file():
+        if not isinstance(found, dict) or found.get("kind") != KIND:
             raise UserError(f"{self.path} is no results folder; expected one that `sightline eval` wrote")
         return found
 
@@ -82,6 +85,8 @@ class ResultsFolder(RunFolder):
 
     def items(self) -> dict[str, dict[str, Item]]:
         """Benchmark -> problem id -> problem, in the order they were asked."""
+        if not self.problems.is_file():
+            raise UserError(f"{self.path} has no {self.problems.name}; its run was killed before it began")
         found: dict[str, dict[str, Item]] = {}
         for row in read_lines(self.problems):
             try:

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..provenance import provenance
 from .asking import Plan, expected
 from .benchmarks.problems import OpenBenchmark
-from .folder import ResultsFolder
+from .folder import KIND, ResultsFolder
 from .records import write_lines
 
 FIXED = ("model", "backend", "decoding", "views", "prompt", "sets", "expected_samples")
@@ -27,7 +27,7 @@ def describe(
 ) -> dict[str, Any]:
     """The settings of a run as `config.yaml` keeps them: what results depend on, then their origin."""
     return {
-        "kind": "evaluation",
+        "kind": KIND,
         "model": model,
         "backend": backend,
         "decoding": {
@@ -58,9 +58,9 @@ def begin(
         UserError: the stored run asked something else; says what differs.
     """
     rows = [{"benchmark": b.name, **item.as_dict()} for b in benchmarks for item in b.items]
-    if not folder.config.is_file():
-        write_lines(folder.problems, rows)
+    if not (folder.config.is_file() and folder.problems.is_file()):
         folder.write_settings(settings)
+        write_lines(folder.problems, rows)
         return dict(settings)
     stored = folder.settings()
     for name in (*FIXED, "seed"):
