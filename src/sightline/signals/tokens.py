@@ -19,14 +19,18 @@ from .dependency import entropy, exact_kl, jensen_shannon, sampled_k3
 from .table import SIGNALS
 
 SUMMED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "exact_kl": exact_kl,
+    "exact_kl": lambda log_p, log_q: _kl(log_p, log_q),
     "jensen_shannon": jensen_shannon,
-    "entropy": lambda log_p, log_q: entropy(log_p),
+    "entropy": lambda log_p, log_q: _entropy(log_p, log_q),
 }
 """Signals that are sums over the vocabulary of terms ≥ 0, so that chunks of it add up."""
 
-_LOGITS_AT_ONCE = 40_000_000
+_FAR = 60.0
+"""Log-probs that differ by less than this have a ratio, and a product with it, that float32 can hold."""
+_BYTES_AT_ONCE = 120_000_000
+"""Logits of a tile, both views, take up to this."""
 _LONGEST_TILE = 1024
+_TILE_STEP = 64
 _CHUNK = {"cpu": 8192}
 _LARGE_CHUNK = 65536
 
@@ -53,14 +57,12 @@ def token_statistics(
     head's dtype (autocast's inside autocast), multiplied by `logit_scale`, bent by
     softcap · tanh(z / softcap) where there is a `softcap`, divided by `temperature` and normalised in
     float32. `tile` tokens run at a time, and float32 work takes `chunk` words of the vocabulary at a
-    time; both are chosen to fit about 100 MB where None. Gradients follow the caller's mode; under grad
+    time; where None they are chosen to fit about 200 MB. Gradients follow the caller's mode; under grad
     every tile is kept, so score under `torch.no_grad()`.
     Raises `UserError` for an unknown signal, one read from hidden states, or a missing second view.
     """
     _check(signals, other_hidden)
-    vocabulary = head_weight.shape[0]
-    views = 1 if other_hidden is None else 2
-    tile = tile or max(1, min(_LONGEST_TILE, _LOGITS_AT_ONCE // (views * vocabulary)))
+    tile = tile or _tile(head_weight, 1 if other_hidden is None else 2)
     transform = _Logits(head_weight, head_bias, logit_scale, softcap, temperature)
     chunk = chunk or _CHUNK.get(hidden.device.type, _LARGE_CHUNK)
     tiles = []
@@ -155,6 +157,30 @@ def _summed(first: _View, second: _View | None, names: list[str]) -> dict[str, T
         for name in names:
             totals[name].append(SUMMED[name](log_p, log_q))
     return {name: torch.stack(parts).sum(0) for name, parts in totals.items()}
+
+
+def _tile(weight: Tensor, views: int) -> int:
+    """How many tokens fit, a multiple of 64 if it can be, which matrix products like."""
+    autocast = torch.is_autocast_enabled(weight.device.type)
+    size = torch.get_autocast_dtype(weight.device.type).itemsize if autocast else weight.dtype.itemsize
+    fitting = min(_LONGEST_TILE, _BYTES_AT_ONCE // (views * weight.shape[0] * size))
+    return max(1, fitting // _TILE_STEP * _TILE_STEP or fitting)
+
+
+def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """`exact_kl` in fewer passes where nothing can overflow: the same sum, Σ p (exp(d) − 1 − d)."""
+    difference = log_q - log_p
+    low, high = torch.aminmax(difference)
+    if torch.is_grad_enabled() or not bool((low > -_FAR) & (high < _FAR)):
+        return exact_kl(log_p, log_q)
+    return torch.linalg.vecdot(torch.expm1(difference).sub_(difference), log_p.exp())
+
+
+def _entropy(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """`entropy` in fewer passes where no token is impossible."""
+    if torch.is_grad_enabled() or not bool(log_p.amin() > -torch.inf):
+        return entropy(log_p)
+    return -torch.linalg.vecdot(log_p.exp(), log_p)
 
 
 def _names(signals: Collection[str], other_hidden: Tensor | None) -> list[str]:
