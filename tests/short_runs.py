@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -50,6 +51,15 @@ def run(folder: Path, *more: str, said: list[str] | None = None) -> Trained:
     problems = task.train(chosen.train.limit, chosen.train.seed)
     say = (said if said is not None else []).append
     return train(chosen, loaded, task, problems, RunFolder(folder), say)
+
+
+def restart(whole: Path, step: int, folder: Path) -> Path:
+    """A run folder as a crash after checkpoint `step` leaves it, with a line too many in its metrics."""
+    folder.mkdir()
+    shutil.copytree(whole / f"checkpoint-{step}", folder / f"checkpoint-{step}")
+    lines = (whole / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (folder / "metrics.jsonl").write_text("".join(lines[: step + 1]) + '{"step": ')
+    return folder
 
 
 def metrics(folder: Path) -> list[dict[str, Any]]:

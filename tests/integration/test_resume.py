@@ -27,15 +27,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, tor
     return folder, short_runs.weights(trained)
 
 
-def restarted_at(whole: Path, step: int, folder: Path) -> Path:
-    """A run folder as a crash after checkpoint `step` leaves it, with a line too many in its metrics."""
-    folder.mkdir()
-    shutil.copytree(whole / f"checkpoint-{step}", folder / f"checkpoint-{step}")
-    lines = (whole / "metrics.jsonl").read_text().splitlines(keepends=True)
-    (folder / "metrics.jsonl").write_text("".join(lines[: step + 1]) + '{"step": ')
-    return folder
-
-
 def assert_same(
     folder: Path, trained: short_runs.Trained, whole: tuple[Path, dict[str, torch.Tensor]]
 ) -> None:
@@ -55,7 +46,7 @@ def assert_same(
 def test_same_numbers_to_the_last_digit(
     step: int, whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
-    folder = restarted_at(whole[0], step, tmp_path / "run")
+    folder = short_runs.restart(whole[0], step, tmp_path / "run")
     trained = short_runs.run(folder, "--resume")
     assert_same(folder, trained, whole)
 
@@ -63,7 +54,7 @@ def test_same_numbers_to_the_last_digit(
 def test_a_run_that_was_done_trains_no_further(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
-    folder = restarted_at(whole[0], 14, tmp_path / "run")
+    folder = short_runs.restart(whole[0], 14, tmp_path / "run")
     trained = short_runs.run(folder, "--resume")
     assert trained.steps == 14
     assert_same(folder, trained, whole)
@@ -72,7 +63,7 @@ def test_a_run_that_was_done_trains_no_further(
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
-    folder = restarted_at(whole[0], 12, tmp_path / "run")
+    folder = short_runs.restart(whole[0], 12, tmp_path / "run")
     shutil.copytree(whole[0] / "checkpoint-13", folder / "checkpoint-13")
     weights = folder / "checkpoint-13" / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -87,7 +78,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(
 
 
 def test_only_damaged_checkpoints(whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path) -> None:
-    folder = restarted_at(whole[0], 3, tmp_path / "run")
+    folder = short_runs.restart(whole[0], 3, tmp_path / "run")
     (folder / "checkpoint-3" / "optimizer.pt").write_bytes(b"")
     with pytest.raises(UserError, match=r"checkpoint-3 is damaged: optimizer\.pt has 0 bytes"):
         short_runs.run(folder, "--resume")
@@ -98,7 +89,7 @@ def test_weights_that_do_not_fit_are_refused(
 ) -> None:
     from sightline.engines.trl import train as training
 
-    folder = restarted_at(whole[0], 8, tmp_path / "run")
+    folder = short_runs.restart(whole[0], 8, tmp_path / "run")
     made = training.make_trainer
 
     def with_one_more(*args: object, **kwargs: object) -> object:
@@ -163,7 +154,7 @@ def test_a_signal_saves_and_says_how_to_continue(
 def test_a_full_disk_keeps_the_last_good_checkpoint(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
-    folder = restarted_at(whole[0], 8, tmp_path / "run")
+    folder = short_runs.restart(whole[0], 8, tmp_path / "run")
     limited = short_runs.start(*short_runs.flags(folder, "--resume"), limit_file_size=4_000_000)
     code, errors = short_runs.finish(limited)
     assert code == 1, errors

@@ -6,7 +6,6 @@ import dataclasses
 import json
 import logging
 import shlex
-import shutil
 import signal
 import sys
 import time
@@ -21,15 +20,17 @@ screen.prepare()
 import yaml  # noqa: E402
 
 from ..analysis import write_report  # noqa: E402
+from ..engines.trl.card import model_card  # noqa: E402
 from ..engines.trl.changes import check_resumed  # noqa: E402
 from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
 from ..engines.trl.ranks import Ranks  # noqa: E402
+from ..engines.trl.saving import load_policy  # noqa: E402
 from ..engines.trl.settings import Settings, parse  # noqa: E402
 from ..engines.trl.stopped import StoppedError  # noqa: E402
 from ..engines.trl.train import Trained, train  # noqa: E402
 from ..evaluation.before_after import MODES, BeforeAfter  # noqa: E402
 from ..models.lengths import token_counter  # noqa: E402
-from ..models.loading import LoadedModel, load_model  # noqa: E402
+from ..models.loading import LoadedModel  # noqa: E402
 from ..provenance import provenance  # noqa: E402
 from ..runs import RunFolder, open_run, write_text  # noqa: E402
 from ..tasks import DataOptions, load_task  # noqa: E402
@@ -46,7 +47,7 @@ def main(argv: Sequence[str]) -> int:
     ranks = Ranks(args)
     args.output_dir = ranks.from_main(str(args.output_dir))
     task = load_task(args.task, _data_options(args))
-    loaded = _load(settings)
+    loaded = load_policy(settings)
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
     ranks.wait()
     screen.quiet()
@@ -107,10 +108,10 @@ class _Run:
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
             return self.interrupted(trained)
-        if self.ranks.main:
-            _save_model(trained.model, self.folder)
         self.measure("after", trained.model)
         if self.ranks.main:
+            card = model_card(self.settings, self.folder, trained.steps, len(problems))
+            write_text(self.folder.model / "README.md", card)
             write_report(self.folder.path)
             seconds["all"] = time.perf_counter() - self.started
             _print_results(self.evaluation, self.settings, self.folder, seconds)
@@ -184,17 +185,6 @@ def _fitting(args: Any, task: Any, loaded: LoadedModel, say: Callable[[str], Non
     return kept
 
 
-def _load(settings: Settings) -> LoadedModel:
-    wanted = settings.model
-    return load_model(
-        str(wanted.model_name_or_path),
-        wanted.dtype or "float32",
-        trust_remote_code=settings.train.trust_remote_code,
-        revision=wanted.model_revision,
-        **({"attn_implementation": wanted.attn_implementation} if wanted.attn_implementation else {}),
-    )
-
-
 def _config(settings: Settings) -> dict[str, Any]:
     return settings.as_dict() | provenance() | {"set_by": settings.set_by}
 
@@ -213,16 +203,6 @@ def _without(argv: Sequence[str], *flags: str) -> list[str]:
             continue
         kept.append(word)
     return kept
-
-
-def _save_model(loaded: LoadedModel, folder: RunFolder) -> None:
-    """The model whole or not at all."""
-    part = folder.path / ".model.part"
-    shutil.rmtree(part, ignore_errors=True)
-    loaded.model.save_pretrained(part)
-    loaded.processor.save_pretrained(part)
-    shutil.rmtree(folder.model, ignore_errors=True)
-    part.rename(folder.model)
 
 
 def _print_results(

@@ -6,7 +6,7 @@ import errno
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,16 @@ from ...models.loading import LoadedModel
 from ...runs import RunFolder
 from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
+from .card import model_card
 from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
 from .placeholders import check_shortened, without_placeholders
 from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
 from .rows import training_rows
+from .saving import save_trained
 from .settings import Settings
 from .stopped import StoppedError
+from .trainable import freeze_vision
 from .trainer import PerceptionTrainer
 
 log = logging.getLogger(__name__)
@@ -39,7 +42,7 @@ class Trained:
     checkpoint: Path | None
     """The last checkpoint, if any was saved."""
     model: LoadedModel
-    """The trained model; adapters are merged into it."""
+    """The trained model as it was saved, adapters merged; if interrupted, whatever it was given."""
 
 
 def make_trainer(
@@ -76,6 +79,8 @@ def make_trainer(
         peft_config=get_peft_config(settings.model),
         **kwargs,
     )
+    if args.freeze_vision:
+        freeze_vision(trainer.model)
     trainer.remove_callback(PrinterCallback)
     trainer.remove_callback(ProgressCallback)
     return trainer
@@ -89,7 +94,7 @@ def train(
     folder: RunFolder,
     say: Callable[[str], None] = log.info,
 ) -> Trained:
-    """Train `loaded.model` in place, leaving checkpoints and metrics.jsonl in `folder`.
+    """Train `loaded.model` in place, leaving checkpoints, metrics.jsonl and model/ in `folder`.
 
     `say` gets the few lines that the person who runs this should see; rank 0 alone calls it.
 
@@ -104,6 +109,7 @@ def train(
     callbacks = [stop, MetricsFile(folder.metrics), Progress(settings.method.name)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks)
     stop.any_rank, trainer.say = trainer.any_rank, say
+    trainer.card = lambda: model_card(settings, folder, trainer.state.global_step, len(problems))
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except OSError as error:
@@ -115,10 +121,7 @@ def train(
     interrupted = None if stop.requested is None else signal.Signals(stop.requested)
     finished = trainer.state.global_step >= trainer.state.max_steps
     stopped = None if finished else interrupted
-    model: Any = trainer.accelerator.unwrap_model(trainer.model)
-    if stopped is None and hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    trained = replace(loaded, model=model)
+    trained = save_trained(trainer, settings, loaded, folder) if stopped is None else loaded
     return Trained(trainer.state.global_step, stopped, last_checkpoint(folder.path), trained)
 
 
