@@ -11,6 +11,7 @@ The last two follow the published descriptions, not their code; what they accept
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from sightline.errors import unknown_name
 
@@ -59,7 +60,10 @@ def _lookback(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic
     if _contained(answer, gold):
         return Verdict(True, answer, "letter", None)
     verdict = _papo(answer, gold, choices, symbolic)
-    return verdict if verdict.correct or unreadable(answer, gold) else _papo(gold, answer, choices, symbolic)
+    if verdict.correct or unreadable(answer, gold):
+        return verdict
+    swapped = _papo(gold, answer, choices, symbolic)
+    return replace(swapped, answer=answer) if swapped.correct else verdict
 
 
 def _plainly_equal(answer: str, gold: str, symbolic: Symbolic) -> tuple[bool, str]:
