@@ -94,6 +94,14 @@ def test_a_change_within_the_intervals_is_not_sold_as_one(tmp_path):
     assert "went from 36.3\u202f% to 39.0\u202f%; the 95 % intervals overlap." in lead
 
 
+def test_incidents_of_the_run_stand_on_its_report(tmp_path):
+    folder = write_run(tmp_path, samples=1)
+    assert report(folder).all("h2", id="incidents") == []
+    (folder / "log.txt").write_text("2026-01-01 10:00:00,1 WARNING sightline.engines: step 7 is skipped\n")
+    notes = [text for _, text in report(folder).all("section", class_="notes")]
+    assert any("step 7 is skipped" in text for text in notes)
+
+
 def test_a_reward_that_is_the_accuracy_is_drawn_once(tmp_path):
     folder = write_run(tmp_path, samples=1)
     rows = [{"step": step, "accuracy": step / 9, "reward": step / 9} for step in range(9)]

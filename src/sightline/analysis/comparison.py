@@ -16,7 +16,7 @@ from .numerals import counted, points
 from .overlays import letter, overlay_chart
 from .pages import page
 from .quantities import groups
-from .report import PROTOCOLS
+from .run_parts import rank
 from .saved import SavedRun
 from .settings import settings
 
@@ -59,7 +59,7 @@ def content(runs: Sequence[SavedRun], notes: Sequence[str]) -> dict[str, Any]:
     rows = _rows(runs, told, order)
     protocols = sorted(
         {name for run in runs for when in run.evaluation.values() for name in when},
-        key=lambda name: (PROTOCOLS.index(name) if name in PROTOCOLS else len(PROTOCOLS), name),
+        key=lambda name: (rank(name), name),
     )
     return {
         "runs": rows,

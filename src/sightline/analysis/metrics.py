@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from array import array
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,69 +33,82 @@ class Metrics:
         return self.steps[there], values[there]
 
 
-@dataclass
-class _Columns:
-    steps: array = field(default_factory=lambda: array("d"))
-    values: dict[str, array] = field(default_factory=dict)
+class MetricsReader:
+    """Lines of metrics as they come in, kept as columns.
 
-    def append(self, step: float, row: Mapping[str, object]) -> None:
+    A line that is no JSON object or has no finite `step` is skipped and counted in the notes.
+    """
+
+    def __init__(self) -> None:
+        self._steps = array("d")
+        self._values: dict[str, array] = {}
+        self._lines = 0
+        self._broken: list[int] = []
+
+    def feed(self, lines: Iterable[str]) -> None:
+        """Read further lines."""
+        for line in lines:
+            self._lines += 1
+            row = _row(line)
+            step = number(row.get("step"))
+            if step is not None:
+                self._append(step, row)
+            elif line.strip():
+                self._broken.append(self._lines)
+
+    def _append(self, step: float, row: Mapping[str, object]) -> None:
         for name, value in row.items():
             found = number(value)
             if name == "step" or found is None:
                 continue
-            if name not in self.values:
-                if len(self.values) >= MOST_COLUMNS:
+            column = self._values.get(name)
+            if column is None:
+                if len(self._values) >= MOST_COLUMNS:
                     continue
-                self.values[name] = array("d")
-            column = self.values[name]
-            column.extend([np.nan] * (len(self.steps) - len(column)))
+                column = self._values[name] = array("d")
+            missing = len(self._steps) - len(column)
+            if missing:
+                column.extend([np.nan] * missing)
             column.append(found)
-        self.steps.append(step)
+        self._steps.append(step)
 
-    def table(self, notes: list[str]) -> Metrics:
-        """Sorted by step; of several lines for one step (a resumed run) the last one counts."""
-        count = len(self.steps)
-        steps, last = np.unique(np.array(self.steps, dtype=float)[::-1], return_index=True)
+    def table(self) -> Metrics:
+        """All that was read, sorted by step; of several lines for one step the last counts."""
+        count = len(self._steps)
+        steps, last = np.unique(np.array(self._steps, dtype=float)[::-1], return_index=True)
         rows = count - 1 - last
-        if repeated := count - len(steps):
-            notes.append(
-                f"metrics.jsonl repeats {counted(repeated, 'step')} (a resumed run); the later lines count."
-            )
-        if len(self.values) >= MOST_COLUMNS:
-            notes.append(f"metrics.jsonl holds many quantities; the first {MOST_COLUMNS} were read.")
         columns = {}
-        for name, values in self.values.items():
-            values.extend([np.nan] * (count - len(values)))
-            columns[name] = np.array(values, dtype=float)[rows]
-        columns = {name: values for name, values in columns.items() if np.isfinite(values).any()}
-        return Metrics(steps, columns, tuple(notes))
+        for name, values in self._values.items():
+            column = np.full(count, np.nan)
+            column[: len(values)] = values
+            if np.isfinite(column[rows]).any():
+                columns[name] = column[rows]
+        return Metrics(steps, columns, tuple(self._notes(count - len(steps))))
+
+    def _notes(self, repeated: int) -> Iterator[str]:
+        broken = list(self._broken)
+        if broken and broken[-1] == self._lines:
+            yield "The last line of metrics.jsonl is cut off or unreadable; it was skipped."
+            broken.pop()
+        if broken:
+            lines = counted(len(broken), "line")
+            yield f"metrics.jsonl: {lines} unreadable or without a step were skipped, first line {broken[0]}."
+        if repeated:
+            yield f"metrics.jsonl repeats {counted(repeated, 'step')} (a resumed run); the later lines count."
+        if len(self._values) >= MOST_COLUMNS:
+            yield f"metrics.jsonl holds many quantities; the first {MOST_COLUMNS} were read."
 
 
 def read_metrics(path: Path) -> Metrics:
-    """Read `metrics.jsonl`, however it was left.
+    """Read `metrics.jsonl`, however it was left; a missing file gives zero rows.
 
-    A line that is no JSON object or has no finite `step` is skipped and counted in `notes`; a cut-off
-    last line, as an interrupted run leaves it, is named as such. A missing file gives zero rows.
+    A cut-off last line, as an interrupted run leaves it, is named as such in the notes.
     """
-    columns, notes, broken, last_line = _Columns(), list[str](), list[int](), 0
+    reader = MetricsReader()
     if path.is_file():
         with path.open(encoding="utf-8", errors="replace") as lines:
-            for last_line, line in enumerate(lines, start=1):
-                row = _row(line)
-                step = number(row.get("step"))
-                if step is not None:
-                    columns.append(step, row)
-                elif line.strip():
-                    broken.append(last_line)
-    if broken and broken[-1] == last_line:
-        notes.append("The last line of metrics.jsonl is cut off or unreadable; it was skipped.")
-        broken.pop()
-    if broken:
-        lines = counted(len(broken), "line")
-        notes.append(
-            f"metrics.jsonl: {lines} unreadable or without a step were skipped, first line {broken[0]}."
-        )
-    return columns.table(notes)
+            reader.feed(lines)
+    return reader.table()
 
 
 def _row(line: str) -> dict[str, object]:

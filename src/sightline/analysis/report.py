@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..errors import UserError
 from ..runs import RunFolder, write_text
-from .charts import IntervalChart, curve_chart, interval_chart
 from .metrics import Metrics
-from .numerals import duration, points
+from .numerals import duration
 from .pages import page
-from .quantities import Quantity, groups, quantity
-from .samples import Sample
-from .saved import Interval, SavedRun, read_run
+from .quantities import quantity
+from .run_parts import accuracy_rows, curve_charts, interval_rows, problems, subject
+from .saved import SavedRun, read_run
 from .settings import settings, shown
-from .tokens import shades, strip
 
 MOST_ROWS = 300
-PROTOCOLS = ("greedy", "sampled", "blind")
 
 
 def write_report(run_folder: Path) -> Path:
@@ -50,22 +44,15 @@ def content(run: SavedRun) -> dict[str, Any]:
     chosen, defaults = settings(run.config)
     return {
         "run": run,
-        "subject": _subject(run),
+        "subject": subject(run),
         "facts": _facts(run),
-        "accuracy": _accuracy(run),
-        "chart": _interval_chart(run),
-        "curves": _curves(run.metrics),
+        "accuracy": accuracy_rows(run),
+        "chart": interval_rows(run),
+        "curves": curve_charts(run.metrics),
         "quantities": _quantities(run.metrics),
-        **_problems(run.samples),
+        **problems(run.samples),
         "settings": {"Set for this run": chosen, "Left at their defaults": defaults},
     }
-
-
-def _subject(run: SavedRun) -> dict[str, str]:
-    """What was trained, on what, by which method."""
-    model = run.config.get("model", run.config.get("model_name_or_path"))
-    found = {"method": run.config.get("method"), "task": run.config.get("task"), "model": model}
-    return {name: shown(value) if value is not None else "unknown" for name, value in found.items()}
 
 
 def _facts(run: SavedRun) -> list[tuple[str, str]]:
@@ -97,53 +84,6 @@ def _brief(revision: Any) -> str | None:
     return f"{commit[:10]}{dash}{rest}" or None
 
 
-def _accuracy(run: SavedRun) -> list[dict[str, Any]]:
-    """Rows of the accuracy table: protocol, before, after, and the difference in points."""
-    before, after = run.evaluation["before"], run.evaluation["after"]
-    names = sorted({*before, *after}, key=lambda name: (_rank(name), name))
-    return [{"name": name, **_change(before.get(name), after.get(name))} for name in names]
-
-
-def _rank(name: str) -> int:
-    return PROTOCOLS.index(name) if name in PROTOCOLS else len(PROTOCOLS)
-
-
-def _change(before: Interval | None, after: Interval | None) -> dict[str, Any]:
-    if before is None or after is None:
-        return {"before": before, "after": after, "change": points(None), "overlap": False}
-    change = points(after.value - before.value)
-    return {"before": before, "after": after, "change": change, "overlap": before.overlaps(after)}
-
-
-def _interval_chart(run: SavedRun) -> IntervalChart | None:
-    rows = {
-        row["name"]: {
-            when: (row[when].value, row[when].low, row[when].high)
-            for when in ("before", "after")
-            if row[when]
-        }
-        for row in _accuracy(run)
-    }
-    return interval_chart("Accuracy before and after training", rows) if rows else None
-
-
-def _curves(metrics: Metrics) -> dict[str, list[Any]]:
-    """Heading -> charts of the quantities that were recorded at least once.
-
-    A reward that is the accuracy at every step is drawn once.
-    """
-    drawn = dict(metrics.columns)
-    accuracy, reward = drawn.get("accuracy"), drawn.get("reward")
-    if accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True):
-        del drawn["reward"]
-    return {heading: [_curve(metrics, q) for q in chosen] for heading, chosen in groups(drawn).items()}
-
-
-def _curve(metrics: Metrics, shown: Quantity) -> Any:
-    steps, values = metrics.recorded(shown.name)
-    return curve_chart(shown.name, shown.title, steps, values, reference=shown.reference, share=shown.share)
-
-
 def _quantities(metrics: Metrics) -> list[dict[str, Any]]:
     """Rows of the table of everything logged."""
     rows = []
@@ -159,32 +99,3 @@ def _quantities(metrics: Metrics) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _problems(samples: tuple[Sample, ...]) -> dict[str, Any]:
-    """The held-out problems as strips of shaded tokens, and how their verdicts changed."""
-    answers = [answer for sample in samples for answer in (sample.before, sample.after) if answer]
-    scales = shades(answers)
-    problems = [
-        {
-            "sample": sample,
-            "outcome": _outcome(sample),
-            "answers": {
-                when: {"answer": answer, "strip": strip(answer, scales) if answer else None}
-                for when, answer in (("before", sample.before), ("after", sample.after))
-            },
-        }
-        for sample in samples
-    ]
-    outcomes = Counter(problem["outcome"] for problem in problems if problem["outcome"])
-    return {"scales": scales, "problems": problems, "outcomes": outcomes.most_common()}
-
-
-def _outcome(sample: Sample) -> str | None:
-    """The two verdicts in words, if both are known: `wrong → correct`."""
-    verdicts = [
-        answer.correct for answer in (sample.before, sample.after) if answer and answer.correct is not None
-    ]
-    return (
-        " → ".join("correct" if verdict else "wrong" for verdict in verdicts) if len(verdicts) == 2 else None
-    )

@@ -13,6 +13,7 @@ import yaml
 
 from ..errors import UserError
 from ..runs import RunFolder
+from .incidents import Incident, incidents
 from .metrics import Metrics, read_metrics
 from .numerals import number
 from .samples import MOST_SAMPLES, Sample, mapping, read_samples
@@ -47,6 +48,7 @@ class SavedRun:
     dated: str | None
     """When the configuration was written, from the file itself."""
     notes: tuple[str, ...]
+    incidents: tuple[Incident, ...] = ()
 
 
 def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
@@ -67,7 +69,7 @@ def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
     metrics = read_metrics(folder.metrics)
     if not len(metrics.steps):
         notes.append("metrics.jsonl holds no finished step, so there are no curves.")
-    evaluation = _evaluation(_load(folder.evaluation, "accuracy", notes), notes)
+    evaluation = read_evaluation(_load(folder.evaluation, "accuracy", notes), notes)
     samples = read_samples(_load(folder.samples, "problems and answers", notes), notes, most_samples)
     has_model = (folder.model / "config.json").is_file()
     if not has_model:
@@ -81,6 +83,7 @@ def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
         has_model=has_model,
         dated=_dated(folder.config),
         notes=(*notes, *metrics.notes),
+        incidents=tuple(incidents(path, metrics)),
     )
 
 
@@ -92,11 +95,15 @@ def _load(path: Path, what: str, notes: list[str]) -> Any:
     if not path.is_file():
         notes.append(f"{path.name} is missing, so {what} cannot be shown.")
         return None
+    return parse(path.name, path.read_text(encoding="utf-8", errors="replace"), what, notes)
+
+
+def parse(name: str, text: str, what: str, notes: list[str]) -> Any:
+    """YAML or JSON by the file's name; None, and a note, if it is neither."""
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-        return yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+        return yaml.safe_load(text) if name.endswith(".yaml") else json.loads(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        notes.append(f"{path.name} could not be read ({type(error).__name__}), so {what} cannot be shown.")
+        notes.append(f"{name} could not be read ({type(error).__name__}), so {what} cannot be shown.")
         return None
 
 
@@ -106,7 +113,8 @@ def _dated(path: Path) -> str | None:
     return f"{datetime.fromtimestamp(path.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _evaluation(saved: Any, notes: list[str]) -> dict[str, dict[str, Interval]]:
+def read_evaluation(saved: Any, notes: list[str]) -> dict[str, dict[str, Interval]]:
+    """The accuracies of a parsed `eval.json`, "before" and "after"; what is not there is added to `notes`."""
     evaluation = {}
     for when in ("before", "after"):
         rows = mapping(mapping(saved).get(when))

@@ -1,0 +1,88 @@
+"""The newest rollouts of a run that logs them (`--log_completions`), out of TRL's parquet files."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..inside import MOST_BYTES, names_inside, open_inside
+from ..numerals import number, numeral
+from ..samples import items, mapping
+
+MOST_ROWS = 8
+LONGEST = 4000
+KNOWN = ("step", "prompt", "completion")
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One rollout: what was asked, what was said, what it earned."""
+
+    prompt: str
+    text: str
+    numbers: tuple[tuple[str, str], ...]
+    """Rewards and the advantage, by name."""
+
+
+def newest_completions(folder: Path) -> tuple[str, list[Completion]]:
+    """The step and some rollouts of the last file of `completions/`; nothing if there is none.
+
+    Rows are taken evenly from the whole batch. A file that is damaged or still being written gives nothing.
+    """
+    names = [
+        name
+        for name in names_inside(folder, "completions")
+        if re.fullmatch(r"completions_\d+\.parquet", name)
+    ]
+    if not names:
+        return "", []
+    newest = max(names, key=lambda name: int(re.sub(r"\D", "", name)))
+    file = open_inside(folder, f"completions/{newest}")
+    if file is None:
+        return "", []
+    with file:
+        content = file.read(MOST_BYTES + 1)
+    rows = _rows(content) if len(content) <= MOST_BYTES else []
+    chosen = [
+        rows[math.floor(place * len(rows) / min(MOST_ROWS, len(rows)))]
+        for place in range(min(MOST_ROWS, len(rows)))
+    ]
+    return str(int(re.sub(r"\D", "", newest))), [_completion(row) for row in chosen]
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        return parquet.read_table(pyarrow.BufferReader(content)).to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError):
+        return []
+
+
+def _completion(row: dict[str, Any]) -> Completion:
+    numbers = [
+        (str(name), numeral(number(value), 3))
+        for name, value in row.items()
+        if name not in KNOWN and number(value) is not None
+    ]
+    return Completion(_said(row.get("prompt")), _said(row.get("completion")), tuple(numbers[:12]))
+
+
+def _said(value: Any) -> str:
+    """Text, or the texts of chat messages."""
+    if isinstance(value, list):
+        parts = []
+        for message in value:
+            content = mapping(message).get("content")
+            texts = (
+                [mapping(part).get("text") for part in items(content)]
+                if isinstance(content, list)
+                else [content]
+            )
+            parts += [str(text) for text in texts if text is not None]
+        value = "\n".join(parts)
+    return "" if value is None else str(value)[:LONGEST]
