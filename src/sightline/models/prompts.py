@@ -78,8 +78,10 @@ def process(
     )
 
 
-def shown_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: Pictures) -> Prompts:
-    """Prompts with their pictures.
+def shown_prompts(
+    model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: Pictures, names: Sequence[str] = ()
+) -> Prompts:
+    """Prompts with their pictures; `names` are what an error calls them.
 
     Raises:
         ValueError: a prompt holds another number of image tokens than its pictures take.
@@ -87,8 +89,9 @@ def shown_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: P
     tokens = ((ids == image_token_id(model.config)) & mask.bool()).sum(1).tolist()
     for row, (held, taken) in enumerate(zip(tokens, pictures.counts, strict=True)):
         if held != taken:
+            name = f"problem {names[row]}" if names else f"number {row}"
             raise ValueError(
-                f"prompt {row} of the batch holds {held} image tokens, but its pictures take {taken}; "
+                f"the prompt of {name} holds {held} image tokens, but its pictures take {taken}; "
                 "was it cut, or made with another processor?"
             )
     return make_prompts(model, ids, mask, pictures.vision)

@@ -64,9 +64,13 @@ class Seen:
         return alone
 
     def _prompts(self, rows: Sequence[int], pictures: Pictures) -> Prompts:
-        chosen = list(rows)
+        chosen, names = list(rows), self.rollouts.sample_ids
         prompts = shown_prompts(
-            self.model, self.rollouts.prompt_ids[chosen], self.rollouts.prompt_mask[chosen], pictures
+            self.model,
+            self.rollouts.prompt_ids[chosen],
+            self.rollouts.prompt_mask[chosen],
+            pictures,
+            [names[row] for row in chosen] if names else [],
         )
         return without_images(self.model, prompts) if self.image_hidden else prompts
 
