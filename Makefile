@@ -15,7 +15,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 
-export OMP_NUM_THREADS ?= 2
+export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 .PHONY: demo test lint types imports pytest bench test-vllm clean
@@ -36,10 +36,10 @@ imports: .venv/.dev
 	$(BIN)/lint-imports
 
 pytest: .venv/.dev
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 bench: .venv/.dev
-	@for script in benchmarks/*.py; do echo "== $$script"; OMP_NUM_THREADS=1 $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 test-vllm: .venv-vllm/.ready
 	SIGHTLINE_TEST_VLLM=1 PYTHONPATH=$(CURDIR)/tests/with_vllm/startup OMP_NUM_THREADS=1 \
