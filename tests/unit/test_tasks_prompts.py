@@ -128,6 +128,39 @@ def test_a_template_cannot_fill_the_memory(tmp_path):
         )
 
 
+TEN = "aaaaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    ("template", "word"),
+    [
+        (f"{{{{ question }}}}{{{{ '{TEN}'" + f" | replace('a', '{TEN}')" * 10 + " }}", "replace"),
+        ("{{ question }}" + "{% set x = (x or question) | replace('e', question) %}" * 40, "Assign"),
+        ("{{ question }}{% set x %}{{ question }}{% endset %}", "AssignBlock"),
+        ("{{ question }}{% with x = question %}{{ x }}{% endwith %}", "With"),
+        ("{{ question }}{{ [question, question] | join }}", "List"),
+        ("{{ question }}{{ [question, question] }}", "List"),
+        ("{{ question }}{{ (question, 1) }}", "Tuple"),
+        ("{{ question }}{{ {'a': question} }}", "Dict"),
+        ("{{ question }}{{ choices | join }}", "join"),
+        ("{{ question }}{{ question ~ question }}", "Concat"),
+        ("{{ question }}{{ question + question }}", "Add"),
+        ("{% filter upper %}{% for a in question %}aaaa{% endfor %}{% endfilter %}", "FilterBlock"),
+        ("{{ question }}{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}", "valid"),
+        ("{{ question }}" + "{% if images %}" * 120 + "{% endif %}" * 120, "valid"),
+    ],
+)
+def test_no_value_can_grow_before_it_is_counted(template, word, tmp_path):
+    with pytest.raises(UserError, match=word) as refused:
+        written(template, tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_list_of_constants_may_be_asked(tmp_path):
+    shown = written("{{ question }}{% if images in [1, 2] %} Look.{% endif %}", tmp_path)
+    assert shown[-1]["text"] == "Why? Look."
+
+
 def test_unknown_templates_are_named_with_the_known_ones(tmp_path):
     with pytest.raises(UserError, match=r"did you mean papers\?.*\.jinja"):
         load_template("paper")

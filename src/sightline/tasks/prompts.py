@@ -31,17 +31,19 @@ _FILTERS = (
     "lower",
     "title",
     "capitalize",
-    "replace",
     "default",
-    "join",
     "length",
     "first",
     "last",
 )
+"""Filters whose result is about as long as what they are given; `replace` and `join` are not."""
+
 _REFUSED = (
-    nodes.Call, nodes.CallBlock, nodes.Macro, nodes.Mul, nodes.Pow, nodes.Mod,
-    nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends, nodes.Block,
+    nodes.Call, nodes.CallBlock, nodes.Macro, nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends,
+    nodes.Block, nodes.Mul, nodes.Pow, nodes.Mod, nodes.Add, nodes.Concat, nodes.Assign, nodes.AssignBlock,
+    nodes.With, nodes.FilterBlock,
 )  # fmt: skip
+"""What reaches out, or grows a value before a part is written that could be counted."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ def load_template(name: str | None) -> PromptTemplate:
     """The template called `papers` (the default) or `plain`, or the one in a file.
 
     A template may show variables, branch, loop once over the choices and use a few filters. It cannot
-    call, import, multiply or nest loops, so a foreign file can neither reach out nor run for ever.
+    call, import, calculate, assign or nest loops, so a foreign file can neither reach out, nor run for
+    ever, nor fill the memory.
 
     Raises:
         UserError: there is no such template or file, or it does what templates may not.
@@ -119,7 +122,7 @@ def _compiled(text: str, name: str) -> Any:
     environment.filters = {known: environment.filters[known] for known in _FILTERS}
     try:
         tree = environment.parse(text)
-        refused = next(tree.find_all(_REFUSED), None) or _nested_loop(tree)
+        refused = next(tree.find_all(_REFUSED), None) or _nested_loop(tree) or _collection(tree)
         if refused is not None:
             raise UserError(
                 f"prompt template {name}, line {refused.lineno}: {type(refused).__name__} is not allowed; "
@@ -129,13 +132,25 @@ def _compiled(text: str, name: str) -> Any:
         if unknown:
             raise unknown_name(f"variable in prompt template {name}:", min(unknown), _VARIABLES)
         return environment.from_string(text)
-    except TemplateError as error:
+    except (TemplateError, SyntaxError, RecursionError, MemoryError) as error:  # the last: nested too deep
         raise UserError(f"prompt template {name} is not valid: {' '.join(str(error).split())}") from error
 
 
 def _nested_loop(tree: nodes.Template) -> nodes.For | None:
     return next(
         (inner for outer in tree.find_all(nodes.For) for inner in _inside(outer).find_all(nodes.For)), None
+    )
+
+
+def _collection(tree: nodes.Template) -> nodes.Node | None:
+    """A list, tuple or mapping that holds a variable; written out, it would be one part of any length."""
+    return next(
+        (
+            found
+            for found in tree.find_all((nodes.List, nodes.Tuple, nodes.Dict))
+            if getattr(found, "ctx", "load") == "load" and next(found.find_all(nodes.Name), None) is not None
+        ),
+        None,
     )
 
 
