@@ -344,12 +344,35 @@ def test_a_stream_skips_or_stops_and_says_when_it_ends(tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         assert len([skipping.train(7, 0)[i] for i in range(7)]) == 7
     assert "row 3" in caplog.text
-    with pytest.raises(UserError, match="ended after 7 usable rows"):
-        skipping.train(8, 0)[7]
     assert len(skipping.train(None, 0)) == 8  # parquet files say their length, text files do not
     lines = jsonl(tmp_path / "rows.jsonl", own_rows(tmp_path, 3))
     with pytest.raises(UserError, match="set limit when streaming"):
         load_task(str(lines), DataOptions(streaming=True)).train(None, 0)
+    with pytest.raises(UserError, match="ended after 3 usable rows, 5 were expected; set limit: 3"):
+        load_task(str(lines), DataOptions(streaming=True)).train(5, 0)[4]
+
+
+def test_a_stream_that_skips_begins_again_as_a_table_does(tmp_path, caplog):
+    folder = damaged(tmp_path / "set", {number: {"answer": ""} for number in range(19)}, 30)
+    skipping = load_task(str(folder), DataOptions(streaming=True, on_bad_row="skip"))
+    with caplog.at_level(logging.WARNING):
+        problems = skipping.train(30, 0)
+        ids = [problem.id for problem in problems]
+    assert ids[11:22] == [f"{name}#2" for name in ids[:11]] and len(set(ids)) == 30
+    assert "ended after 11 of 30 problems" in caplog.text
+    assert [problems[i].id for i in (25, 0, 12)] == [ids[i] for i in (25, 0, 12)]
+    nothing = damaged(tmp_path / "bad", {number: {"answer": ""} for number in range(3)}, 3)
+    with pytest.raises(UserError, match="has no usable row"):
+        load_task(str(nothing), DataOptions(streaming=True, on_bad_row="skip")).train(3, 0)[0]
+
+
+def test_a_streamed_part_that_runs_out_begins_again(tmp_path):
+    few = jsonl(tmp_path / "few.jsonl", own_rows(tmp_path, 3))
+    papers = data_sets.virl39k(tmp_path / "papers", 12)
+    sources = [{"source": str(few), "weight": 1}, {"source": str(papers), "weight": 1}]
+    ids = [p.id for p in load_task(sources, DataOptions(streaming=True)).train(16, 0)]
+    whole = [p.id for p in load_task(sources).train(16, 0)]
+    assert len(set(ids)) == 16 and {name for name in ids if "few" in name} == {n for n in whole if "few" in n}
 
 
 def test_a_mixture_keeps_its_weights_and_its_tasks(tmp_path):

@@ -86,6 +86,9 @@ class Mixture:
         else:
             wanted = [int(np.ceil(share * count)) + 1 for share in self.weights / self.weights.sum()]
         parts = [task.train(few, seed) for task, few in zip(self.tasks, wanted, strict=True)]
+        for part in parts:
+            if isinstance(part, StreamedProblems):
+                part.repeats = True  # its length may be a guess; a table's rows are used again, too
         return self._mixed(parts, self.weights, self.names, count, seed)
 
     def test(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
