@@ -41,6 +41,8 @@ def log_to(path: Path) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
+        if isinstance(old, logging.FileHandler):
+            old.close()
     root.addHandler(handler)
     for name in ("transformers", "datasets", "accelerate", "huggingface_hub", "trl"):
         library = logging.getLogger(name)
