@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ... import masked
-from ...methods import Method, statistics
+from ...methods import Method, Needs, statistics
 from ...models.scoring import Scores, score
 from ...objectives import group_advantages
 from ...rollouts import Rollouts
@@ -20,6 +20,7 @@ from .loss import aggregate, extra_terms
 from .rollout import sampled_rollouts, samples_itself, tokenized_once
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .shared_images import with_shared_images
+from .together import PROMPT, SUMS, together
 
 
 class PerceptionTrainer(GuardedTrainer):
@@ -42,6 +43,8 @@ class PerceptionTrainer(GuardedTrainer):
         self._batch: dict[str, Any] = {}
         self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         self._plain_forward = accept_inside(self._base)
+        self._unanswered: list[dict[str, Any]] | None = None
+        self._first_look: Scores | None = None
 
     # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
 
@@ -82,9 +85,11 @@ class PerceptionTrainer(GuardedTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
+        self._unanswered, self._first_look = inputs if self._asks_for_old_log_probs() else None, None
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if not self.model.training:
             return out
+        out[PROMPT] = self._rollouts(inputs, out).group_ids
         out["advantages"] = self._group_advantages(out["advantages"])
         rollouts = self._rollouts(inputs, out)
         self._look_for_blindness(rollouts)
@@ -95,7 +100,7 @@ class PerceptionTrainer(GuardedTrainer):
             seeds = {"seed": self.args.seed, "step": self.state.global_step}
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
         if needs.signals or not needs.second_view_gradient:
-            scores = self._score(rollouts)
+            scores = self._first_look or self._score(rollouts, needs)
             rollouts = self._leave_out(rollouts, scores, out)
             out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
             if self.terms and scores.other_log_probs is not None:
@@ -139,13 +144,13 @@ class PerceptionTrainer(GuardedTrainer):
             rollout_ids=rows % self._group_size,
         )
 
-    def _score(self, rollouts: Rollouts) -> Scores:
+    def _score(self, rollouts: Rollouts, needs: Needs) -> Scores:
         def scoring(model: Any) -> Scores:
             return score(
                 model,
                 self.processing_class,
                 rollouts,
-                self.method.needs,
+                needs,
                 seed=self.args.seed,
                 step=self.state.global_step,
                 temperature=self.temperature,
@@ -174,11 +179,33 @@ class PerceptionTrainer(GuardedTrainer):
             padded = self.accelerator.pad_across_processes(tensor, dim=1)
         return self.accelerator.gather(padded)  # pyright: ignore[reportReturnType]
 
+    def _asks_for_old_log_probs(self) -> bool:
+        """Whether TRL will want the sampling policy's log-probs of this rollout batch, before any other."""
+        generate_every = self.args.steps_per_generation * self.num_iterations
+        stale = self.args.gradient_accumulation_steps % generate_every != 0
+        corrected = self.use_vllm and self.vllm_importance_sampling_correction
+        return self.model.training and not self.tools and (stale or corrected)
+
+    def _old_log_probs(self, rows: list[dict[str, Any]], ids: Tensor, mask: Tensor, length: int) -> Tensor:
+        """log π [B, T] of the policy that sampled, from the scoring pass, whose other numbers are kept."""
+        self._unanswered = None
+        columns = {"prompt_ids": ids[:, :-length], "completion_ids": ids[:, -length:]}
+        masks = {"prompt_mask": mask[:, :-length], "completion_mask": mask[:, -length:]}
+        needs = self.method.needs
+        alone = needs.second_view_gradient and not needs.signals
+        if alone:
+            needs = Needs(frozenset(), None, second_view_gradient=False)
+        scores = self._score(self._rollouts(rows, columns | masks), needs)
+        self._first_look = None if alone else scores
+        return scores.log_probs
+
     # --- the loss ------------------------------------------------------------------------------------
 
     def _get_per_token_logps_and_entropies(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """TRL's log-probs, kept for the extra terms; with both views in one forward where the second
         is differentiated."""
+        if self._unanswered is not None:
+            return self._old_log_probs(self._unanswered, *args[:3]), None, None
         view = self.method.needs.view
         both = torch.is_grad_enabled() and self.method.needs.second_view_gradient and view is not None
         if both and view is not None:
@@ -235,6 +262,9 @@ class PerceptionTrainer(GuardedTrainer):
         known = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is not None and self._buffered_inputs is not known:
+            if self.args.loss_type in SUMS and not self.aux_loss_enabled:
+                self._buffered_inputs = together(self._buffered_inputs, self.args.gradient_accumulation_steps)
+                inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
             self._normalise_per_step(self._buffered_inputs)
         return inputs
 
