@@ -11,16 +11,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .exact import proportional
 from .items import Items, items_of
 from .letters import announced
 from .notation import canonical, closing, compact, split
-from .numbers import difference, near, polynomial
+from .numbers import near, same_polynomials
 from .quantities import beyond_measure, quantity, same_quantity, without_unit
 from .wording import (
     as_interval,
+    figures_named,
     is_expression,
-    is_functional,
     is_name,
     is_sum_of_names,
     is_worded,
@@ -229,11 +228,18 @@ def _as_ratios(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match 
             pairs = [(quantity(a), quantity(b)) for a, b in zip(ours, theirs, strict=False)]
             if all(a is None and b is None for a, b in pairs):
                 return None
-            same = len(ours) == len(theirs) and all(
-                a and b and not a.uncertain and same_quantity(a, b) for a, b in pairs
+            same = (
+                len(ours) == len(theirs)
+                and _minutes(ours) == _minutes(theirs)
+                and all(a and b and not a.uncertain and same_quantity(a, b) for a, b in pairs)
             )
             return _verdict(same, "list", answer, gold)
     return None
+
+
+def _minutes(parts: list[str]) -> list[str]:
+    """What stands behind the first colon with a zero in front: 3:05 is a time, and not 3:5."""
+    return [digits[0] if (digits := re.match("0[0-9]+", part)) else "" for part in parts[1:]]
 
 
 def _as_quantities(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match | None:
@@ -265,27 +271,14 @@ def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:
         return Match(False, "symbolic", f"{answer} has other variables than {gold}")
     if not (is_expression(ours) and is_expression(theirs)):
         return Match(False, "text", f"{answer} is not {gold}")
-    exactly = _as_polynomials(ours, theirs)
+    figures = figures_named(ours, theirs)
+    if figures is None or variables(figures[0]) != variables(figures[1]):
+        return Match(False, "symbolic", f"{answer} is another figure than {gold}")
+    ours, theirs = figures
+    exactly = same_polynomials(ours, theirs)
     if exactly is not None:
         return _verdict(exactly, "polynomial", answer, gold)
     return _verdict(symbolic(theirs, ours), "symbolic", answer, gold)
-
-
-def _as_polynomials(answer: str, gold: str) -> bool | None:
-    """Whether two polynomials, or equations between them, are the same; None if one is no polynomial."""
-    if is_functional(answer) or is_functional(gold):
-        return None
-    ours, theirs = [[polynomial(side) for side in split(text, {"="})] for text in (answer, gold)]
-    if len(ours) != len(theirs) or len(ours) > 2:
-        return None
-    read = [side for side in (*ours, *theirs) if side is not None]
-    if len(read) < len(ours) + len(theirs):
-        return None
-    if len(ours) == 1:
-        same = read[0].terms == read[1].terms
-    else:
-        same = proportional(difference(read[0], read[1]), difference(read[2], read[3]))
-    return None if not same and any(side.decimal for side in read) else same
 
 
 def _verdict(same: bool, how: str, answer: str, gold: str) -> Match:

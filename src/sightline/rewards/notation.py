@@ -110,7 +110,7 @@ def unwrapped(text: str) -> str:
     r"""`text` without the `\text{…}`, `{…}`, `\boxed{…}`, quotes or bold marks around the whole of it."""
     while True:
         before = text
-        text = text.strip().rstrip(",;")
+        text = re.sub(r"(?<!\\)[,;]+$", "", text.strip())
         if text.endswith(".") and not text.endswith((r"\.", "..")):
             text = text[:-1].rstrip()
         for wrapper in _WRAPPERS:

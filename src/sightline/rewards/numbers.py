@@ -10,8 +10,10 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .exact import ONE, Key, NotANumber, Terms, added, scaled
+from .exact import ONE, Key, NotANumber, Terms, added, proportional, scaled
+from .notation import split
 from .reading import Reader
+from .wording import is_functional
 
 _MIXED = re.compile(
     r"\s*([+-]?)\s*([0-9]{1,9})\s+([0-9]{1,9})\s*/\s*([0-9]{1,9})(?![0-9.])"
@@ -121,3 +123,20 @@ def read(text: str) -> tuple[Number, str]:
     else:
         terms = reader.sum(0)
     return Number(tuple(sorted(terms.items())), reader.decimal, reader.rounded), text[reader.position :]
+
+
+def same_polynomials(answer: str, gold: str) -> bool | None:
+    """Whether two polynomials, or equations between them, are the same; None if one is no polynomial."""
+    if is_functional(answer) or is_functional(gold):
+        return None
+    ours, theirs = [[polynomial(side) for side in split(text, {"="})] for text in (answer, gold)]
+    if len(ours) != len(theirs) or len(ours) > 2:
+        return None
+    sides = [side for side in (*ours, *theirs) if side is not None]
+    if len(sides) < len(ours) + len(theirs):
+        return None
+    if len(ours) == 1:
+        same = sides[0].terms == sides[1].terms
+    else:
+        same = proportional(difference(sides[0], sides[1]), difference(sides[2], sides[3]))
+    return None if not same and any(side.decimal for side in sides) else same

@@ -18,7 +18,7 @@ _LAYOUT = re.compile(r"\\(?:begin|end)\s*\{[a-z]*\*?\}|\\[A-Za-z]+")
 _QUOTED = re.compile(r"\\text\s*\{([^{}]*)\}")
 _PROSE = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]?[a-z]{3,}|[A-Za-z]{2,}\s+[A-Za-z]{2,})(?![A-Za-z])")
 _PRODUCT = re.compile(r"[abcxyz]{2,3}")
-_UNSPOKEN = re.compile(r"['\"?]|\\ldots|\\(?:text|mathbb|mathcal)\s*\{[^{}]*$|[^\x00-\x7f]")
+_UNSPOKEN = re.compile(r"['\"?]|\\ldots|\\[hv]?phantom|\\(?:text|mathbb|mathcal)\s*\{[^{}]*$|[^\x00-\x7f]")
 
 _UNCLEAR = re.compile(
     r"(?<![_0-9.])[0-9.]+\s+[0-9]|[0-9]\s*_|[0-9]\.[0-9]+\.[0-9]|\^\s*\{[^{}]*\}\s*\^"
@@ -36,6 +36,13 @@ _MARKED = (
 )
 _NAME = rf"(?:{_MARKED}|{_WORD})(?:_(?:\{{[^{{}}]*\}}|[A-Za-z0-9]))?'*(?:\s?\([A-Za-z0-9, ]*\))?"
 _DENIAL = re.compile(r"(?<![A-Za-z])(?:not?|never|neither|nor|isn|without|wrong)(?![A-Za-z])", re.IGNORECASE)
+_FIGURE = re.compile(
+    r"\\(angle|measuredangle|triangle|widehat|overline|overleftrightarrow|overrightarrow|vec)"
+    r"\s*\{\s*([A-Z](?:\s*[A-Z])+)\s*\}"
+    r"|\\(angle|measuredangle|triangle)\s*([A-Z](?:\s*[A-Z])+)"
+)
+_REVERSIBLE = frozenset(["angle", "measuredangle", "widehat", "overline", "overleftrightarrow"])
+_SPARE = "pqrstuvwabcjk"
 _ONE_NAME = re.compile(rf"{_NAME}(?: {_NAME}){{0,5}}")
 _SUM_OF_NAMES = re.compile(rf"{_NAME}(?:\s*(?:[-+*/:]|\\cdot|\\times)?\s*{_NAME}){{0,5}}")
 
@@ -74,6 +81,34 @@ def is_functional(text: str) -> bool:
 def is_expression(text: str) -> bool:
     """Whether `text` may be put to the symbolic engine: no words, nothing it would drop, one reading."""
     return not is_worded(text) and not _UNSPOKEN.search(text) and not _UNCLEAR.search(text)
+
+
+def figures_named(answer: str, gold: str) -> tuple[str, str] | None:
+    r"""Both texts with one variable for each `\angle ABC`, which would else be read as A·B·C.
+
+    An angle, arc, line or segment may be read backwards, a triangle from any corner unless it is related
+    to another; a ray or vector only as it stands. None if there are more figures than spare variables.
+    """
+    free = [name for name in _SPARE if name not in variables(answer) | variables(gold)]
+    names: dict[tuple[str, str], str] = {}
+
+    def named(figure: re.Match[str], related: bool) -> str:
+        kind, points = figure[1] or figure[3], re.sub(r"\s", "", figure[2] or figure[4])
+        if kind == "triangle" and not related:
+            points = "".join(sorted(points))
+        elif kind in _REVERSIBLE:
+            points = min(points, points[::-1])
+        kind = "angle" if kind == "measuredangle" else kind
+        return f" {names.setdefault((kind, points), free[len(names)])} "
+
+    try:
+        ours, theirs = [
+            _FIGURE.sub(lambda figure, text=text: named(figure, len(_FIGURE.findall(text)) > 1), text)
+            for text in (answer, gold)
+        ]
+    except IndexError:
+        return None
+    return ours.strip(), theirs.strip()
 
 
 def as_interval(text: str) -> str | None:
