@@ -74,11 +74,15 @@ def sampled_rollouts(
         torch.no_grad(),
         trainer._dist.summon_full_params(trainer.model_wrapped, recurse=False),
     ):
-        model = _base(unwrapped)
-        pictures = process(model, trainer.processing_class, shown)
-        prompts = shown_prompts(model, ids, mask, pictures)
         owner = torch.tensor([places[key] for key in keys], device=device)
-        return sample(model, prompts, owner, choice(trainer.generation_config, model.generation_config))
+
+        def sampling(model: Any) -> Sampled:
+            pictures = process(model, trainer.processing_class, shown)
+            prompts = shown_prompts(model, ids, mask, pictures)
+            return sample(model, prompts, owner, choice(trainer.generation_config, model.generation_config))
+
+        # Inside the wrapped forward: under adapters the sharded root is not the model that samples.
+        return unwrapped(inside=sampling)
 
 
 def _base(model: Any) -> Any:
