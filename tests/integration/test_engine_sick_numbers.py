@@ -117,8 +117,8 @@ def test_a_score_that_is_not_finite(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     def disturb(trainer: Any) -> None:
         plain = trainer._score
 
-        def score(rollouts: Any) -> Scores:
-            scores = plain(rollouts)
+        def score(*args: Any) -> Scores:
+            scores = plain(*args)
             if trainer.state.global_step == 0:
                 scores.signals["visual_focus"][0, 0] = float("nan")
             return scores
@@ -144,8 +144,8 @@ def test_a_row_that_cannot_be_scored_leaves_without_a_trace(
     def disturb(trainer: Any) -> None:
         plain, compute = trainer._score, trainer._compute_loss
 
-        def score(rollouts: Any) -> Scores:
-            scores = plain(rollouts)
+        def score(*args: Any) -> Scores:
+            scores = plain(*args)
             for values in scores.signals.values():
                 values[2] = 0.0
             scores.skipped[2] = "its response holds an image token"
