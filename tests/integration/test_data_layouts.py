@@ -81,7 +81,7 @@ def test_held_out_splits_and_sets(tmp_path):
     )
     assert [problem.answer for problem in other_schema.test()] == ["A", "C"]
     same = load_task({"source": str(virl), "test": {"source": str(virl), "split": "train"}})
-    with pytest.raises(UserError, match="holds nothing out"):
+    with pytest.raises(UserError, match="held out are the ones trained on"):
         same.test()
     with pytest.raises(UserError, match=r"unknown split of g: 'tset'.*did you mean test\?"):
         load_task({"source": str(tmp_path / "g"), "split": "tset"}).train()

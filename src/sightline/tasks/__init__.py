@@ -38,7 +38,9 @@ def load_task(spec: str | Mapping[str, Any] | Sequence[Any], options: DataOption
         if isinstance(spec, Mapping) and (extra := set(spec) - {"source", "weight"}):
             raise UserError(f"task {name} is drawn, not read; it takes no {', '.join(sorted(extra))}")
         return TASKS[name]()
-    if isinstance(name, str) and "/" not in name and not Path(name).exists():
+    if isinstance(name, str) and "/" not in name and not Path(name).expanduser().exists():
+        if Path(name).suffix[1:2].isalpha():
+            raise UserError(f"file {name} does not exist; expected a data file, a folder, or a hub id")
         raise UserError(f"{unknown_name('task', name, TASKS)}, a path, or a hub id as owner/name")
     from .dataset_task import DatasetTask
 

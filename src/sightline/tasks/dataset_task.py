@@ -177,7 +177,13 @@ class DatasetTask:
         else:
             found = self.opened(replace(source, split=None))
             split = next((split for split in TEST_SPLITS if split in found.splits), "")
-        if not split or (found.source.source == source.source and split == self.train_split()):
+        trained = found.source.source == source.source and split == self.train_split()
+        if trained and source.test is not None:
+            raise UserError(
+                f"{self.name}: the rows named as held out are the ones trained on ({found.source.title}, "
+                f"split {split}); name another set or split"
+            )
+        if not split or trained:
             raise UserError(
                 f"{self.name} holds nothing out: it has {', '.join(found.splits)} only. Name held-out rows, "
                 "such as task: {source: ..., test: {source: ..., split: ...}}, or set eval_problems: 0"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,17 @@ KINDS = {
     ".tsv": "csv",
     ".arrow": "arrow",
 }
+
+MOST_FILES = 20_000
+"""Files and folders a folder may hold to be searched for data by their names."""
+
+_ABOUT_DATA = ("dataset_infos.json", "dataset_info.json", "dataset_dict.json", "config.json", "state.json")
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+}
+"""Words of a file's name that say its split, as `datasets` reads them."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +93,26 @@ def _metadata(folder: Path) -> LocalFiles | None:
 
 def _data_files(folder: Path) -> LocalFiles:
     expected = "expected parquet, JSON, JSONL, CSV or arrow files, or images with a metadata.jsonl"
+    if _holds_more(folder, MOST_FILES):
+        if beside := _beside_pictures(folder):
+            return beside
+        raise UserError(
+            f"{folder} holds more than {MOST_FILES:,} files and folders, and no data file of its own; "
+            "name the data file, or the folder it lies in"
+        )
     try:
         builder = datasets.load_dataset_builder(str(folder))
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder} holds no data: {first_line(error)}; {expected}") from error
+        if beside := _beside_pictures(folder):
+            return beside
+        why = first_line(error)
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            why = f"{error.filename}: {error.strerror}"
+        raise UserError(f"{folder} holds no data: {why}; {expected}") from error
     kind = str(builder.name)
     if kind not in set(KINDS.values()):
+        if beside := _beside_pictures(folder):
+            return beside
         raise UserError(
             f"{folder} looks like {kind} to `datasets`, without questions and answers; {expected}"
         )
@@ -95,7 +122,38 @@ def _data_files(folder: Path) -> LocalFiles:
     }
     if remote := [file for files in splits.values() for file in files if "://" in file]:
         raise UserError(f"{folder} refers to {remote[0]}; expected local files only")
+    if any(Path(file).suffix.lower() not in KINDS for files in splits.values() for file in files):
+        return _beside_pictures(folder) or LocalFiles(kind, splits, folder)
     return LocalFiles(kind, splits, folder)
+
+
+def _holds_more(folder: Path, most: int) -> bool:
+    count = 0
+    for _, folders, files in os.walk(folder):
+        count += len(folders) + len(files)
+        if count > most:
+            return True
+    return False
+
+
+def _beside_pictures(folder: Path) -> LocalFiles | None:
+    """Data files that lie in the folder itself, whatever is in the folders beside them."""
+    files = [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in KINDS and file.name not in _ABOUT_DATA and file.is_file()
+    ]
+    kinds = {KINDS[file.suffix.lower()] for file in files}
+    if len(kinds) > 1:
+        raise UserError(
+            f"{folder} has data files of several kinds: {', '.join(file.name for file in files)}; name one"
+        )
+    splits: dict[str, list[str]] = {}
+    for file in files:
+        words = re.split(r"[^a-z]+", file.stem.lower())
+        split = next((_SPLITS[word] for word in words if word in _SPLITS), "train")
+        splits.setdefault(split, []).append(str(file))
+    return LocalFiles(kinds.pop(), splits, folder) if files else None
 
 
 def reading_options(kind: str, file: str) -> dict[str, Any]:

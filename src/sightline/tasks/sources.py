@@ -238,6 +238,8 @@ class OpenSource:
         except Exception as error:
             if self._files is None:
                 raise _unreachable(str(self.source.source), self.revision, error) from error
+            if "corresponds to no data" in str(error):
+                raise UserError(f"{self.source.source}, {split}: it holds no rows") from error
             raise UserError(
                 f"cannot read {self.source.source}: {first_line(error)}; expected files of one schema, "
                 "with text in the question and answer columns"
