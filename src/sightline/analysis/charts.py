@@ -114,13 +114,13 @@ def _room(low: float, high: float, reference: float | None) -> tuple[float, floa
 def local_mean(values: np.ndarray) -> np.ndarray | None:
     """A line fitted to each value's neighbours, taken at the value's own place.
 
-    Neighbours weigh by a Gaussian whose standard deviation is a twentieth of the length (at least 1).
+    Neighbours weigh by a Gaussian whose standard deviation is a twentieth of the length (at least 2).
     Values on a straight line come back as they are, also at the ends. None for fewer than 6 values.
     """
     count = len(values)
     if count < 6:
         return None
-    places = np.arange(count) / max(1.0, count / 20)
+    places = np.arange(count) / max(2.0, count / 20)
     weights = np.exp(-0.5 * (places[:, None] - places) ** 2)
     weights /= weights.sum(1, keepdims=True)
     centre, mean = weights @ places, weights @ values

@@ -15,22 +15,31 @@ NAMES = {
     "entropy": "Entropy of the policy, nats",
     "kl": "KL to the reference, nats",
     "completions/mean_length": "Answer length, tokens",
+    "completions/clipped_ratio": "Answers cut at the limit",
+    "no_box": "Answers without a box",
+    "frac_reward_zero_std": "Groups without a contrast",
+    "picture/log_prob_change": "Change of log-probs without the picture, nats",
     "seconds": "Seconds per step",
     "late_over_early": "late / early",
 }
 
 GROUPS = {
-    "Learning": ("accuracy", "reward", "loss"),
-    "Policy": ("entropy", "kl", "completions/mean_length"),
+    "Learning": ("accuracy", "reward", "loss", "frac_reward_zero_std"),
+    "Policy": ("entropy", "kl", "completions/mean_length", "completions/clipped_ratio", "no_box"),
     "Looking": (
+        "picture/log_prob_change",
         "scores/*/mean",
         "scores/*/late_over_early",
         "weights/mean",
         "weights/max",
+        "weights/kept_share",
         "weights/effective_sample_share",
     ),
 }
 """Heading -> quantities in order, `*` standing for any signal; the rest is in the table of everything."""
+
+SHARES = ("accuracy", "completions/clipped_ratio", "no_box", "frac_reward_zero_std", "weights/kept_share")
+"""Shares of 1, shown in per cent."""
 
 MOST_CHARTS = 12
 """Per group."""
@@ -58,7 +67,7 @@ def quantity(name: str) -> Quantity:
     else:
         title = _words(name)
     compared = name.endswith("late_over_early") or name == "weights/mean"
-    return Quantity(name, title[:1].upper() + title[1:], name == "accuracy", 1.0 if compared else None)
+    return Quantity(name, title[:1].upper() + title[1:], name in SHARES, 1.0 if compared else None)
 
 
 def _words(part: str) -> str:
