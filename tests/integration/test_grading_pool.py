@@ -1,6 +1,7 @@
 """The pool of workers: hostile answers, dead workers, forks, threads, scripts, and what is left behind."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -86,16 +87,46 @@ def test_order_is_kept_and_equal_questions_are_asked_once(pool):
     assert pool.counts["asked"] == before + 4
 
 
-def test_a_worker_that_dies_over_an_answer_is_counted_and_replaced():
+def busy(pool, than=()):
+    """A worker that has a question, other than those named."""
+    while True:
+        for worker in set(pool._workers).difference(than):
+            if worker.asked and worker.process.poll() is None and not pool._idle.count(worker):
+                return worker
+        time.sleep(0.01)
+
+
+def test_an_answer_over_which_two_workers_die_is_a_crash():
     with Pool(workers=1, seconds=30) as pool:
         grade(*ORDINARY[0], pool=pool)
         future = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
-        while not any(worker.asked == 2 for worker in pool._workers):
-            time.sleep(0.01)
-        next(worker for worker in pool._workers if worker.asked == 2).process.kill()
+        (first := busy(pool)).process.kill()
+        busy(pool, than=[first]).process.kill()
         assert future.result().how == "crash"
         assert pool.counts["crash"] == 1
         assert grade(*ORDINARY[1], pool=pool).correct
+
+
+def test_a_worker_killed_at_work_costs_an_honest_answer_nothing():
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        worker = pool._idle[-1]
+        worker.process.send_signal(signal.SIGSTOP)
+        future = pool.submit(Question("strict", ORDINARY[1][0][7:-1], ORDINARY[1][1]))
+        while worker.asked < 2:
+            time.sleep(0.01)
+        worker.process.kill()
+        assert future.result().correct
+        assert (pool.counts["crash"], pool.counts["asked again"]) == (0, 1)
+
+
+def test_a_worker_killed_while_it_starts_is_replaced():
+    with Pool(workers=1, seconds=30) as pool:
+        future = pool.submit(Question("strict", ORDINARY[0][0][7:-1], ORDINARY[0][1]))
+        while not pool._workers:
+            time.sleep(0.001)
+        next(iter(pool._workers)).process.kill()
+        assert future.result().correct
 
 
 def test_a_worker_that_died_idle_costs_nobody_anything():

@@ -161,8 +161,23 @@ class Pool:
         self.close()
 
     def _answer(self, question: Question) -> Verdict:
-        """Runs in a thread of the pool: borrows a worker, asks, and returns or replaces it."""
+        """Runs in a thread of the pool. A worker killed from outside costs no answer its reward: whatever
+        lost its worker is asked once more, and only an answer that is lethal loses the second as well."""
         self._count("asked")
+        try:
+            return self._asked(question)
+        except (WorkerGone, WorkersDoNotStart):
+            self._count("asked again")
+        try:
+            return self._asked(question)
+        except WorkerGone:
+            self._count("crash")
+            return Verdict(False, question.answer, "crash", "the grading process died over this answer")
+
+    def _asked(self, question: Question) -> Verdict:
+        """Borrows a worker, asks, and returns or replaces it."""
+        if self._threads is None:
+            raise WorkerGone  # the pool was closed meanwhile
         worker = self._borrow()
         try:
             answer = Verdict(**worker.ask(question, self.seconds))
@@ -173,8 +188,7 @@ class Pool:
             return Verdict(False, question.answer, "timeout", reason)
         except WorkerGone:
             self._replace(worker)
-            self._count("crash")
-            return Verdict(False, question.answer, "crash", "the grading process died over this answer")
+            raise
         except BaseException:
             self._discard(worker)
             raise
