@@ -67,6 +67,7 @@ SAME = [
     # words
     ("may.", "May"), (r"\text{Yes}", "yes"), ("no solution", r"\text{No solution}"),
     ("the triangle", "triangle"),
+    (r"\text{The answer is } 7", "7"), (r"\text{Answer: }\frac12", "0.5"),
     ("The answer is 5", "5"), ("**5**", "5"), ('"5"', "5"), (r"\boxed{5}", "5"), ("$5$", "5"),
 ]  # fmt: skip
 
@@ -116,6 +117,7 @@ DIFFERENT = [
     ("isosceles triangle", "isosceles"), ("I am not sure but 5", "5"), ("The area is not 5", "5"),
     ("correct", "5"),
     ("__import__('os').getcwd()", "0"), (r"\overline{AB}", "AB = 5"), (r"\text{is } 5", "5"),
+    (r"\text{The answer is not } 5", "5"), (r"\text{Answer: }6", "5"),
     ("5 \\text{ (or 6)}", "5"),
 ]  # fmt: skip
 

@@ -19,6 +19,7 @@ _ANNOUNCED = re.compile(
     r"(?:answers?|options?|choices?)\b(?:\s+(?:is|are)\b)?\s*[:=]?\s*(?=\S)",
     re.IGNORECASE,
 )
+_ANNOUNCED_AS_TEXT = re.compile(rf"\\text\s*\{{\s*(?:{_ANNOUNCED.pattern})\}}\s*(?=\S)", re.IGNORECASE)
 _LETTER = r"(?:\(\s*{0}\s*\)|\[\s*{0}\s*\]|{0}\s*\)|{0})"
 _ALONE = re.compile(_LETTER.format("([A-Za-z])") + r"\s*[.:]?")
 _BETWEEN = r"\s*(?:[,;&]\s*(?:and\s+)?|\\&\s*|\band\b\s*|(?<=\))(?=\())\s*"
@@ -52,7 +53,7 @@ class Letters:
 
 def announced(text: str) -> str:
     """`text` without "the answer is", "option", "final answer:" in front."""
-    while (match := _ANNOUNCED.match(text)) and match.end() > 0:
+    while (match := _ANNOUNCED.match(text) or _ANNOUNCED_AS_TEXT.match(text)) and match.end() > 0:
         text = text[match.end() :].strip()
     return text
 
