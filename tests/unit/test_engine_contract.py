@@ -85,4 +85,4 @@ def test_a_trainer_checks_it_before_anything_else(monkeypatch: pytest.MonkeyPatc
     from sightline.engines.trl.resume import ResumableTrainer
 
     with pytest.raises(UserError, match="_tokenize_prompts is gone"):
-        ResumableTrainer()
+        ResumableTrainer(model=None, args=None)
