@@ -12,12 +12,12 @@ from tiny_models import build, picture, prompt, prompts, rollouts
 
 from sightline.errors import UserError
 from sightline.methods import Needs
-from sightline.models import scoring, states
+from sightline.models import scoring, seen, states
 from sightline.models.bundles import bundles
 from sightline.models.families import image_token_id
 from sightline.models.scoring import score
 from sightline.rollouts import Rollouts
-from sightline.views import Black, Swapped, TextOnly, View
+from sightline.views import Black, Patches, Swapped, TextOnly, View
 
 KL = frozenset(["exact_kl", "visual_focus"])
 
@@ -224,3 +224,22 @@ def test_ranks_with_as_many_rows_make_as_many_calls() -> None:
     second = bundles(batch_of([3] * 12, [1] * 4 + [2] * 8), 3, even=True)
     assert [len(b.parts) for b in first] == [len(b.parts) for b in second] == [1, 1]
     assert len(first) == len(second)
+
+
+@pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
+@pytest.mark.parametrize("per", ["prompt", "rollout"])
+def test_long_responses_run_in_segments(family: str, per: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, processor = build(family)
+    batch = rollouts(model, processor, prompts(), group=2, longest=11)
+    wanted = scored(model, processor, batch, Patches(size=8, per=per))
+    widths: list[int] = []
+    run = states._run
+    monkeypatch.setattr(
+        states,
+        "_run",
+        lambda m, inputs, *a: widths.append(inputs["input_ids"].shape[1]) or run(m, inputs, *a),
+    )
+    monkeypatch.setattr(states, "SEGMENT", 4)
+    monkeypatch.setattr(seen, "SEGMENT", 4)
+    same(scored(model, processor, batch, Patches(size=8, per=per)), wanted)
+    assert {4, 3} <= set(widths)

@@ -79,7 +79,7 @@ class _Running:
         cache = DynamicCache(config=model.config)
         first = model(**prompts.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
         self.logits = first.logits[:, -1][owner].float()
-        self.cache = selected(cache, owner)
+        self.cache = selected(cache, owner, len(prompts))
         self.rows = torch.arange(len(owner), device=owner.device)
         self.mask = prompts.attention_mask[owner]
         self.history = prompts.input_ids[owner]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -13,7 +14,7 @@ from ..rollouts import Rollouts
 from ..views import PixelView, View
 from .bundles import Bundle, Part
 from .prompts import Pictures, Prompts, process, shown_prompts, without_images
-from .states import SharedPrefix, States, whole
+from .states import SEGMENT, SharedPrefix, States, whole
 from .views import viewer
 
 Shown = Callable[[Sequence[int]], Sequence[Sequence[Any]]]
@@ -59,6 +60,9 @@ class Seen:
         def alone(number: int) -> States:
             part = bundle.parts[number]
             prompts = self._prompts(part.rows.tolist(), pictures[number])
+            if self.shared and part.length > SEGMENT:
+                each = torch.arange(len(part.rows), device=part.rows.device)
+                return SharedPrefix(self.model, prompts, self.layer).respond(each, *self._responses(part))
             return whole(self.model, prompts, *self._responses(part), self.layer)
 
         return alone

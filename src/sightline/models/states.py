@@ -17,6 +17,9 @@ from ..signals import image_state
 from .families import cache_layers, image_token_id
 from .prompts import Prompts
 
+SEGMENT = 512
+"""Response tokens that run at once."""
+
 
 @dataclass(frozen=True)
 class States:
@@ -41,13 +44,23 @@ class SharedPrefix:
         self.image = image_state(chosen, prompts.input_ids == image_token_id(model.config))
 
     def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
-        """Only the responses run; the cache is repeated for them."""
-        inputs = {
-            "input_ids": ids,
-            "attention_mask": torch.cat([self.prompts.attention_mask[owner], mask], 1),
-            "position_ids": response_positions(self.prompts, owner, ids.shape[1]),
-        }
-        states, chosen = _run(self.model, inputs, self.layer, selected(self.cache, owner))
+        """Only the responses run, a segment at a time; the cache is repeated for them.
+
+        In segments no token is compared with those of later ones, and attention masks stay narrow.
+        """
+        cache = selected(self.cache, owner, len(self.prompts))
+        where = response_positions(self.prompts, owner, ids.shape[1])
+        seen = torch.cat([self.prompts.attention_mask[owner], mask], 1)
+        found, prompt = [], self.prompts.attention_mask.shape[1]
+        for start in range(0, ids.shape[1], SEGMENT):
+            part = slice(start, start + SEGMENT)
+            inputs = {
+                "input_ids": ids[:, part],
+                "attention_mask": seen[:, : prompt + start + SEGMENT],
+                "position_ids": where[..., part],
+            }
+            found.append(_run(self.model, inputs, self.layer, cache))
+        states, chosen = (torch.cat(side, 1) for side in zip(*found, strict=True))
         predicting = torch.cat([self.last[owner, None], states[:, :-1]], 1)
         return States(predicting, chosen, self.image[owner])
 
@@ -75,11 +88,12 @@ def response_positions(prompts: Prompts, owner: Tensor, length: int) -> Tensor:
     return where.expand(3, -1, -1) if prompts.position_ids.dim() == 3 else where
 
 
-def selected(cache: DynamicCache, owner: Tensor) -> DynamicCache:
-    """The rows `owner` of a cache as a cache of its own; the original stays as it is."""
+def selected(cache: DynamicCache, owner: Tensor, size: int) -> DynamicCache:
+    """The rows `owner` of a cache of `size` rows as a cache of its own; the original stays as it is."""
     chosen = copy.copy(cache)
     chosen.layers = [copy.copy(layer) for layer in cache.layers]
-    chosen.batch_select_indices(owner)
+    if owner.tolist() != list(range(size)):
+        chosen.batch_select_indices(owner)
     return chosen
 
 

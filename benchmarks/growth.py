@@ -1,0 +1,85 @@
+"""How the scoring pass grows with the response, the group and the prompt, in time and memory.
+
+python benchmarks/growth.py [--smallest] [--rounds 1] [--svg FILE]
+
+The model and both sides of benchmarks/scoring.py, one prompt, a black second view, exact KL and visual
+focus. Memory is the rise of the process's peak. The last rows give the exponent with which ours grows from
+the second-largest size to the largest: 1 is linear.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from measuring import Row, arguments, in_turns, peak_megabytes, report
+from measuring.models import model, processor, rollouts
+from measuring.plot import Panel, write
+from scoring import SIGNALS, VOCABULARY, plain, plain_inputs
+
+from sightline.methods import Needs
+from sightline.models.scoring import score
+from sightline.views import Black
+
+GRIDS = {300: (9, 25), 600: (18, 25), 1300: (25, 39), 2600: (39, 50), 40: (4, 6), 80: (6, 10)}
+"""Image tokens, three quarters of a prompt."""
+SWEEPS = {
+    "T": [(600, size, 2) for size in (256, 512, 1024, 2048, 4096)],
+    "G": [(600, 256, size) for size in (2, 4, 8, 16)],
+    "P": [(size, 256, 4) for size in (300, 600, 1300, 2600)],
+}
+SMALLEST = {"T": [(40, 8, 2), (40, 16, 2)], "G": [(40, 8, 2), (40, 8, 4)], "P": [(40, 8, 2), (80, 8, 2)]}
+TITLES = {"T": "response tokens T", "G": "rollouts of a prompt G", "P": "prompt tokens P"}
+
+
+def measured(chosen: Any, feed: Any, size: tuple[int, int, int], rounds: int) -> tuple[Row, Row]:
+    """Time and memory at P, T, G."""
+    prompt, response, group = size
+    batch = rollouts(VOCABULARY, GRIDS[prompt], prompt, response, group)
+    both = plain_inputs(chosen, feed, batch, Black())
+    needs = Needs(SIGNALS, Black(), second_view_gradient=False)
+
+    def ours() -> Any:
+        return score(chosen, feed, batch, needs, seed=0, step=0)
+
+    name = f"P={prompt}, T={response}, G={group}"
+    time = in_turns(f"time, {name}", ours, lambda: plain(chosen, both, batch), rounds)
+    mine, other = peak_megabytes(ours), peak_megabytes(lambda: plain(chosen, both, batch))
+    return time, Row(f"memory, {name}", mine, other, mine / max(other, 1e-9), "MB")
+
+
+def exponent(sizes: list[float], values: list[float]) -> float:
+    """Of growth over the last doubling."""
+    (a, b), (x, y) = sizes[-2:], (max(value, 1e-9) for value in values[-2:])
+    return math.log(y / x) / math.log(b / a)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--svg", type=Path, help="where the plot goes (default: benchmarks/out/growth.svg)")
+    parser.set_defaults(rounds=1)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    chosen, feed = model(VOCABULARY), processor()
+    rows: list[Row] = []
+    grown: list[Row] = []
+    panels: list[Panel] = []
+    for name, sweep in (SMALLEST if args.smallest else SWEEPS).items():
+        found = [measured(chosen, feed, size, args.rounds) for size in sweep]
+        sizes = [float(size["PTG".index(name)]) for size in sweep]
+        for kind, series in zip(("time", "memory"), zip(*found, strict=True), strict=True):
+            rows += series
+            lines = {side: [getattr(row, side) for row in series] for side in ("ours", "plain")}
+            panels.append(Panel(kind, series[0].unit, TITLES[name], sizes, lines))
+            powers = [exponent(sizes, values) for values in lines.values()]
+            grown.append(Row(f"{kind} grows with {name} as", *powers, powers[0] / powers[1], "exponent"))
+    file = args.svg or Path(__file__).parent / "out" / "growth.svg"
+    file.parent.mkdir(exist_ok=True)
+    write(file, [*panels[0::2], *panels[1::2]], columns=3)
+    report("growth", rows + grown, "Growth of the scoring pass")
+
+
+if __name__ == "__main__":
+    main()
