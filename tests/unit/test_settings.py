@@ -195,3 +195,19 @@ def test_a_longer_run_is_the_same_run_at_a_constant_rate_only() -> None:
     linear = BEFORE | {"lr_scheduler_type": "linear"}
     with pytest.raises(UserError, match="max_steps 200 -> 300"):
         check_resumed(linear, linear | {"max_steps": 300}, force=True)
+
+
+def test_every_setting_of_ours_is_documented() -> None:
+    import dataclasses
+
+    from trl.trainer.grpo_config import GRPOConfig
+
+    from sightline.engines.trl.config import TrainConfig
+
+    theirs = {item.name for item in dataclasses.fields(GRPOConfig)}
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    ours = [item for item in dataclasses.fields(TrainConfig) if item.name not in theirs]
+    assert len(ours) > 20
+    for item in ours:
+        assert item.metadata["help"].endswith("."), item.name
+        assert f"`{item.name}" in page or f"--{item.name}" in page, item.name
