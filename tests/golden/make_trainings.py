@@ -7,6 +7,7 @@ Run it again only when a change is meant to alter numbers, and say so in the com
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import sys
@@ -82,7 +83,9 @@ def machine() -> str:
     """What has to be equal for the last digits to be."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
-    return f"{platform.machine()} {model} torch {torch.__version__} threads {torch.get_num_threads()}"
+    flags = next((line for line in lines if line.startswith("flags")), "")
+    abilities = hashlib.sha256(flags.encode()).hexdigest()[:12]
+    return f"{platform.machine()} {model} {abilities} torch {torch.__version__} threads {torch.get_num_threads()}"
 
 
 if __name__ == "__main__":
