@@ -51,6 +51,15 @@ def test_same_numbers_to_the_last_digit(
     assert_same(folder, trained, whole)
 
 
+def test_second_epoch_of_a_loader_s_order(tmp_path: Path) -> None:
+    """Without informative groups TRL's loader chooses prompts, and shuffles every epoch anew."""
+    flags = ("--method", "grpo", "--save_steps", "12")
+    short_runs.run(tmp_path / "whole", *flags)
+    cut = short_runs.restart(tmp_path / "whole", 12, tmp_path / "cut")
+    short_runs.run(cut, *flags, "--resume")
+    assert short_runs.metrics(cut) == short_runs.metrics(tmp_path / "whole")
+
+
 def test_a_run_that_was_done_trains_no_further(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
