@@ -84,8 +84,8 @@ def machine() -> str:
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").is_file() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "")
     flags = next((line for line in lines if line.startswith("flags")), "")
-    abilities = hashlib.sha256(flags.encode()).hexdigest()[:12]
-    return f"{platform.machine()} {model} {abilities} torch {torch.__version__} threads {torch.get_num_threads()}"
+    known = f"{model} {hashlib.sha256(flags.encode()).hexdigest()[:12]}"
+    return f"{platform.machine()} {known} torch {torch.__version__} threads {torch.get_num_threads()}"
 
 
 if __name__ == "__main__":
