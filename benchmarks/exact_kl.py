@@ -71,7 +71,11 @@ def main() -> None:
         run: Callable[[], Any] = lambda side=side: side(*given)  # noqa: E731
         memory.append(peak_megabytes(run))
     rows.append(Row(f"extra memory, {tokens} tokens", *memory, memory[0] / max(memory[1], 1e-9), "MB"))
-    report("exact_kl", rows, f"Exact KL, vocabulary {vocabulary:,}, hidden size {width}, bfloat16")
+    report(
+        args.out / "exact_kl.json",
+        rows,
+        f"Exact KL, vocabulary {vocabulary:,}, hidden size {width}, bfloat16",
+    )
 
 
 if __name__ == "__main__":

@@ -1,16 +1,15 @@
 """How the scoring pass grows with the response, the group and the prompt, in time and memory.
 
-python benchmarks/growth.py [--smallest] [--rounds 1] [--svg FILE]
+python benchmarks/growth.py [--smallest] [--rounds 1]
 
 The model and both sides of benchmarks/scoring.py, one prompt, a black second view, exact KL and visual
-focus. Memory is the rise of the process's peak. The last rows give the exponent with which ours grows from
-the second-largest size to the largest: 1 is linear.
+focus. Memory is the rise of the process's peak. The last rows give the exponent with which both sides grow
+from the second-largest size to the largest: 1 is linear. The plot goes to growth.svg beside the rows.
 """
 
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,7 +57,6 @@ def exponent(sizes: list[float], values: list[float]) -> float:
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--svg", type=Path, help="where the plot goes (default: benchmarks/out/growth.svg)")
     parser.set_defaults(rounds=1)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -74,11 +72,11 @@ def main() -> None:
             lines = {side: [getattr(row, side) for row in series] for side in ("ours", "plain")}
             panels.append(Panel(kind, series[0].unit, TITLES[name], sizes, lines))
             powers = [exponent(sizes, values) for values in lines.values()]
-            grown.append(Row(f"{kind} grows with {name} as", *powers, powers[0] / powers[1], "exponent"))
-    file = args.svg or Path(__file__).parent / "out" / "growth.svg"
-    file.parent.mkdir(exist_ok=True)
-    write(file, [*panels[0::2], *panels[1::2]], columns=3)
-    report("growth", rows + grown, "Growth of the scoring pass")
+            ratio = powers[0] / powers[1] if powers[1] else 0.0
+            grown.append(Row(f"{kind} grows with {name} as", *powers, ratio, "exponent"))
+    args.out.mkdir(parents=True, exist_ok=True)
+    write(args.out / "growth.svg", [*panels[0::2], *panels[1::2]], columns=3)
+    report(args.out / "growth.json", rows + grown, "Growth of the scoring pass")
 
 
 if __name__ == "__main__":

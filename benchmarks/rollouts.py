@@ -88,7 +88,7 @@ def main() -> None:
     both = Rollouts(prompts, group, longest)
     both.check()
     rows = [in_turns(f"{prompts} prompts x {group}", both.ours, both.plain, rounds)]
-    report("rollouts", rows, "Rollouts of the embedded model")
+    report(args.out / "rollouts.json", rows, "Rollouts of the embedded model")
 
 
 if __name__ == "__main__":

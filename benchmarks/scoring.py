@@ -98,7 +98,7 @@ def main() -> None:
         for name, size in sizes.items()
         for view in VIEWS.values()
     ]
-    report("scoring", rows, "Scoring both views: exact KL, log-probs, visual focus")
+    report(args.out / "scoring.json", rows, "Scoring both views: exact KL, log-probs, visual focus")
 
 
 if __name__ == "__main__":

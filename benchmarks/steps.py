@@ -58,7 +58,7 @@ def main() -> None:
         for name in METHODS
         if name != "grpo"
     ]
-    report("steps", rows, f"A training step, {prompts} prompts x {group} rollouts")
+    report(args.out / "steps.json", rows, f"A training step, {prompts} prompts x {group} rollouts")
 
 
 def _make(

@@ -42,6 +42,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--smallest", action="store_true", help="the smallest size, once: does it run?")
     parser.add_argument("--rounds", type=int, default=5, help="how often both sides run in turns")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the rows as JSON")
     return parser
 
 
@@ -85,12 +86,12 @@ def _resident(field: str) -> float:
     return int(status.split(f"{field}:")[1].split()[0]) / 2**10
 
 
-def report(file: str, rows: list[Row], title: str) -> None:
-    """The rows as a table on the screen and as benchmarks/out/`file`.json."""
+def report(file: Path, rows: list[Row], title: str) -> None:
+    """The rows as a table on the screen and as JSON in `file`."""
     table = Table("", "ours", "plain", "ours/plain", "plain/ours", "unit", title=title)
     for row in rows:
         table.add_row(row.name, f"{row.ours:.3f}", f"{row.plain:.3f}", f"{row.ratio:.3f}",
                       f"{1 / row.ratio:.2f}" if row.ratio else "", row.unit)  # fmt: skip
     Console().print(table)
-    OUT.mkdir(exist_ok=True)
-    (OUT / f"{file}.json").write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
