@@ -160,16 +160,16 @@ def test_a_token_with_a_map_shows_it_on_the_picture(browser, page):
     browser.open(page)
     browser.evaluate("document.querySelector('article').scrollIntoView()")
     browser.point_at(".mapped-token")
-    assert browser.evaluate("document.querySelectorAll('.map span').length") == 16
+    assert browser.evaluate("document.querySelectorAll('.frame .map span').length") == 16
     shown = inspect_data()["samples"][0]["answers"][0]["occlusion"][0]["values"]
     most = browser.evaluate(
-        "[...document.querySelectorAll('.map span')].findIndex(s => s.className === 'most')"
+        "[...document.querySelectorAll('.frame .map span')].findIndex(s => s.className === 'most')"
     )
     assert most == shown.index(max(shown))
     caption = browser.evaluate("document.querySelector('.mapped:not([hidden])').textContent")
     assert f"row {most // 4 + 1}, column {most % 4 + 1}" in caption
     boxes = browser.evaluate(
-        "['.map', '.frame img'].map(s => document.querySelector(s).getBoundingClientRect().width)"
+        "['.frame .map', '.frame img'].map(s => document.querySelector(s).getBoundingClientRect().width)"
     )
     assert abs(boxes[0] - boxes[1]) < 1
 

@@ -268,6 +268,7 @@ def test_one_picture_with_an_answer_of_ones_own(tmp_path, capsys):
         (["--views", ","], "names no view"),
         (["--methods", "grpo"], "unknown method with weights 'grpo'"),
         (["--occlusion", "-1"], "expected at least 1, got -1"),
+        (["--device", "nowhere"], "--device nowhere cannot be used"),
         (["--temperature", "hot"], "expected a number of at least 0"),
     ],
 )

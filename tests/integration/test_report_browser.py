@@ -118,7 +118,7 @@ def test_choosing_a_score_changes_the_shading_with_mouse_and_keyboard(browser, p
     second = backgrounds(browser)
     assert sum(one != other for one, other in zip(first, second, strict=True)) > len(first) / 4
     shown = "[...document.querySelectorAll('.legend')].filter(e => e.offsetParent).map(e => e.textContent)"
-    assert [text.split()[:2] for text in browser.evaluate(shown)] == [["exact", "KL"]]
+    assert [text.split()[:2] for text in browser.evaluate(shown)] == [["visual", "focus"]]
     browser.evaluate("document.getElementById('score-none').click()")
     assert len(set(backgrounds(browser))) == 1
 

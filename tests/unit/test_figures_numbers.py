@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from patient import patient
 
 from sightline.analysis.figures import tables
 from sightline.analysis.figures.curves import curves
@@ -39,6 +40,7 @@ def test_the_highest_tokens_hold_their_share():
     assert all(math.isnan(share) for share in mass_shares(np.zeros(0)))
 
 
+@patient()
 @given(arrays(float, st.integers(1, 40), elements=st.floats(0, 1e6)))
 def test_shares_of_mass_rise_to_one_and_do_not_depend_on_order(values):
     shares = mass_shares(values, (0.05, 0.1, 0.2, 0.4, 1.0))
@@ -137,6 +139,7 @@ def test_top_words_need_a_few_occurrences():
     assert top_words([answer([2.0], tokens=["x"])], "exact_kl") == [("x", 2.0, 1)]
 
 
+@patient()
 @given(st.lists(st.text(max_size=5), max_size=10), st.text(max_size=30))
 def test_any_tokens_of_any_text_can_be_read_as_words(tokens, text):
     told = Answer(text, True, tuple(tokens), {"exact_kl": (0.5,) * len(tokens)})

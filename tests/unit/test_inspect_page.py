@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import Markup
 from parsed_page import Page
+from patient import patient
 from saved_inspection import METHODS, SCORES, VIEWS, inspect_data, write_inspect_data
 from saved_run import ATTACK
 
@@ -148,6 +149,7 @@ JSON = st.recursive(
 )
 
 
+@patient()
 @given(JSON)
 def test_a_block_of_data_holds_no_markup_and_loses_nothing(value):
     block = data_block({"value": value, "attack": ATTACK + "<!-- ]]> & \u2028"})

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from parsed_page import Page
+from patient import patient
 from saved_run import ATTACK, CONFIG, EVALUATION, write_run
 
 import sightline.analysis
@@ -179,7 +179,7 @@ def test_hostile_strings_are_text(tmp_path):
     assert ATTACK in [text for _, text in page.all("p", class_="question")]
 
 
-@settings_of_hypothesis(max_examples=25)
+@patient(25)
 @given(st.lists(st.text(), min_size=1, max_size=5))
 def test_any_answer_survives_the_way_through_the_page(tmp_path_factory, tokens):
     folder = tmp_path_factory.mktemp("run")
@@ -355,7 +355,7 @@ answers = st.fixed_dictionaries(
 )
 
 
-@settings_of_hypothesis(max_examples=40)
+@patient(40)
 @given(
     config=st.dictionaries(st.sampled_from(list(CONFIG)), anything) | anything,
     rows=st.lists(st.dictionaries(st.sampled_from(["step", "loss", "kl", "seconds"]), anything) | anything),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patient import patient
 
 from sightline.analysis.axes import axis
 from sightline.analysis.charts import LEFT, RIGHT, WIDTH, curve_chart, interval_chart, local_mean
@@ -100,6 +101,7 @@ def test_shares_and_spans_in_words():
 reals = st.floats(-1e100, 1e100)
 
 
+@patient()
 @given(reals, reals, st.booleans(), st.booleans())
 def test_ticks_are_few_inside_and_ascending(one, other, whole, share):
     scale = axis(min(one, other), max(one, other), 10.0, 210.0, ticks=4, whole=whole, share=share)
@@ -117,6 +119,7 @@ def test_tick_labels_are_the_round_values():
     assert [label for _, label in axis(0, 1, 0, 100, share=True).ticks][-1] == "100\u202f%"
 
 
+@patient()
 @given(st.lists(reals, min_size=1, max_size=700))
 def test_any_curve_stays_in_its_frame(values):
     chart = curve_chart("x", "X", np.arange(len(values), dtype=float), np.array(values), reference=1.0)

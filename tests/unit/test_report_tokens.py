@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patient import patient
 
 from sightline.analysis.samples import Answer
 from sightline.analysis.tokens import LEVELS, Shade, align, shades, strip
@@ -34,6 +35,7 @@ def test_tokens_are_found_in_the_text(tokens, text, expected):
     assert parts(tokens, text) == expected
 
 
+@patient()
 @given(st.lists(st.text(max_size=4), max_size=12), st.text(max_size=40))
 def test_no_text_is_lost_whatever_the_tokens(tokens, text):
     shown = "".join(part for _, part, extra in align(tokens, text) if not extra)
@@ -41,6 +43,7 @@ def test_no_text_is_lost_whatever_the_tokens(tokens, text):
     assert not text[len(shown) :].strip()
 
 
+@patient()
 @given(st.lists(st.text(max_size=4), max_size=12))
 def test_tokens_that_spell_the_text_come_back_one_by_one(tokens):
     found = [(index, part) for index, part in parts(tokens, "".join(tokens)) if part]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from patient import patient
 from saved_run import ATTACK, metrics, write_run
 
 from sightline.analysis.incidents import incidents, stall
@@ -91,6 +92,7 @@ def test_a_folder_that_was_emptied_and_filled_again_is_followed(tmp_path):
     assert tail.read().steps.tolist() == [1]
 
 
+@patient()
 @given(
     st.lists(st.sampled_from([line(1), line(2), line(3), "{\n", "\n", "\x00\n", '{"step": 4']), max_size=8)
 )

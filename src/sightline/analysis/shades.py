@@ -19,6 +19,8 @@ LETTERS = "abcdefghijkl"
 MOST_SCORES = 6
 """Scores on one page, and methods on one page."""
 
+FIRST = "exact_kl"
+
 DROPPED = 0.005
 """Weights below this count as 0."""
 
@@ -69,9 +71,12 @@ def shades(answers: Iterable[Answer]) -> tuple[Shade, ...]:
     """One shade per score that occurs, with a range that all answers share.
 
     The range runs from the 2nd to the 98th percentile over all tokens, so that one extreme token does
-    not bleach the rest; it starts at 0 for scores that are never negative and reach down near 0.
+    not bleach the rest; it starts at 0 for scores that are never negative and reach down near 0. Exact
+    dependencies come first, since they say most.
     """
-    found = [(name, _range(values)) for name, values in _gathered(a.scores for a in answers).items()]
+    gathered = _gathered(a.scores for a in answers)
+    ordered = sorted(gathered, key=lambda name: not name.startswith(FIRST))
+    found = [(name, _range(gathered[name])) for name in ordered]
     return tuple(
         Shade(letter, name, low, high)
         for letter, (name, (low, high)) in zip(LETTERS, found[:MOST_SCORES], strict=False)

@@ -8,11 +8,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from . import DONE, screen
 
 screen.prepare()
 
+import torch  # noqa: E402
 import yaml  # noqa: E402
 from PIL import Image  # noqa: E402
 
@@ -41,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     subject = _subject(args)
     wanted = _wanted(args)
     screen.quiet()
-    loaded = load_model(args.model, args.dtype, trust_remote_code=args.trust_remote_code)
+    loaded = _load(args)
     folder = open_run(args.output_dir or fresh_name("inspect"), overwrite=args.overwrite)
     screen.log_to(folder.log)
     started = time.perf_counter()
@@ -69,6 +71,9 @@ def _parser() -> VerbParser:
         "sightline inspect embedded --task shapes --limit 64 --occlusion 3",
     )
     parser.add_model()
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)"
+    )
     parser.add_argument("--task", help="a task or dataset whose test problems are put to the model")
     parser.add_argument("--image", help="instead of a task: one picture,")
     parser.add_argument("--question", help="with this question,")
@@ -93,6 +98,20 @@ def _parser() -> VerbParser:
     parser.add_argument("--batch_size", type=positive, default=64, help="answers generated at once")
     parser.add_results(f"number of problems (default {LIMIT})")
     return parser
+
+
+def _load(args: argparse.Namespace) -> LoadedModel:
+    spread = {"device_map": "auto"} if args.device == "auto" and torch.cuda.is_available() else {}
+    hub: dict[str, Any] = {"trust_remote_code": args.trust_remote_code, **spread}
+    if args.device == "auto":
+        return load_model(args.model, args.dtype, **hub)
+    try:
+        torch.zeros(1, device=args.device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {args.device} cannot be used: {str(error).splitlines()[0]}") from error
+    loaded = load_model(args.model, args.dtype, **hub)
+    model: Any = loaded.model
+    return LoadedModel(model.to(args.device), loaded.processor, loaded.name)
 
 
 def _count(text: str) -> int:

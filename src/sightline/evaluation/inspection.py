@@ -26,6 +26,7 @@ from ..views import PixelView, View, rgb
 from .addresses import data_addresses
 from .next_tokens import Likeliest, attention_shares, likeliest
 from .occlusion_maps import occlusion_maps
+from .plain import Words, plain, short
 from .samples import as_rollouts
 
 SCHEMA = "sightline.inspect/1"
@@ -99,7 +100,7 @@ def inspection(
     shown = {view.name: _shown(loaded, rollouts, view, wanted.seed) for view in wanted.views}
     seen = _likeliest(loaded, rollouts, wanted, shown)
     names = [(signal, view) for signal, view in measured if view is None or view in wanted.views]
-    words = _Words(loaded.processor.tokenizer)
+    words = Words(loaded.processor.tokenizer)
     rows = []
     for row, subject in enumerate(subjects):
         part = slice(0, len(subject.answer.token_ids))
@@ -109,10 +110,10 @@ def inspection(
             "truncated": subject.answer.truncated,
             "tokens": [words.text(token) for token in subject.answer.token_ids],
             "token_ids": subject.answer.token_ids,
-            "scores": {_label(*name): _plain(measured[name][row, part]) for name in names},
-            "weights": {name: _plain(values[row, part]) for name, values in weights.items()},
+            "scores": {_label(*name): plain(measured[name][row, part]) for name in names},
+            "weights": {name: plain(values[row, part]) for name, values in weights.items()},
             "likeliest": {key: words.alternatives(found, row, part) for key, found in seen.items()},
-            "log_probs": {key: _plain(found.log_probs[row, part]) for key, found in seen.items()},
+            "log_probs": {key: plain(found.log_probs[row, part]) for key, found in seen.items()},
         })  # fmt: skip
     if wanted.occlusion:
         progress("occlusion maps")
@@ -153,7 +154,10 @@ def _rollouts(loaded: LoadedModel, subjects: Sequence[Subject]) -> Rollouts:
         tokenizer.pad_token_id,
         [subject.problem.id for subject in subjects],
     )
-    return replace(batch, group_ids=torch.tensor(ids))
+    tensors = ("prompt_ids", "prompt_mask", "response_ids", "mask")
+    device = loaded.model.device
+    moved = {name: getattr(batch, name).to(device) for name in tensors}
+    return replace(batch, **moved, group_ids=torch.tensor(ids, device=device))
 
 
 def _scores(loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted) -> tuple[dict[Name, Tensor], list[str]]:
@@ -235,52 +239,20 @@ def _likeliest(
     return found
 
 
-class _Words:
-    """Tokens as text; alternatives refer to one table of all of them."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._texts: dict[int, str] = {}
-        self._places: dict[int, int] = {}
-
-    def text(self, token: int) -> str:
-        """A token's own text; part of a character decodes to U+FFFD."""
-        if token not in self._texts:
-            self._texts[token] = self._tokenizer.decode([token])
-        return self._texts[token]
-
-    @property
-    def vocabulary(self) -> list[str]:
-        return [self.text(token) for token in self._places]
-
-    def alternatives(self, found: Likeliest, row: int, part: slice) -> list[list[float]]:
-        """Per token [place in the vocabulary, probability, place, probability, ...], likeliest first."""
-        listed = []
-        for tokens, shares in zip(
-            found.tokens[row, part].tolist(), found.probabilities[row, part].tolist(), strict=True
-        ):
-            places = [self._places.setdefault(token, len(self._places)) for token in tokens]
-            pairs = zip(places, (_short(share, 4) for share in shares), strict=True)
-            listed.append([value for pair in pairs for value in pair])
-        return listed
-
-
 def _maps(
     loaded: LoadedModel, rollouts: Rollouts, row: int, ranked: Tensor, wanted: Wanted
 ) -> list[dict[str, Any]]:
     length = int(rollouts.mask[row].sum())
     tokens = ranked[:length].topk(min(wanted.occlusion, length)).indices.tolist()
     maps = occlusion_maps(loaded, rollouts, row, tokens, wanted.cells)
-    return [{**shown, "values": [_short(value, 6) for value in shown["values"]]} for shown in maps]
+    return [{**shown, "values": [short(value, 6) for value in shown["values"]]} for shown in maps]
 
 
 def _attention(loaded: LoadedModel, rollouts: Rollouts, row: int) -> dict[str, list[float]] | None:
     shares = attention_shares(loaded.model, loaded.processor, rollouts, row)
     if shares is None:
         return None
-    return {
-        name: _plain(values) for name, values in zip(("image", "question", "answer"), shares, strict=True)
-    }
+    return {name: plain(values) for name, values in zip(("image", "question", "answer"), shares, strict=True)}
 
 
 # --- plain data ------------------------------------------------------------------------------------
@@ -322,12 +294,3 @@ def _samples(
 def _addresses(pictures: Sequence[Sequence[Image.Image]], most_bytes: int) -> list[list[str]]:
     addresses = iter(data_addresses([image for images in pictures for image in images], most_bytes))
     return [[next(addresses) for _ in images] for images in pictures]
-
-
-def _plain(values: Tensor) -> list[float]:
-    """Six significant digits, which is more than anything shows."""
-    return [_short(value, 6) for value in values.tolist()]
-
-
-def _short(value: float, digits: int) -> float:
-    return float(f"{value:.{digits}g}")

@@ -67,7 +67,7 @@ def likeliest(
     for part in _parts(rows, length * _vocabulary(model)):
         inputs = _inputs(model, processor, rollouts, part, [pictures[row] for row in part], hide_images)
         logits = model(**inputs, use_cache=False, logits_to_keep=length + 1).logits
-        log_p = logits[:, :-1].float().log_softmax(-1)
+        log_p = logits[:, :-1].float().log_softmax(-1).to(rollouts.mask.device)
         top = log_p.topk(count, dim=-1)
         valid = rollouts.mask[part].bool()
         tokens[part] = top.indices.masked_fill(~valid[..., None], 0).cpu()
@@ -128,11 +128,11 @@ def attention_shares(model: PreTrainedModel, processor: Any, rollouts: Rollouts,
         return None
     width = rollouts.prompt_ids.shape[1]
     looking = slice(width - 1, width + length - 1)
-    mean = torch.stack([layer[0, :, looking].float().mean(0) for layer in layers]).mean(0)
-    is_image = (inputs["input_ids"][0] == image_token_id(model.config)).clone()
-    answer = torch.arange(mean.shape[1], device=mean.device) >= width
+    mean = torch.stack([layer[0, :, looking].float().mean(0).cpu() for layer in layers]).mean(0)
+    is_image = (inputs["input_ids"][0] == image_token_id(model.config)).cpu()
+    answer = torch.arange(mean.shape[1]) >= width
     shares = [mean[:, is_image & ~answer], mean[:, ~is_image & ~answer], mean[:, answer]]
-    return torch.stack([share.sum(1) for share in shares]).cpu()
+    return torch.stack([share.sum(1) for share in shares])
 
 
 def _vocabulary(model: PreTrainedModel) -> int:

@@ -194,6 +194,9 @@
       }
       const peak = one.values.indexOf(highest);
       frame.append(map);
+      const copy = frame.cloneNode(true);
+      copy.className = "map-copy";
+      panel.querySelector(".line").after(copy);
       const caption = frame.parentElement.querySelector(".mapped");
       caption.textContent = `KL of “${visible(chosen.textContent)}” when a cell is hidden: up to ${numeral(highest)}, row ${1 + Math.floor(peak / one.columns)}, column ${1 + (peak % one.columns)}`;
       caption.hidden = false;
