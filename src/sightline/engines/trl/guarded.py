@@ -218,6 +218,7 @@ class GuardedTrainer(InformativeTrainer):
 
 
 def _number(norm: Any) -> float:
-    if isinstance(norm, DTensor):
-        norm = norm.full_tensor()
-    return float(norm)
+    """The norm as a number; DeepSpeed may have none to tell, which is no fault."""
+    if norm is None:
+        return 0.0
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
