@@ -88,6 +88,7 @@ def test_the_trainer_shortens_for_colocated_vllm_alone(
     )
     trainer = GuardedTrainer.__new__(GuardedTrainer)
     trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=0), 0  # vLLM has these weights
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
     trainer._generate_single_turn([[1, IMAGE, IMAGE, IMAGE, 2]], [["picture"]], {}, 4)
     assert recorded.given == expected

@@ -15,13 +15,23 @@ def accept_inside(model: Any) -> Forward:
 
     `model(inside=f)` returns `f(model)`. Whatever wraps the model (DDP, FSDP2, ZeRO-3, autocast) then
     sees a single forward, with parameters gathered and buffers in sync while `f` runs backbone, head
-    or the returned forward as often as it likes. Without the keyword nothing changes.
+    or the model itself as often as it likes. Without the keyword nothing changes.
+
+    While `f` runs, `model.forward` is the forward it had before: accelerate wraps it in one autocast
+    object, which, entered again before it was left, takes "on" for the state to go back to and leaves
+    autocast on for the rest of the process.
     """
     original: Forward = model.forward
 
     @functools.wraps(type(model).forward)
     def forward(self: Any, *args: Any, inside: Callable[[Any], Any] | None = None, **kwargs: Any) -> Any:
-        return original(*args, **kwargs) if inside is None else inside(self)
+        if inside is None:
+            return original(*args, **kwargs)
+        wrapped, self.forward = self.forward, original
+        try:
+            return inside(self)
+        finally:
+            self.forward = wrapped
 
     model.forward = types.MethodType(forward, model)
     return original
