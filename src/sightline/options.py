@@ -6,12 +6,17 @@ A check is a function `(what, value) -> value`; it raises `UserError` and never 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 from .errors import UserError, unknown_name
 
 Check = Callable[[str, Any], Any]
+
+LARGEST = 1e6
+"""The largest factor on a weight that an option may ask for: more is a slip, and float32 would overflow."""
 
 
 def between(
@@ -19,20 +24,34 @@ def between(
 ) -> Check:
     """A finite number in [low, high] (`above`: in (low, high]); `whole`: an integer; `optional`: or None."""
     kind = "an integer" if whole else "a number"
+    left = f"{'(' if above else '['}{low:g}" if math.isfinite(low) else "(−∞"
     right = f"{high:g}]" if math.isfinite(high) else "∞)"
-    wanted = f"{kind} in {'(' if above else '['}{low:g}, {right}{' or None' if optional else ''}"
+    wanted = f"{kind} in {left}, {right}{' or None' if optional else ''}"
 
     def check(what: str, value: Any) -> Any:
         if value is None and optional:
             return None
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
-            hint = " (YAML reads 1e-6 as text: write 1.0e-6)" if isinstance(value, str) else ""
+        if isinstance(value, bool) or not isinstance(value, Integral if whole else Real):
+            hint = (
+                " (YAML reads 1e-6 as text: write 1.0e-6)"
+                if isinstance(value, str) and value[:1].isdigit()
+                else ""
+            )
             raise UserError(f"{what} must be {wanted}, got {value!r}{hint}")
-        if not (math.isfinite(value) and low <= value <= high) or (above and value == low):
-            raise UserError(f"{what} must be {wanted}, got {value}")
-        return value if whole else float(value)
+        number = _as_float(value)
+        if not (math.isfinite(number) and low <= number <= high) or (above and number == low):
+            raise UserError(f"{what} must be {wanted}, got {value if math.isfinite(number) else number}")
+        return operator.index(value) if whole else number  # pyright: ignore[reportArgumentType]
 
     return check
+
+
+def _as_float(value: Any) -> float:
+    """The number as a float, infinite where no float is so large."""
+    try:
+        return float(value) + 0.0  # so that −0 is 0
+    except OverflowError:
+        return math.inf
 
 
 def one_of(*names: str) -> Check:
@@ -51,6 +70,12 @@ def switch(what: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise UserError(f"{what} must be True or False, got {value!r}")
     return value
+
+
+def settle(thing: Any, owner: str, checks: Mapping[str, Check]) -> None:
+    """Each named field of a frozen dataclass checked, and kept as its check returns it."""
+    for name, check in checks.items():
+        object.__setattr__(thing, name, check(f"{owner}{name}", getattr(thing, name)))
 
 
 def check_options(owner: str, given: Mapping[str, Any], checks: Mapping[str, Check]) -> dict[str, Any]:

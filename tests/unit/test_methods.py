@@ -5,6 +5,7 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -105,7 +106,7 @@ def test_code_only_settings_come_with_the_code_s_variant():
         ("vppo", {"kep": 0.4}, "did you mean keep"),
         ("vppo", {"keep": 1.5}, r"keep must be a number in \(0, 1\], got 1.5"),
         ("vppo", {"keep": float("nan")}, "keep"),
-        ("vppo", {"scale_min": -0.1}, r"\[0, ∞\)"),
+        ("vppo", {"scale_min": -0.1}, r"scale_min must be a number in \[0, 1e\+06\], got -0.1"),
         ("vppo", {"scale_min": 1.5}, "dynamic upper bound"),
         ("vppo", {"scale_max": 0.5}, "at least scale_min"),
         ("vppo", {"minibatch": 4}, "variant='released'"),
@@ -121,6 +122,17 @@ def test_code_only_settings_come_with_the_code_s_variant():
         ("vgpo", {"view": "black"}, "nothing reads the black view"),
         ("vgpo", {"min_range": -1.0}, "min_range"),
         ("vgpo", {"variant": "snapshot"}, "valid: paper, released"),
+        ("vgpo", {"signal": None}, "a signal is named"),
+        ("vgpo", {"strength": 1e300}, r"strength must be a number in \[0, 1e\+06\]"),
+        ("vgpo", {"layer": "4"}, "layer must be an integer"),
+        ("vgpo", {"layer": True}, "layer must be an integer"),
+        ("vgpo", {"signal": "exact_kl", "layer": 4}, "no signal reads hidden states"),
+        ("vppo", {"signal": ""}, "unknown signal"),
+        ("vppo", {"scale_signal": 3}, "a signal is named"),
+        ("vppo", {"minibatch": False}, "variant='released'"),
+        ("vppo", {"variant": "released", "microbatch": 10**30}, "an integer in"),
+        ("vppo", {"scale_max": 10**400}, "scale_max must be a number"),
+        ("pgpo", {"objective": {"informative_groups": {"key": "overal"}}}, "did you mean overall"),
         ("pgpo", {"threshold": 1.01}, "threshold"),
         ("pgpo", {"boost": -0.5}, "boost"),
         ("pgpo", {"boost": "1e-3"}, "write 1.0e-6"),
@@ -134,6 +146,8 @@ def test_code_only_settings_come_with_the_code_s_variant():
         ("custom", {"signal": "exact_kl", "shapings": ["top_fraction"]}, "needs keep"),
         ("custom", {"signal": "exact_kl", "shapings": [{"keep": 0.4}]}, "`name`"),
         ("custom", {"signal": "exact_kl", "shapings": {"name": "top_fraction"}}, "shapings must be a list"),
+        ("custom", {"signal": ["exact_kl"]}, "unknown signal"),
+        ("custom", {"second_grad": True}, "differentiates terms"),
         ("custom", {"adjustments": "late_compensation"}, "adjustments must be a list"),
         ("custom", {"terms": [{"name": "perception_kl"}]}, "needs coefficient"),
     ],
@@ -144,7 +158,7 @@ def test_wrong_options_are_named_with_their_range(name, options, message):
 
 
 def corrupted(row, token, value):
-    scores = SCORES.clone()
+    scores = SCORES.double()
     scores[row, token] = value
     return scores
 
@@ -152,7 +166,8 @@ def corrupted(row, token, value):
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("vppo", -0.5, r"exact_kl must be finite and in \[0, ∞\), got -0.5 at row 1, token 2"),
+        ("vppo", -0.5, r"exact_kl must be finite and in \[0, 3.4.*\], got -0.5 at row 1, token 2"),
+        ("vppo", 1e308, r"finite and in \[0, 3.4.*\], got 1e\+308 at row 1, token 2"),
         ("pgpo", -1e-9, "row 1, token 2"),
         ("pgpo", float("nan"), "got nan at row 1, token 2"),
         ("vppo", float("inf"), "got inf at row 1, token 2"),
@@ -191,6 +206,18 @@ def test_bad_scores_do_not_matter_at_padding_or_without_an_image(name, variant):
         ({"has_image": [True]}, "has_image must have one entry per row"),
         ({"scores": None}, "scores must hold"),
         ({"scores": {"entropy": SCORES}}, "scores lack exact_kl; got entropy"),
+        ({"group_ids": ["a", "a", "b", "b"]}, "group_ids must be a tensor, or numbers"),
+        ({"group_ids": [[0], [0, 1], [1], [1]]}, "group_ids must be a tensor"),
+        ({"group_ids": [2**70] * 4}, "group_ids must be a tensor"),
+        ({"group_ids": None}, "group_ids must be a tensor"),
+        ({"has_image": [None] * 4}, "has_image must be a tensor"),
+        ({"has_image": [2, 0, 1, 1]}, "has_image must be 0 or 1, got 2 at row 0"),
+        ({"mask": None}, "mask must be a tensor"),
+        ({"scores": "high"}, "exact_kl must be a tensor"),
+        ({"scores": {1: SCORES}}, "scores lack exact_kl; got 1"),
+        ({"scores": SCORES.to(torch.complex64)}, "a dense tensor of real numbers, got torch.complex64"),
+        ({"scores": SCORES.to_sparse()}, "a dense tensor"),
+        ({"scores": SCORES.to("meta")}, "a dense tensor"),
         ({"scores": SCORES[:3]}, "exact_kl must have the mask's shape"),
     ],
 )
@@ -198,6 +225,40 @@ def test_a_batch_that_does_not_fit_is_named(change, message):
     given = {"scores": SCORES, "mask": MASK, "group_ids": GROUPS, **change}
     with pytest.raises(UserError, match=message):
         method("vppo").weights(**given)
+
+
+@pytest.mark.parametrize(("name", "variant"), EVERY)
+def test_lists_and_arrays_are_as_good_as_tensors(name, variant):
+    built = method(name, variant=variant)
+    scores = SCORES.clamp(max=1)
+    wanted = built.weights(scores, MASK, torch.tensor(GROUPS), torch.tensor([True] * 4))
+    for form in (torch.Tensor.tolist, torch.Tensor.numpy):
+        assert torch.equal(built.weights(form(scores), form(MASK), tuple(GROUPS), [1] * 4), wanted)
+    for ids in ([-9, -9, 2**62, 2**62], np.array([5, 5, 2**64 - 1, 2**64 - 1], dtype=np.uint64)):
+        assert torch.equal(built.weights(scores, MASK, ids), wanted)
+
+
+@pytest.mark.parametrize(("name", "variant"), [pair for pair in EVERY if pair[0] in ("vppo", "pgpo")])
+def test_the_largest_scores_give_finite_weights_and_statistics(name, variant):
+    built = method(name, variant=variant)
+    scores = torch.full_like(SCORES, torch.finfo(torch.float32).max)
+    scores[0, 0] = 0.0
+    weights = built.weights(scores, MASK, GROUPS)
+    assert weights.isfinite().all()
+    assert (weights >= 0).all()
+    assert all(math.isfinite(value) for value in statistics(built, scores, weights, MASK, GROUPS).values())
+
+
+def test_vgpo_s_released_code_holds_cosines_against_min_range_not_their_halves():
+    cosines = torch.tensor([[0.5, 0.5 + 1.5e-6, 0.5]], dtype=torch.float64)
+    weights = method("vgpo", variant="released", compensate=False).weights(cosines, torch.ones(1, 3), [0])
+    torch.testing.assert_close(weights, torch.tensor([[2 / 3, 5 / 3, 2 / 3]]))
+
+
+def test_options_are_kept_as_plain_numbers():
+    built = method("pgpo", threshold=np.float32(0.5), view={"name": "patches", "size": np.int64(7)},
+                   min_range=np.float64(0.0))  # fmt: skip
+    assert method("pgpo", **json.loads(json.dumps(built.options))) == built
 
 
 def test_a_method_of_two_signals_wants_both():

@@ -134,6 +134,7 @@ def test_an_objective_is_built_again_from_its_plain_data(name):
         ({"entropy_penalty": -0.1}, "entropy_penalty"),
         ({"informative_groups": {"low": 0.9, "high": 0.1}}, "below"),
         ({"informative_groups": {"kye": "x"}}, "did you mean key"),
+        ({"informative_groups": {"key": "format"}}, "valid: accuracy, overall"),
         ({"informative_groups": "accuracy"}, "informative_groups"),
         (3, "objective"),
     ],

@@ -179,6 +179,10 @@ def test_lengths_of_half_precision_masks_are_exact():
             lambda: shaping.shaping("trajectory_weights", "entropy", scale_min=1.1, scale_max=None),
             r"\[0, 1\] with the dynamic",
         ),
+        (
+            lambda: shaping.shaping("centered_token_weights", "entropy", low=2.0, high=1.0),
+            "high must be at least low",
+        ),
     ],
 )
 def test_mistakes_are_named(build, message):

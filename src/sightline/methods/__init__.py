@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import replace
+from numbers import Integral, Real
 from typing import Any
 
 from ..options import known_names, one_of
@@ -54,9 +55,11 @@ def method(name: str, **options: Any) -> Method:
 
 
 def _plain(value: Any) -> Any:
-    """Plain data of an option: views, objectives and steps as mappings, the rest as it is."""
+    """Plain data of an option: views, objectives and steps as mappings, numbers as Python's own."""
     if isinstance(value, (list, tuple)):
         return [_plain(item) for item in value]
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return int(value) if isinstance(value, Integral) else float(value)
     return value.plain() if hasattr(value, "plain") else value
 
 

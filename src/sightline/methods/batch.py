@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -12,6 +13,8 @@ from torch import Tensor
 from ..errors import UserError
 from ..signals import SIGNALS
 
+LARGEST_SCORE = torch.finfo(torch.float32).max
+"""Scores are float32 numbers, whatever holds them: sums of them are then finite in float64."""
 Scores = Tensor | Mapping[str, Tensor] | None
 SLACK = 1e-2
 """How far a signal with two bounds may lie outside them by rounding (bf16 cosines) before it is an error."""
@@ -33,29 +36,23 @@ class Batch:
     has_image: Bool[Tensor, " B"]
 
 
-def checked(
-    signals: Iterable[str],
-    scores: Scores,
-    mask: Tensor,
-    group_ids: Tensor | Sequence[int],
-    has_image: Tensor | Sequence[bool] | None,
-) -> Batch:
+def checked(signals: Iterable[str], scores: Any, mask: Any, group_ids: Any, has_image: Any) -> Batch:
     """The batch, or `UserError` naming what is wrong: shapes, lengths, dtypes, values out of range.
 
-    Scores are looked at only on valid tokens of rows with an image; elsewhere they may be anything.
+    Takes whatever a caller may hand over. Scores are looked at only on valid tokens of rows with an
+    image; elsewhere they may be anything.
     """
     names = sorted(signals)
-    given = _by_name(names, scores)
-    device = next(iter(given.values())).device if given else mask.device
-    valid = _mask(mask).to(device)
+    given = {name: _tensor(name, values) for name, values in _by_name(names, scores).items()}
+    valid = _mask(_tensor("mask", mask))
+    valid = valid.to(next(iter(given.values())).device) if given else valid
     rows = len(valid)
-    groups = torch.as_tensor(group_ids, device=device)
+    groups = _per_row("group_ids", group_ids, rows).to(valid.device)
     if groups.dtype.is_floating_point and rows:
         raise UserError(f"group_ids must be integers, got {groups.dtype}")
-    images = torch.as_tensor([True] * rows if has_image is None else has_image, device=device)
-    for name, per_row in (("group_ids", groups), ("has_image", images)):
-        if per_row.shape != (rows,):
-            raise UserError(f"{name} must have one entry per row [{rows}], got shape {list(per_row.shape)}")
+    everyone = torch.ones(rows, dtype=torch.bool)
+    images = _per_row("has_image", everyone if has_image is None else has_image, rows).to(valid.device)
+    _zero_or_one("has_image", images)
     images = images.bool()
     seen = valid & images[:, None]
     values = {name: _values(name, given[name], seen) for name in names}
@@ -63,12 +60,42 @@ def checked(
     return Batch(values, positive, valid, seen, groups.long(), images)
 
 
-def _by_name(names: list[str], scores: Scores) -> dict[str, Tensor]:
+def _tensor(name: str, given: Any) -> Tensor:
+    """`given` as a dense tensor of real numbers; lists and arrays are taken too."""
+    tensor = given
+    if not isinstance(given, Tensor):
+        try:
+            tensor = torch.tensor(given)
+        except (TypeError, ValueError, RuntimeError, OverflowError) as error:
+            what = f"{type(given).__name__} ({str(error).splitlines()[0]})"
+            raise UserError(f"{name} must be a tensor, or numbers that make one, got {what}") from None
+    if tensor.is_complex() or tensor.layout != torch.strided or tensor.is_meta:
+        kind = f"{tensor.dtype} on {tensor.device}, {tensor.layout}"
+        raise UserError(f"{name} must be a dense tensor of real numbers, got {kind}")
+    return tensor
+
+
+def _per_row(name: str, given: Any, rows: int) -> Tensor:
+    tensor = _tensor(name, given)
+    if tensor.shape != (rows,):
+        raise UserError(f"{name} must have one entry per row [{rows}], got shape {list(tensor.shape)}")
+    return tensor
+
+
+def _zero_or_one(name: str, tensor: Tensor) -> None:
+    wrong = ((tensor != 0) & (tensor != 1)).nonzero()
+    if len(wrong):
+        place = wrong[0].tolist()
+        where = ", ".join(f"{axis} {index}" for axis, index in zip(("row", "token"), place, strict=False))
+        raise UserError(f"{name} must be 0 or 1, got {tensor[tuple(place)].item()} at {where}")
+
+
+def _by_name(names: list[str], scores: Any) -> dict[str, Any]:
     if not names:
         return {}
     if isinstance(scores, Mapping):
         if missing := [name for name in names if name not in scores]:
-            raise UserError(f"scores lack {', '.join(missing)}; got {', '.join(scores) or 'none'}")
+            raise UserError(f"scores lack {', '.join(missing)}; got {', '.join(map(str, scores)) or 'none'}")
         return {name: scores[name] for name in names}
     if scores is None or len(names) > 1:
         got = "None" if scores is None else "one tensor"
@@ -79,10 +106,7 @@ def _by_name(names: list[str], scores: Scores) -> dict[str, Tensor]:
 def _mask(mask: Tensor) -> Bool[Tensor, "B T"]:
     if mask.ndim != 2:
         raise UserError(f"mask must have shape [B, T], got {list(mask.shape)}")
-    wrong = ((mask != 0) & (mask != 1)).nonzero()
-    if len(wrong):
-        row, token = wrong[0].tolist()
-        raise UserError(f"mask must be 0 or 1, got {mask[row, token].item()} at row {row}, token {token}")
+    _zero_or_one("mask", mask)
     return mask.bool()
 
 
@@ -94,13 +118,14 @@ def _values(name: str, scores: Tensor, seen: Tensor) -> Float[Tensor, "B T"]:
     values = scores.detach().to(precision).masked_fill(~seen, 0.0)
     signal = SIGNALS[name]
     slack = SLACK if signal.low < 0 else 0.0
-    good = values.isfinite() & (values >= signal.low - slack) & (values <= signal.high + slack)
+    high = min(signal.high, LARGEST_SCORE)
+    good = (values >= signal.low - slack) & (values <= high + slack)
     wrong = (~good).nonzero()
     if len(wrong):
         row, token = wrong[0].tolist()
-        wanted = f"finite and in [{signal.low:g}, {signal.high:g}]".replace("inf]", "∞)")
+        wanted = f"finite and in [{signal.low:g}, {high:g}]"
         raise UserError(
             f"{name} must be {wanted}, got {values[row, token].item():g} at row {row}, token {token}"
             f" ({len(wrong)} such token{'s' if len(wrong) > 1 else ''})"
         )
-    return values.clamp(signal.low, signal.high)
+    return values.clamp(signal.low, high)

@@ -8,8 +8,9 @@ from typing import Any
 from ..errors import UserError
 from ..objectives import objective as make_objective
 from ..objectives import term
-from ..options import named, switch
+from ..options import known_names, named, switch
 from ..shaping import Step, adjustment, shaping
+from ..signals import SIGNALS
 from .method import MIN_RANGE, Method, view_for
 
 
@@ -32,6 +33,8 @@ def custom(
     settings. Options of shapings and adjustments have no defaults: a composition states them.
     """
     switch("custom: second_grad", second_grad)
+    if signal is not None:
+        known_names("signal", [signal], SIGNALS)
     steps = tuple(_shaping(description, signal) for description in _listed("shapings", shapings))
     extra = tuple(term(description) for description in _listed("terms", terms))
     default = view if view is not None or not extra else "patches"

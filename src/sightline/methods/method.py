@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..objectives import Objective, Term
-from ..options import between
+from ..options import LARGEST, between, settle
 from ..shaping import Step
 from ..signals import signal
 from ..views import View
@@ -20,6 +20,7 @@ from .batch import Batch, Scores, checked
 
 MIN_RANGE = 1e-6
 """A range up to this counts as constant, unless a method is told otherwise."""
+_CHECKS = {"min_range": between(0, LARGEST), "layer": between(-1000, 1000, whole=True)}
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,16 @@ class Method:
     layer: int = -1
 
     def __post_init__(self) -> None:
-        between(0)(f"{self.name}: min_range", self.min_range)
+        settle(self, f"{self.name}: ", _CHECKS)
         comparing = [name for name in self.signals if signal(name).compares_views]
         if comparing and self.view is None:
             raise UserError(f"{self.name}: {comparing[0]} compares two views; give a view, as view='patches'")
         if self.view is not None and not comparing and not self.terms:
             raise UserError(f"{self.name}: nothing reads the {self.view.name} view; leave view out")
+        if self.layer != -1 and not any(signal(name).reads == "hidden" for name in self.signals):
+            raise UserError(f"{self.name}: no signal reads hidden states; leave layer out")
+        if self.second_view_gradient and not self.terms:
+            raise UserError(f"{self.name}: second_grad differentiates terms and there are none; leave it out")
 
     @property
     def signals(self) -> tuple[str, ...]:
@@ -89,7 +94,8 @@ class Method:
 
         `scores` is a tensor `[B, T]` or `{signal name: tensor}`, in the range of the signal (None if
         no signal is needed); `mask` `[B, T]` is 1 on generated tokens; `group_ids` `[B]` are integers,
-        equal for the rollouts of one prompt, rows in any order; `has_image` `[B]`, all by default.
+        equal for the rollouts of one prompt, rows in any order; `has_image` `[B]`, all by default. Lists
+        and arrays are taken as tensors.
         Padding gives 0 and its scores may be anything. Rows without an image give 1 on their tokens,
         rows without any token 0, and neither takes part in any statistic. A group of one is constant.
         Raises `UserError` for wrong shapes, a mask that is not 0/1, and scores that are not finite or
@@ -104,7 +110,8 @@ class Method:
 
     def adjusted(self, step: Step, batch: Batch) -> list[Tensor]:
         """The scores that a shaping reads: its signals' scores after the adjustments."""
-        columns = [batch.scores[name] for name in step.signals]
+        measured = bool(self.adjustments) and self.adjustments[0].rule.measured
+        columns = [(batch.values if measured else batch.scores)[name] for name in step.signals]
         for change in self.adjustments:
             columns = [change(column, **self.context(batch)) for column in columns]
         return columns

@@ -41,11 +41,12 @@ def vppo(
     one_of("paper", "released")("variant of vppo", variant)
     one_of(*FILTERS)("filter_by of vppo", filter_by)
     released = variant == "released"
-    if not released and (minibatch or microbatch):
+    if not released and (minibatch is not None or microbatch is not None):
         raise UserError(
             "vppo: minibatch and microbatch belong to variant='released'; the paper has one batch"
         )
-    signal = signal or SIGNAL[variant]
+    signal = SIGNAL[variant] if signal is None else signal
+    scale_signal = signal if scale_signal is None else scale_signal
     filters: dict[str, Step] = {
         "count": shaping("top_fraction", signal, keep=keep),
         "mass": shaping("top_mass", signal, share=keep),
@@ -54,11 +55,11 @@ def vppo(
     }
     blocks = {"minibatch": minibatch, "microbatch": microbatch} if released else {}
     bounds = {"scale_min": scale_min, "scale_max": scale_max}
-    shapings = (filters[filter_by], shaping("trajectory_weights", scale_signal or signal, **bounds, **blocks))
+    shapings = (filters[filter_by], shaping("trajectory_weights", scale_signal, **bounds, **blocks))
     return Method(
         name="vppo",
         variant=variant,
-        options={"signal": signal, "scale_signal": scale_signal or signal},
+        options={"signal": signal, "scale_signal": scale_signal},
         objective=make_objective(objective, entropy_penalty=0.06, dual_clip=3.0 if released else None),
         view=view_for(shapings, view, "patches"),
         shapings=shapings,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from ..errors import UserError
-from ..options import between, known_names, named, one_of
+from ..options import between, known_names, named, one_of, settle
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,9 @@ class GroupSelection:
     high: float = 0.99
 
     def __post_init__(self) -> None:
-        for bound in ("low", "high"):
-            between(0, 1)(f"informative_groups: {bound}", getattr(self, bound))
+        share = between(0, 1)
+        checks = {"key": one_of("accuracy", "overall"), "low": share, "high": share}
+        settle(self, "informative_groups: ", checks)
         if self.low >= self.high:
             raise UserError(f"informative_groups: low {self.low} must be below high {self.high}")
 
@@ -58,8 +59,7 @@ class Objective:
     """Dynamic sampling; None keeps every group."""
 
     def __post_init__(self) -> None:
-        for option, check in _CHECKS.items():
-            check(f"objective: {option}", getattr(self, option))
+        settle(self, "objective: ", _CHECKS)
         if not isinstance(self.informative_groups, GroupSelection | None):
             wanted = "a mapping of key, low and high, or None"
             raise UserError(

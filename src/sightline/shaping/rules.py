@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import masked
 from ..errors import UserError
-from ..options import Check, between, check_options, known_names, one_of, switch
+from ..options import LARGEST, Check, between, check_options, known_names, one_of, switch
 from .compensation import SCHEDULES, batch_min_max, late_compensation
 from .mass import gate_statistics, importance_range, mass_conserving_gate, quantile_gate
 from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
@@ -39,6 +39,8 @@ class Rule:
     """Options that must be given, with their checks."""
     optional: Mapping[str, Check] = field(default_factory=dict)
     """Options that may be left out."""
+    measured: bool = False
+    """Whether an adjustment that comes first takes the signal as it was measured, not as a score ≥ 0."""
     inputs: int = 1
     """How many different scores it reads."""
     spread: Callable[..., Tensor] | None = None
@@ -92,9 +94,10 @@ def _call(
 
 
 _KEEP = between(0, 1, above=True)
-_ROWS = between(1, whole=True, optional=True)
-_CLAMP = {"low": between(0), "high": between(0)}
-_GATE = {"threshold": between(0, 1), "boost": between(0)}
+_ROWS = between(1, 10**9, whole=True, optional=True)
+_FACTOR = between(0, LARGEST)
+_CLAMP = {"low": _FACTOR, "high": _FACTOR}
+_GATE = {"threshold": between(0, 1), "boost": _FACTOR}
 
 SHAPINGS: dict[str, Rule] = {
     "top_fraction": Rule(top_fraction, {"keep": _KEEP}),
@@ -106,25 +109,22 @@ SHAPINGS: dict[str, Rule] = {
     ),
     "trajectory_weights": Rule(
         trajectory_weights,
-        {"scale_min": between(0), "scale_max": between(0, optional=True)},
-        {
-            "minibatch": between(1, whole=True, optional=True),
-            "microbatch": between(1, whole=True, optional=True),
-        },
+        {"scale_min": _FACTOR, "scale_max": between(0, LARGEST, optional=True)},
+        {"minibatch": _ROWS, "microbatch": _ROWS},
         spread=trajectory_range,
         statistics=trajectory_statistics,
     ),
     "mass_conserving_gate": Rule(
         mass_conserving_gate, _GATE, spread=importance_range, statistics=gate_statistics
     ),
-    "quantile_gate": Rule(quantile_gate, {**_GATE, "floor": between(0)}, spread=importance_range),
+    "quantile_gate": Rule(quantile_gate, {**_GATE, "floor": _FACTOR}, spread=importance_range),
 }
 
 ADJUSTMENTS: dict[str, Rule] = {
     "late_compensation": Rule(
         late_compensation,
         {
-            "strength": between(0),
+            "strength": _FACTOR,
             "tail": between(0, 1),
             "top": between(0, 1),
             "schedule": one_of(*SCHEDULES),
@@ -132,7 +132,7 @@ ADJUSTMENTS: dict[str, Rule] = {
         },
         {"from_zero": switch},
     ),
-    "batch_min_max": Rule(batch_min_max),
+    "batch_min_max": Rule(batch_min_max, measured=True),
 }
 
 
@@ -141,8 +141,10 @@ def shaping(name: str, signal: str | list[str] | tuple[str, ...], **options: Any
 
     Raises `UserError` for an unknown name or option, one left out, or a value out of range.
     """
-    signals = (signal,) if isinstance(signal, str) else tuple(signal)
+    signals = tuple(signal) if isinstance(signal, (list, tuple)) else (signal,)
     known_names("shaping", [name], SHAPINGS)
+    if wrong := [one for one in signals if not isinstance(one, str)]:
+        raise UserError(f"{name}: a signal is named, as signal='exact_kl', got {wrong[0]!r}")
     rule = SHAPINGS[name]
     if len(signals) != rule.inputs:
         raise UserError(f"{name} reads {rule.inputs} signal(s), got {len(signals)}: {', '.join(signals)}")
@@ -164,4 +166,6 @@ def _checked(name: str, rule: Rule, options: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"{name}: scale_min must be in [0, 1] with the dynamic upper bound, got {low}")
     if high is not None and low > high:
         raise UserError(f"{name}: scale_max must be at least scale_min = {low}, got {high}")
+    if (low := checked.get("low", 0.0)) > (high := checked.get("high", LARGEST)):
+        raise UserError(f"{name}: high must be at least low = {low}, got {high}")
     return checked

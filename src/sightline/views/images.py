@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..options import Check, between, one_of
+from ..options import Check, between, one_of, settle
 from .view import Per, PixelView, Stage
 
 _WHEN: dict[str, Check] = {
@@ -77,7 +77,7 @@ class Noise(PixelView):
     """Standard deviation on the scale 0 to 255."""
 
     def __post_init__(self) -> None:
-        _check(self, {"sigma": between(0), **_WHEN})
+        _check(self, {"sigma": between(0, 1e6), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
         """The picture with noise on it."""
@@ -97,7 +97,7 @@ class Blur(PixelView):
     """Radius in pixels."""
 
     def __post_init__(self) -> None:
-        _check(self, {"radius": between(0), **_WHEN})
+        _check(self, {"radius": between(0, 1e4), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
         """The picture out of focus."""
@@ -197,5 +197,4 @@ def fingerprint(images: Sequence[Image.Image]) -> str | None:
 
 
 def _check(view: PixelView, checks: dict[str, Check]) -> None:
-    for option, check in checks.items():
-        check(f"view {view.name}: {option}", getattr(view, option))
+    settle(view, f"view {view.name}: ", checks)
