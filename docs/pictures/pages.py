@@ -1,7 +1,8 @@
 """Takes the pictures of the pages: `python docs/pictures/pages.py RUN [RUN ...]`, with chromium installed.
 
 RUN are finished runs of the embedded model, several seeds and methods of them for the comparison. The first
-one gives the report, the page of `watch` (as it stood two thirds of the way) and the model that is inspected.
+one gives the report, the page of `watch` (as it stood two thirds of the way), and the model that is inspected
+and evaluated. Rollouts stand on the page of `watch` if the run was trained with `--log_completions true`.
 """
 
 from __future__ import annotations
@@ -24,53 +25,59 @@ from sightline.analysis import write_comparison, write_report  # noqa: E402
 from sightline.analysis.watch import WatchServer  # noqa: E402
 from sightline.cli import main  # noqa: E402
 
-COLOURS = 96
+COLOURS = 64
+WIDE, NARROW = (1280, 860), (360, 780)
+
+
+def smaller(picture: Image.Image, name: str) -> None:
+    """A PNG of few colours."""
+    path = HERE / f"{name}.png"
+    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    print(path.name, path.stat().st_size)
 
 
 def shoot(browser: Browser, name: str) -> None:
-    """The window as a small PNG."""
-    browser.evaluate("Promise.all([...document.images].filter(i => i.complete).map(i => i.decode()))")
-    path = browser.screenshot(HERE / f"{name}.png", whole=False)
-    with Image.open(path) as shot:
-        small = shot.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-    small.save(path, optimize=True)
-    print(path.name, path.stat().st_size)
+    """The window as it stands, with the pictures that are in it."""
+    browser.evaluate("""Promise.all([...document.images].filter(i => {
+      const box = i.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
+    }).map(i => { i.loading = "eager"; return i.decode(); }))""")
+    with tempfile.TemporaryDirectory() as folder:
+        with Image.open(browser.screenshot(Path(folder) / "shot.png", whole=False)) as shot:
+            smaller(shot, name)
 
 
 def show(browser: Browser, selector: str, above: int = 20) -> None:
     """Scroll so that an element stands a little below the window's edge."""
-    top = browser.evaluate(f"document.querySelector('{selector}').getBoundingClientRect().top + scrollY")
-    browser.evaluate(f"scrollTo({{top: {top - above}, behavior: 'instant'}})")
+    for _ in range(3):  # what comes into view may take its real height only then
+        top = browser.evaluate(f"document.querySelector({selector!r}).getBoundingClientRect().top + scrollY")
+        browser.evaluate(f"scrollTo({{top: {top - above}, behavior: 'instant'}})")
 
 
 def inspect(browser: Browser, run: Path, folder: Path) -> None:
-    """The chosen token is the one of the first bar chart that depends most on the picture."""
-    flags = ["--limit", "24", "--occlusion", "3", "--attention", "--max_new_tokens", "40"]
+    """The chosen token is the one of a bar chart, among the first problems, that depends most on the picture."""
+    flags = ["--limit", "24", "--occlusion", "all", "--attention", "--max_new_tokens", "40"]
     main(["inspect", str(run / "model"), *flags, "--output_dir", str(folder)])
-    data = json.loads((folder / "inspect.json").read_text())
-    told = [sample["answers"][0] for sample in data["samples"]]
-    kls = [one["scores"]["exact_kl/black"] for one in told]
-    kinds = [sample["kind"] for sample in data["samples"]]
+    samples = json.loads((folder / "inspect.json").read_text())["samples"]
+    kls = [sample["answers"][0]["scores"]["exact_kl/black"] for sample in samples]
     chosen = max(
-        range(len(told) - 8),  # with enough below to scroll it to the top
-        key=lambda row: (kinds[row] == "bar chart", len(told[row]["tokens"]) > 14, max(kls[row])),
+        range(len(samples) - 8),  # with enough below to scroll it to the top
+        key=lambda row: (samples[row]["kind"] == "bar chart", len(kls[row]) > 14, max(kls[row])),
     )
     token = kls[chosen].index(max(kls[chosen]))
-    place = f".strip[data-answer='{chosen}'] .t"
-    page = folder / "inspect.html"
-    for name, width, height, scheme, shading in (
-        ("inspect", 1280, 820, "light", "score-a"),
-        ("inspect-weights", 1280, 820, "light", "score-h"),
-        ("inspect-dark", 1280, 820, "dark", "score-a"),
-        ("inspect-narrow", 360, 780, "dark", "score-a"),
+    browser.open(folder / "inspect.html", width=WIDE[0], height=WIDE[1])
+    shoot(browser, "inspect-top")
+    for name, (width, height), scheme, shading in (
+        ("inspect", WIDE, "light", "score-a"),
+        ("inspect-weights", WIDE, "light", "score-h"),
+        ("inspect-dark", WIDE, "dark", "score-a"),
+        ("inspect-narrow", NARROW, "dark", "score-a"),
     ):
-        browser.open(page, width=width, height=height, scheme=scheme)
+        browser.open(folder / "inspect.html", width=width, height=height, scheme=scheme)
         browser.evaluate(f"document.getElementById('{shading}').click()")
-        for _ in range(2):  # articles take their real height when they come into view
-            show(browser, f"article:nth-of-type({chosen + 1})", 170 if width > 400 else 0)
+        show(browser, f"article:nth-of-type({chosen + 1})", 140 if width > 400 else 0)
         x, y = browser.evaluate(
-            f"(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelectorAll(`{place}`)[{token}]"
-            ".getBoundingClientRect())"
+            "(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelectorAll("
+            f"\"[data-answer='{chosen}'] .t\")[{token}].getBoundingClientRect())"
         )
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             browser.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
@@ -90,21 +97,29 @@ def watch(browser: Browser, run: Path, folder: Path) -> None:
             path.unlink()
     with WatchServer(folder, 0) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        browser.open(server.address, width=1200, height=900)
+        browser.open(server.address, width=WIDE[0], height=WIDE[1])
         shoot(browser, "watch")
+        show(browser, "#completions")
+        shoot(browser, "watch-rollouts")
         browser.open("about:blank")
         server.shutdown()
 
 
 def report(browser: Browser, run: Path) -> None:
-    browser.open(write_report(run), width=1200, height=900)
+    page = write_report(run)
+    browser.open(page, width=WIDE[0], height=WIDE[1])
     shoot(browser, "report")
     show(browser, "#problems")
     shoot(browser, "report-problems")
+    browser.open(page, width=NARROW[0], height=NARROW[1], scheme="dark")
+    show(browser, "#accuracy")
+    shoot(browser, "report-narrow")
 
 
 def compare(browser: Browser, runs: list[Path], folder: Path) -> None:
-    browser.open(write_comparison(runs, folder / "comparison.html"), width=1200, height=1000)
+    browser.open(
+        write_comparison(runs, folder / "comparison.html"), width=WIDE[0], height=WIDE[1], scheme="dark"
+    )
     show(browser, "#accuracy")
     shoot(browser, "comparison")
     show(browser, "#training")
@@ -112,13 +127,23 @@ def compare(browser: Browser, runs: list[Path], folder: Path) -> None:
 
 
 def figures(folder: Path) -> None:
-    """Three of the figures of the inspection, side by side with the curves left out."""
+    """Some of the figures of the inspection."""
     main(["figures", str(folder / "inspect"), "--output_dir", str(folder / "figures")])
     for name in ("dependency-mass", "over-progress", "word-classes", "attention"):
         with Image.open(folder / "figures" / f"{name}.png") as drawn:
             drawn.thumbnail((1000, 1000), Image.Resampling.LANCZOS)
-            small = drawn.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        small.save(HERE / f"figure-{name}.png", optimize=True)
+            smaller(drawn, f"figure-{name}")
+
+
+def evaluations(browser: Browser, run: Path, folder: Path) -> None:
+    """The trained model's results, and the paired comparison with the model it began as."""
+    for name, model in (("before", "embedded"), ("after", str(run / "model"))):
+        flags = ["--benchmarks", "shapes", "--blind", "black", "--limit", "128"]
+        main(["eval", model, *flags, "--output_dir", str(folder / name)])
+    main(["compare", str(folder / "before"), str(folder / "after"), "--output_dir", str(folder / "paired")])
+    for name, shot in (("after", "results"), ("paired", "results-compared")):
+        browser.open(folder / name / "report.html", width=WIDE[0], height=WIDE[1])
+        shoot(browser, shot)
 
 
 if __name__ == "__main__":
@@ -131,3 +156,4 @@ if __name__ == "__main__":
         watch(browser, runs[0], Path(made) / runs[0].name)
         report(browser, runs[0])
         compare(browser, runs, Path(made))
+        evaluations(browser, runs[0], Path(made))

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 from base64 import b64decode
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -48,6 +49,11 @@ class Browser:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Closed in order, so that its profile is written to the end and can be removed."""
+        with suppress(OSError, RuntimeError, subprocess.TimeoutExpired):
+            self._session = None
+            self.call("Browser.close")
+            self._process.wait(20)
         os.close(self._out)
         os.close(self._in)
         self._process.kill()

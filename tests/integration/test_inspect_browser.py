@@ -127,6 +127,29 @@ def test_choosing_a_method_shows_what_it_drops_and_what_it_keeps(browser, page):
     assert "weight 0 under vppo" in panel(browser)
 
 
+def test_the_slider_goes_from_method_to_method(browser, page):
+    browser.open(page)
+    shown = "document.querySelector('input[name=score]:checked').id"
+    browser.click("#method")
+    assert browser.evaluate(shown) == "score-h"
+    for key, letter in (("ArrowRight", "i"), ("ArrowRight", "i"), ("ArrowLeft", "h"), ("ArrowLeft", "g")):
+        browser.press(key)
+        assert browser.evaluate(shown) == f"score-{letter}"
+    assert browser.evaluate("document.getElementById('method').getAttribute('aria-valuetext')") == "vgpo"
+    browser.click("#score-i")
+    assert browser.evaluate("document.getElementById('method').value") == "2"
+
+
+def test_the_panel_tells_where_attention_goes_and_nothing_covers_it(browser, page):
+    browser.open(page)
+    browser.evaluate("document.querySelectorAll('article')[3].scrollIntoView({behavior: 'instant'})")
+    browser.click("article:nth-of-type(4) .strip .t", 5)
+    said = panel(browser)
+    assert "picture" in said and "40.0" in said and "answer so far" in said
+    there = "(b => document.elementFromPoint(b.x + 2, b.y + b.height / 2).closest('#details') !== null)"
+    assert browser.evaluate(f"{there}(document.querySelector('#details h3').getBoundingClientRect())")
+
+
 def test_filters_and_order(browser, page):
     browser.open(page)
     rows = inspect_data()["samples"]

@@ -161,6 +161,17 @@ def test_maps_hide_each_cell_once_and_name_the_highest_tokens(found):
             assert min(shown["values"]) >= 0
 
 
+def test_tokens_in_several_passes_have_the_maps_of_one(loaded, rollouts, monkeypatch):
+    tokens, image = [0, 3, 1, 2], rollouts.images[0][0]
+    hidden = [[Image.new("RGB", image.size)], [Image.new("RGB", image.size, "red")]]
+    once = occlusion(loaded.model, loaded.processor, rollouts, 0, tokens, hidden)
+    words = loaded.model.get_output_embeddings().weight.shape[0]
+    monkeypatch.setattr("sightline.evaluation.next_tokens._LOGITS_AT_ONCE", 3 * words)
+    assert torch.allclose(
+        occlusion(loaded.model, loaded.processor, rollouts, 0, tokens, hidden), once, atol=1e-5
+    )
+
+
 def test_hiding_nothing_changes_nothing_and_hiding_all_is_the_view(loaded, rollouts):
     tokens = [1, 2, 3]
     image = rollouts.images[0][0]
@@ -249,13 +260,13 @@ def test_one_picture_with_an_answer_of_ones_own(tmp_path, capsys):
     Image.new("L", (90, 90), 200).save(tmp_path / "x.png")
     folder = tmp_path / "seen"
     told = ["--question", "how many red circle ?", "--answer", "<think> i see 3 </think> \\boxed{ 3 }"]
-    flags = ["--image", str(tmp_path / "x.png"), "--occlusion", "1", "--output_dir", str(folder)]
+    flags = ["--image", str(tmp_path / "x.png"), "--occlusion", "all", "--output_dir", str(folder)]
     assert main(["inspect", "embedded", *told, *flags]) == 0
     (sample,) = json.loads((folder / "inspect.json").read_text())["samples"]
     (told,) = sample["answers"]
     assert told["correct"] is None
     assert told["tokens"][:3] == ["<think>", "i", "see"]
-    assert len(told["occlusion"]) == 1
+    assert sorted(one["token"] for one in told["occlusion"]) == list(range(len(told["tokens"])))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from saved_inspection import METHODS, SCORES, VIEWS, inspect_data, write_inspect
 from saved_run import ATTACK
 
 from sightline.analysis import details as details_module
+from sightline.analysis import tokens as tokens_module
 from sightline.analysis import write_inspection
 from sightline.analysis.inspected import read_inspection
 from sightline.analysis.pages import data_block, printable
@@ -79,12 +80,20 @@ def test_the_data_holds_the_numbers_of_every_token(text):
         assert [data["vocabulary"][place] for place in places] == expected
 
 
-def test_alternatives_of_a_view_that_changes_nothing_are_left_out(text):
-    shown = data_of(text)["answers"][0]
+def test_alternatives_are_left_out_only_where_all_are_too_many_and_then_of_views_that_change_nothing(
+    folder, monkeypatch
+):
     told = inspect_data()["samples"][0]["answers"][0]
+    everywhere = {str(token) for token in range(len(told["tokens"]))}
+    answers = data_of(write_inspection(folder).read_text())["answers"]
+    assert all(set(listed) == everywhere for listed in answers[0]["likeliest"])
+    total = sum(len(pairs) // 2 for one in answers for view in one["likeliest"] for pairs in view.values())
+    monkeypatch.setattr(details_module, "MOST_ALTERNATIVES", total - 1)
+    shown = data_of(write_inspection(folder).read_text())["answers"][0]["likeliest"]
+    assert set(shown[0]) == everywhere
     for place, view in enumerate(VIEWS, start=1):
         kl = told["scores"][f"exact_kl/{view}"]
-        assert set(shown["likeliest"][place]) == {str(t) for t, value in enumerate(kl) if value >= 1e-3}
+        assert set(shown[place]) == {str(t) for t, value in enumerate(kl) if value >= 1e-3}
 
 
 def test_a_page_of_very_many_tokens_keeps_those_that_depend_most_and_says_so(folder, monkeypatch):
@@ -102,6 +111,47 @@ def test_a_page_of_very_many_tokens_keeps_those_that_depend_most_and_says_so(fol
         for token, value in enumerate(row["answers"][0]["scores"]["exact_kl/text_only"])
     )
     assert str(highest[2]) in data["answers"][highest[1]]["likeliest"][0]
+
+
+@pytest.mark.parametrize(
+    ("counts", "longest"),
+    [([], 4000), ([10, 20], 4000), ([5000], 100), ([10, 90, 90], 45), ([50, 50], 4000), ([51, 50], 50)],
+)
+def test_a_page_shows_as_much_of_each_answer_as_all_of_them_allow(monkeypatch, counts, longest):
+    monkeypatch.setattr(tokens_module, "PAGE_TOKENS", 100)
+    assert tokens_module.longest_shown(counts) == longest
+    assert sum(min(count, longest) for count in counts) <= 100
+
+
+def test_long_answers_are_cut_everywhere_at_the_same_token_and_the_page_says_so(folder, monkeypatch):
+    monkeypatch.setattr(tokens_module, "PAGE_TOKENS", 60)
+    text = write_inspection(folder).read_text()
+    most = tokens_module.longest_shown(len(row["answers"][0]["tokens"]) for row in inspect_data()["samples"])
+    assert f"the first {most} tokens are shown" in Page(text).all("section", class_="notes")[0][1]
+    first = data_of(text)["answers"][0]
+    assert first["count"] == len(inspect_data()["samples"][0]["answers"][0]["tokens"]) > most
+    columns = [*first["scores"], *first["weights"], first["logProbs"], *(v for _, v in first["attention"])]
+    assert {len(column) for column in columns} == {most}
+    assert all(int(token) < most for listed in first["likeliest"] for token in listed)
+    assert text.count("more tokens</p>") == sum(one["count"] > most for one in data_of(text)["answers"])
+
+
+def test_maps_beyond_what_a_page_holds_are_left_out_from_the_last_and_counted(tmp_path, monkeypatch):
+    saved = inspect_data(4)
+    for row in saved["samples"]:
+        row["answers"][0]["occlusion"] *= 3
+    monkeypatch.setattr(details_module, "MOST_CELLS", 4 * 2 * 16)
+    text = changed(tmp_path, samples=saved["samples"])
+    assert [len(one["maps"]) for one in data_of(text)["answers"]] == [2] * 4
+    assert "The occlusion maps have 192 cells" in Page(text).all("section", class_="notes")[0][1]
+
+
+def test_attention_and_the_share_of_the_highest_tenth_are_told(text):
+    told = inspect_data()["samples"][0]["answers"][0]
+    shown = data_of(text)["answers"][0]["attention"]
+    assert [name for name, _ in shown] == ["picture", "question", "answer so far"]
+    assert [values for _, values in shown] == list(told["attention"].values())
+    assert "of the visual dependency (exact KL, black)" in Page(text).all("p", class_="lead")[0][1]
 
 
 def test_pictures_wait_until_they_are_scrolled_to(text):

@@ -40,11 +40,13 @@ def axis(
     """An axis over [low, high] with at least `ticks - 1` ticks, at 1, 2 or 5 times powers of ten.
 
     `whole` keeps ticks at integers (then there may be fewer), `share` labels them in per cent. A range
-    without extent is widened around its value.
+    without extent is widened around its value, one of a share to no more than 0 to 1.
     """
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-30):
         margin = max(1e-6 * abs(low), 0.5) if whole or abs(low) < 1e-12 else 0.1 * abs(low)
         low, high = low - margin, high + margin
+        if share and low < 1.0 and high > 0.0:
+            low, high = max(low, 0.0), min(high, 1.0)
     bare = Axis(low, high, start, end)
     step, values = _ticks(low, high, ticks, whole)
     return Axis(low, high, start, end, tuple((bare.place(v), _label(v, step, share)) for v in values))

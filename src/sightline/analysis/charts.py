@@ -13,7 +13,7 @@ from .axes import Axis, axis
 from .numerals import numeral, percent
 
 WIDTH = 340
-LEFT, RIGHT = 46, 48
+LEFT, RIGHT = 46, 56
 MOST_POINTS = 240
 """A curve with more steps is drawn by neighbouring groups of them."""
 
@@ -79,7 +79,7 @@ def curve_chart(
     at = [float(steps[group].mean()) for group in groups]
     mean = [float(values[group].mean()) for group in groups]
     x = axis(float(steps[0]), float(steps[-1]), LEFT, WIDTH - RIGHT, ticks=4, whole=True)
-    bottom, top = _room(values.min(), values.max(), reference)
+    bottom, top = room(values.min(), values.max(), reference, share=share)
     y = axis(bottom, top, height - 32, 10, ticks=4, share=share)
     show = percent if share else partial(numeral, digits=3)
     grouped = len(groups) < len(steps)
@@ -102,13 +102,21 @@ def curve_chart(
     )
 
 
-def _room(low: float, high: float, reference: float | None) -> tuple[float, float]:
-    """The range of the values, stretched to a reference that is no further away than they are wide."""
+def room(
+    low: float, high: float, reference: float | None = None, *, share: bool = False
+) -> tuple[float, float]:
+    """The range of the values with a margin, which for shares ends at 0 and 1.
+
+    It is stretched to a reference that is no further away than the values are wide.
+    """
     low, high = float(low), float(high)
     if reference is not None and low - (high - low) <= reference <= high + (high - low):
         low, high = min(low, reference), max(high, reference)
     margin = 0.04 * (high - low)
-    return low - margin, high + margin
+    bottom, top = low - margin, high + margin
+    if share:
+        bottom, top = max(bottom, min(low, 0.0)), min(top, max(high, 1.0))
+    return bottom, top
 
 
 def local_mean(values: np.ndarray) -> np.ndarray | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from .inspected import Inspected, Inspection, OcclusionMap
@@ -13,34 +16,40 @@ from .shades import Shade, words
 from .tokens import MOST_TOKENS
 
 DIGITS = 3
-SAME = 1e-3
-"""Nats of KL below which a view's alternatives are taken to be those with the picture."""
 MOST_ALTERNATIVES = 250_000
-"""Alternatives on one page, about 2.5 MB; beyond, tokens that depend least on the picture go without."""
+"""Alternatives on one page, about 2.5 MB. Beyond, those of views that change nothing are left out, and then
+all those of the tokens that depend least on the picture."""
+SAME = 1e-3
+"""Nats of KL below which a view is taken to change nothing."""
+MOST_CELLS = 200_000
+"""Cells of all occlusion maps on one page, about 1.2 MB; beyond, each answer keeps its first ones."""
+ATTENDED = {"image": "picture", "question": "question", "answer": "answer so far"}
+"""What attention is shared between: its name in the data, and in words."""
 PARTS = 10_000
 """Probabilities are whole numbers of this part."""
 
 
 def details(
-    found: Inspection, scales: Sequence[Shade], weights: Sequence[Shade]
+    found: Inspection, scales: Sequence[Shade], weights: Sequence[Shade], most: int = MOST_TOKENS
 ) -> tuple[dict[str, Any], list[str]]:
-    """Plain data for the script, and notes on what was left out of it.
+    """Plain data for the script about the first `most` tokens of each answer, and notes on what is left out.
 
     Per answer: numbers per score and method, log-probabilities, alternatives with the picture and under
-    each view, maps. Alternatives are [place in the vocabulary, probability × 10,000].
+    each view, attention, maps. Alternatives are [place in the vocabulary, probability × 10,000].
     """
     views = ["image", *found.views]
     kls = {view: name for name, view in found.scores if view is not None and name.startswith("exact_kl/")}
-    least, notes = _least(found, kls)
-    table = _Table(found, views, kls, least)
+    kept = _kept(found, kls, most)
+    table = _Table(found, views, kept)
+    cells, unmapped = _cells(found)
     return {
         "scores": [_named(shade) for shade in scales],
         "methods": [_named(shade) | _reads(found, shade) for shade in weights],
         "views": [words(view) for view in found.views],
         "viewOf": [_view_of(found, shade) for shade in scales],
         "vocabulary": table.words,
-        "answers": [_answer(one, scales, weights, views, table) for one in found.answers],
-    }, notes
+        "answers": [_answer(one, scales, weights, views, table, cells) for one in found.answers],
+    }, [note for note in (kept.note, unmapped) if note]
 
 
 def _named(shade: Shade) -> dict[str, Any]:
@@ -62,21 +71,31 @@ def _view_of(found: Inspection, shade: Shade) -> int | None:
 
 
 def _answer(
-    one: Inspected, scales: Sequence[Shade], weights: Sequence[Shade], views: list[str], table: _Table
+    one: Inspected,
+    scales: Sequence[Shade],
+    weights: Sequence[Shade],
+    views: list[str],
+    table: _Table,
+    cells: float,
 ) -> dict[str, Any]:
-    told = one.answer
+    told, most = one.answer, table.kept.most
     return {
         "count": len(told.tokens),
-        "scores": [_numbers(shade.values(told)) for shade in scales],
-        "weights": [_numbers(shade.values(told)) for shade in weights],
-        "logProbs": _numbers(one.log_probs.get("image", ())),
+        "scores": [_numbers(shade.values(told), most) for shade in scales],
+        "weights": [_numbers(shade.values(told), most) for shade in weights],
+        "logProbs": _numbers(one.log_probs.get("image", ()), most),
         "likeliest": [table.alternatives(one, view) for view in views],
-        "maps": [_map(shown) for shown in one.maps],
+        "attention": [
+            [name, _numbers(one.attention[key], most)]
+            for key, name in ATTENDED.items()
+            if key in one.attention
+        ],
+        "maps": [_map(shown) for shown in _first(one.maps, cells)],
     }
 
 
-def _numbers(values: Sequence[float | None]) -> list[float | None]:
-    return [None if value is None else _short(value) for value in values[:MOST_TOKENS]]
+def _numbers(values: Sequence[float | None], most: int) -> list[float | None]:
+    return [None if value is None else _short(value) for value in values[:most]]
 
 
 def _short(value: float) -> float:
@@ -84,43 +103,58 @@ def _short(value: float) -> float:
     return int(short) if short.is_integer() and abs(short) < 1e15 else short
 
 
+def _cells(found: Inspection) -> tuple[float, str]:
+    """How many cells the maps of one answer may have together, and a note if that is too few for some."""
+    total = sum(len(shown.values) for one in found.answers for shown in one.maps)
+    if total <= MOST_CELLS:
+        return math.inf, ""
+    return MOST_CELLS / len(found.answers), (
+        f"The occlusion maps have {total:,} cells; each answer keeps those of its highest tokens here."
+    )
+
+
+def _first(maps: Sequence[OcclusionMap], cells: float) -> list[OcclusionMap]:
+    """The first maps that have no more than `cells` together, one at least."""
+    ends = accumulate(len(shown.values) for shown in maps)
+    return [
+        shown for place, (shown, end) in enumerate(zip(maps, ends, strict=True)) if end <= cells or not place
+    ]
+
+
 def _map(shown: OcclusionMap) -> dict[str, Any]:
     return {"token": shown.token, "image": shown.image, "rows": shown.rows, "columns": shown.columns,
             "values": [_short(value) for value in shown.values]}  # fmt: skip
 
 
-class _Table:
-    """The alternatives' texts, each once, the most frequent first."""
+@dataclass(frozen=True)
+class _Kept:
+    """Which alternatives stand on the page."""
 
-    def __init__(self, found: Inspection, views: list[str], kls: dict[str, str], least: float) -> None:
-        self._kls, self._least = kls, least
-        counts: Counter[str] = Counter()
-        for one in found.answers:
-            for view in views:
-                for token, listed in enumerate(one.likeliest.get(view, ())[:MOST_TOKENS]):
-                    if self._wanted(one, view, token):
-                        counts.update(text for text, _ in listed)
-        self.words = [text for text, _ in counts.most_common()]
-        self._places = {text: place for place, text in enumerate(self.words)}
+    kls: Mapping[str, str]
+    """View -> the score that says how much it changes."""
+    most: int
+    """Tokens of an answer that are shown."""
+    same: float = 0.0
+    """Nats below which a view's alternatives are left out."""
+    least: float = -math.inf
+    """Nats below which, under every view, a token goes without."""
+    note: str = ""
 
-    def alternatives(self, one: Inspected, view: str) -> dict[str, list[int]]:
-        """Token -> [place, parts, place, parts, ...], without those that are left out."""
-        shown = {}
-        for token, listed in enumerate(one.likeliest.get(view, ())[:MOST_TOKENS]):
-            if self._wanted(one, view, token):
-                pairs = [(self._places[text], round(PARTS * share)) for text, share in listed]
-                shown[str(token)] = [value for pair in pairs for value in pair]
-        return shown
-
-    def _wanted(self, one: Inspected, view: str, token: int) -> bool:
-        depends = _dependency(one, self._kls, token)
-        if depends < self._least:
+    def wanted(self, one: Inspected, view: str, token: int) -> bool:
+        if self.dependency(one, token) < self.least:
             return False
-        return view not in self._kls or _at(one, self._kls[view], token) >= SAME
+        return view not in self.kls or _at(one, self.kls[view], token) >= self.same
 
+    def dependency(self, one: Inspected, token: int) -> float:
+        return max((_at(one, name, token) for name in self.kls.values()), default=math.inf)
 
-def _dependency(one: Inspected, kls: dict[str, str], token: int) -> float:
-    return max((_at(one, name, token) for name in kls.values()), default=math.inf)
+    def cost(self, one: Inspected, token: int) -> int:
+        """How many alternatives of a token are wanted."""
+        return sum(
+            len(tokens[token])
+            for view, tokens in one.likeliest.items()
+            if token < len(tokens) and self.wanted(one, view, token)
+        )
 
 
 def _at(one: Inspected, name: str, token: int) -> float:
@@ -129,28 +163,44 @@ def _at(one: Inspected, name: str, token: int) -> float:
     return math.inf if value is None else value
 
 
-def _least(found: Inspection, kls: dict[str, str]) -> tuple[float, list[str]]:
-    """The smallest dependency of a token whose alternatives are kept, so that few enough are."""
-    costs = []
-    for one in found.answers:
-        for token in range(min(len(one.answer.tokens), MOST_TOKENS)):
-            listed = [
-                len(tokens[token])
-                for view, tokens in one.likeliest.items()
-                if token < len(tokens) and (view not in kls or _at(one, kls[view], token) >= SAME)
-            ]
-            costs.append((_dependency(one, kls, token), sum(listed)))
-    costs.sort(reverse=True)
-    kept, total = 0, 0
-    for _, cost in costs:
-        total += cost
-        if total > MOST_ALTERNATIVES:
-            break
-        kept += 1
-    if kept == len(costs):
-        return -math.inf, []
-    share = percent(1 - kept / len(costs))
+def _kept(found: Inspection, kls: Mapping[str, str], most: int) -> _Kept:
+    """Everything if it fits; else what changes anything; else what depends most on the picture."""
+    places = [(one, token) for one in found.answers for token in range(min(len(one.answer.tokens), most))]
+    for kept in (_Kept(kls, most), _Kept(kls, most, SAME)):
+        if sum(kept.cost(*place) for place in places) <= MOST_ALTERNATIVES:
+            return kept
+    costs = sorted(((kept.dependency(*place), kept.cost(*place)) for place in places), reverse=True)
+    totals = list(accumulate(cost for _, cost in costs))
+    fitting = bisect(totals, MOST_ALTERNATIVES)
+    share = percent(1 - fitting / len(costs))
     note = (
         f"The likeliest alternatives of the {share} of tokens that depend least on the picture are left out."
     )
-    return costs[kept][0] + 1e-12, [note]
+    return replace(kept, least=costs[fitting][0] + 1e-12, note=note)
+
+
+class _Table:
+    """The alternatives' texts, each once, the most frequent first."""
+
+    def __init__(self, found: Inspection, views: list[str], kept: _Kept) -> None:
+        self.kept = kept
+        counts: Counter[str] = Counter()
+        for one in found.answers:
+            for view in views:
+                for _, listed in self._shown(one, view):
+                    counts.update(text for text, _ in listed)
+        self.words = [text for text, _ in counts.most_common()]
+        self._places = {text: place for place, text in enumerate(self.words)}
+
+    def alternatives(self, one: Inspected, view: str) -> dict[str, list[int]]:
+        """Token -> [place, parts, place, parts, ...], without those that are left out."""
+        shown = {}
+        for token, listed in self._shown(one, view):
+            pairs = [(self._places[text], round(PARTS * share)) for text, share in listed]
+            shown[str(token)] = [value for pair in pairs for value in pair]
+        return shown
+
+    def _shown(self, one: Inspected, view: str) -> Iterator[tuple[int, tuple[tuple[str, float], ...]]]:
+        for token, listed in enumerate(one.likeliest.get(view, ())[: self.kept.most]):
+            if self.kept.wanted(one, view, token):
+                yield token, listed

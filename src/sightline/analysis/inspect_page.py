@@ -16,7 +16,7 @@ from .numerals import counted, duration
 from .pages import data_block, page
 from .settings import shown
 from .shades import Shade, shades, weight_shades
-from .tokens import strip
+from .tokens import longest_shown, strip
 
 PAGE = "inspect.html"
 
@@ -46,7 +46,12 @@ def content(found: Inspection) -> dict[str, Any]:
     """All values that the template of the page shows."""
     answers = [one.answer for one in found.answers]
     scales, weights = shades(answers), weight_shades(answers)
-    explained, notes = details(found, scales, weights)
+    most = longest_shown(len(answer.tokens) for answer in answers)
+    explained, notes = details(found, scales, weights, most)
+    cut = sum(len(answer.tokens) > most for answer in answers)
+    if cut:
+        notes.append(f"Of {counted(cut, 'answer')} the first {most:,} tokens are shown; the data has all.")
+    overview = [_overview(found, scale) for scale in scales]
     return {
         "found": found,
         "subject": {name: _subject(found, name) for name in ("model", "task")},
@@ -54,8 +59,9 @@ def content(found: Inspection) -> dict[str, Any]:
         "notes": [*found.notes, *notes],
         "scales": scales,
         "weights": weights,
-        "overview": [_overview(found, scale) for scale in scales],
-        "problems": _problems(found, (*scales, *weights)),
+        "overview": overview,
+        "headline": next((row for row in overview if row["top"] is not None), None),
+        "problems": _problems(found, (*scales, *weights), most),
         "kinds": sorted({look.kind for look in found.looks if look.kind}),
         "data": data_block(explained),
     }
@@ -101,14 +107,14 @@ def _cell(measured: Mean) -> dict[str, float | None]:
     }
 
 
-def _problems(found: Inspection, scales: Sequence[Shade]) -> list[dict[str, Any]]:
+def _problems(found: Inspection, scales: Sequence[Shade], most: int) -> list[dict[str, Any]]:
     """Every problem with its answers as strips; answers are numbered through the page."""
     number, problems = 0, []
     for look in found.looks:
         answers = []
         for one in look.answers:
-            answers.append({"number": number, "one": one, "strip": strip(one.answer, scales, labels=False),
-                            "says": _says(one)})  # fmt: skip
+            shown = strip(one.answer, scales, labels=False, most=most)
+            answers.append({"number": number, "one": one, "strip": shown, "says": _says(one)})
             number += 1
         problems.append({"look": look, "answers": answers, "verdicts": _verdicts(look)})
     return problems

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from .axes import Axis, axis
-from .charts import LEFT, WIDTH, local_mean
+from .charts import LEFT, WIDTH, local_mean, room
 from .figures.curves import Curve
 from .numerals import numeral, percent
 from .quantities import Quantity
@@ -58,8 +58,7 @@ def letter(place: int) -> str:
 def overlay_chart(quantity: Quantity, found: Sequence[Curve], order: Sequence[str]) -> OverlayChart:
     """The curves of one quantity; `order` names all experiments, which sets colours and letters."""
     lows, highs = (np.concatenate([getattr(curve, side) for curve in found]) for side in ("low", "high"))
-    margin = 0.04 * float(highs.max() - lows.min())
-    bottom, top = float(lows.min()) - margin, float(highs.max()) + margin
+    bottom, top = room(lows.min(), highs.max(), share=quantity.share)
     steps = np.concatenate([curve.steps for curve in found])
     x = axis(float(steps.min()), float(steps.max()), LEFT, WIDTH - RIGHT, ticks=4, whole=True)
     y = axis(bottom, top, HEIGHT - 32, 10, ticks=4, share=quantity.share)

@@ -24,6 +24,9 @@ __all__ = [
 ]
 
 MOST_TOKENS = 4000
+"""Of one answer."""
+PAGE_TOKENS = 64_000
+"""Of all answers on one page, about 10 MB with everything that is said of them."""
 BROKEN = "\ufffd"
 """What a piece of a character decodes to."""
 WIDEST_GAP = 80
@@ -58,13 +61,27 @@ class Strip:
         return len(self.pieces) > 300
 
 
-def strip(answer: Answer, scales: Sequence[Shade], *, labels: bool = True) -> Strip:
+def longest_shown(counts: Iterable[int]) -> int:
+    """How many tokens of each answer a page shows, given the lengths of all its answers.
+
+    `MOST_TOKENS`, or the largest number with which all answers together stay within `PAGE_TOKENS`.
+    """
+    left, ordered = PAGE_TOKENS, sorted(counts)
+    for place, count in enumerate(ordered):
+        share = left // (len(ordered) - place)
+        if count > share:
+            return min(MOST_TOKENS, share)
+        left -= count
+    return MOST_TOKENS
+
+
+def strip(answer: Answer, scales: Sequence[Shade], *, labels: bool = True, most: int = MOST_TOKENS) -> Strip:
     """The pieces of an answer in reading order, with what each score says in short.
 
     Tokens that make up one character are one piece, shaded by the highest of them. `labels` False leaves
-    the scores in words out, for pages that show them another way.
+    the scores in words out, for pages that show them another way. Tokens after the first `most` are counted.
     """
-    kept = answer.tokens[:MOST_TOKENS]
+    kept = answer.tokens[:most]
     stretches = list(align(kept, answer.text))
     spans = _spans([index for index, _, _ in stretches], len(kept))
     values = [shade.values(answer) for shade in scales]

@@ -84,7 +84,8 @@ def _parser() -> VerbParser:
     parser.add_argument("--methods", default=",".join(WEIGHTING),
                         help=f"whose weights to show: {', '.join(WEIGHTING)} (default: all)")  # fmt: skip
     parser.add_argument("--occlusion", type=_count, default=0, metavar="N",
-                        help="map which parts of the picture an answer's N highest tokens need")  # fmt: skip
+                        help="map which parts of the picture an answer's N highest tokens need, or of "
+                        "all of them")  # fmt: skip
     parser.add_argument("--cells", type=positive, default=8,
                         help="cells of a map along the longer side, at most (default 8)")  # fmt: skip
     parser.add_argument(
@@ -114,8 +115,8 @@ def _load(args: argparse.Namespace) -> LoadedModel:
     return LoadedModel(model.to(args.device), loaded.processor, loaded.name)
 
 
-def _count(text: str) -> int:
-    return 0 if text == "0" else positive(text)
+def _count(text: str) -> int | None:
+    return None if text == "all" else 0 if text == "0" else positive(text)
 
 
 def _temperature(text: str) -> float:

@@ -30,7 +30,7 @@ from .plain import Words, plain, short
 from .samples import as_rollouts
 
 SCHEMA = "sightline.inspect/1"
-PAGE_BYTES, TOKEN_BYTES = 13_000_000, 130
+PAGE_BYTES, TOKEN_BYTES = 13_000_000, 170
 """How large a page may become, and what a token takes of it; pictures get what is left."""
 FEWEST_BYTES, MOST_BYTES = 2_000_000, 6_000_000
 """For the pictures of a page together; views take a third."""
@@ -53,8 +53,8 @@ class Wanted:
     """The picture taken away in these manners, each with its exact KL; the first ranks the tokens."""
     methods: tuple[Method, ...]
     """Whose weights are shown, each on the signal and view of its own."""
-    occlusion: int = 0
-    """Tokens per answer that get a map, those of highest KL under the first view."""
+    occlusion: int | None = 0
+    """Tokens per answer that get a map, those of highest KL under the first view; None: all of them."""
     cells: int = 8
     """Cells of a map along the picture's longer side, at most."""
     attention: bool = False
@@ -115,7 +115,7 @@ def inspection(
             "likeliest": {key: words.alternatives(found, row, part) for key, found in seen.items()},
             "log_probs": {key: plain(found.log_probs[row, part]) for key, found in seen.items()},
         })  # fmt: skip
-    if wanted.occlusion:
+    if wanted.occlusion != 0:
         progress("occlusion maps")
         ranked = measured["exact_kl", wanted.views[0]]
         for row, told in enumerate(rows):
@@ -243,7 +243,8 @@ def _maps(
     loaded: LoadedModel, rollouts: Rollouts, row: int, ranked: Tensor, wanted: Wanted
 ) -> list[dict[str, Any]]:
     length = int(rollouts.mask[row].sum())
-    tokens = ranked[:length].topk(min(wanted.occlusion, length)).indices.tolist()
+    count = length if wanted.occlusion is None else min(wanted.occlusion, length)
+    tokens = ranked[:length].topk(count).indices.tolist()
     maps = occlusion_maps(loaded, rollouts, row, tokens, wanted.cells)
     return [{**shown, "values": [short(value, 6) for value in shown["values"]]} for shown in maps]
 

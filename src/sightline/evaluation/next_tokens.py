@@ -89,8 +89,13 @@ def occlusion(
     """KL(p ‖ p with a part hidden) of the chosen tokens of one row, in nats: float32 [C, len(tokens)].
 
     `hidden` holds C lists of pictures, each with one part hidden; p is the policy that is shown
-    `rollouts.images[row]`.
+    `rollouts.images[row]`. Many tokens take several passes, so that their logits never stand there at once.
     """
+    fitting = max(1, _LOGITS_AT_ONCE // _vocabulary(model))
+    if len(tokens) > fitting:
+        starts = range(0, len(tokens), fitting)
+        parts = [tokens[start : start + fitting] for start in starts]
+        return torch.cat([occlusion(model, processor, rollouts, row, part, hidden) for part in parts], 1)
     width = rollouts.prompt_ids.shape[1]
     where = torch.tensor([width + token - 1 for token in tokens], device=rollouts.mask.device)
     per_row = len(tokens) * _vocabulary(model)

@@ -102,9 +102,10 @@
     close.addEventListener("click", dismiss);
     const parts = [close, make("h3", "", visible(title)), line(answer, index, now)];
     if (last - index > 1) parts.push(make("p", "quiet", `Written in ${last - index} tokens, of which this is the first; the shade is that of the highest.`));
+    parts.push(...alternatives(answer, index, now));
     parts.push(make("h4", "", "Scores"), scoreTable(answer, index, now));
     if (data.methods.length) parts.push(make("h4", "", "Weights"), weightTable(answer, index, now));
-    parts.push(...alternatives(answer, index, now));
+    parts.push(...attention(answer, index));
     panel.replaceChildren(...parts);
     panel.hidden = false;
     place();
@@ -153,20 +154,33 @@
     const same = make("p", "quiet", seen ? "the same (KL below 0.001)" : "not kept");
     return [make("h4", "", "Likeliest tokens here"), make("div", "pair-of-lists",
       make("div", "", make("h4", "", "with the picture"), seen ? listed(seen, said) : make("p", "quiet", "not kept")),
-      make("div", "", make("h4", "", data.views[view] || "without"), blind ? listed(blind, said) : same))];
+      make("div", "", make("h4", "", data.views[view] ? `without (${data.views[view]})` : "without"), blind ? listed(blind, said) : same))];
+  };
+  const shareCell = parts => {
+    const bar = make("span", "share");
+    bar.style.setProperty("--share", parts / 10000);
+    return make("td", "bar-cell", share(parts), bar);
+  };
+  const rowHead = (name, text) => {
+    const head = make("th", name, text);
+    head.scope = "row";
+    return head;
   };
   const listed = (pairs, said) => {
     const body = make("tbody", "");
     for (let place = 0; place < pairs.length; place += 2) {
       const text = data.vocabulary[pairs[place]];
-      const bar = make("span", "share");
-      bar.style.setProperty("--share", pairs[place + 1] / 10000);
-      const word = make("th", "word", visible(text));
-      word.scope = "row";
+      const word = rowHead("word", visible(text));
       word.title = text;
-      body.append(make("tr", text.trim() === said ? "said" : "", word, make("td", "bar-cell", share(pairs[place + 1]), bar)));
+      body.append(make("tr", text.trim() === said ? "said" : "", word, shareCell(pairs[place + 1])));
     }
     return make("table", "", body);
+  };
+  const attention = (answer, index) => {
+    const parts = answer.attention.map(([name, values]) => [name, values[index]]).filter(([, value]) => value !== null && value !== undefined);
+    if (!parts.length) return [];
+    const rows = parts.map(([name, value]) => make("tr", "", rowHead("", name), shareCell(10000 * value)));
+    return [make("h4", "", "Attention, mean of heads and layers"), make("table", "looking", make("tbody", "", ...rows))];
   };
 
   // --- occlusion maps ----------------------------------------------------------------------------------------
@@ -204,7 +218,9 @@
   };
   const markMapped = strip => {
     const mapped = new Set(answerOf(strip).maps.map(one => one.token));
-    if (mapped.size) for (const span of tokensOf(strip)) span.classList.toggle("mapped-token", mapped.has(indices.get(span)));
+    const spans = mapped.size ? tokensOf(strip) : [];
+    if (spans.every(span => mapped.has(indices.get(span)))) return; // where all have one, a mark says nothing
+    for (const span of spans) span.classList.toggle("mapped-token", mapped.has(indices.get(span)));
   };
 
   // --- pointing and keys -------------------------------------------------------------------------------------
@@ -261,6 +277,19 @@
     next.scrollIntoView({ block: "start", behavior: still.matches ? "auto" : "smooth" });
   };
 
+  // --- the slider over methods -------------------------------------------------------------------------------
+
+  const slider = byId("method");
+  const stops = data.methods.map(one => byId(`score-${one.letter}`));
+  const slide = () => {
+    const at = stops.findIndex(stop => stop && stop.checked);
+    if (!slider) return;
+    if (at >= 0) slider.value = at;
+    slider.setAttribute("aria-valuetext", data.methods[Number(slider.value)].title);
+  };
+  if (slider) for (const kind of ["input", "click"]) slider.addEventListener(kind, () => stops[Number(slider.value)].click());
+  slide();
+
   // --- filters and order -------------------------------------------------------------------------------------
 
   const texts = articles.map(article => article.textContent.toLowerCase());
@@ -295,8 +324,12 @@
   for (const id of ["by-verdict", "by-kind"]) byId(id).addEventListener("change", filter);
   byId("find").addEventListener("input", filter);
   byId("order").addEventListener("change", sort);
-  for (const radio of radios) radio.addEventListener("change", () => { if (byId("order").value) sort(); render(); });
+  for (const radio of radios) radio.addEventListener("change", () => { if (byId("order").value) sort(); slide(); render(); });
   document.querySelector(".filters").addEventListener("submit", event => event.preventDefault());
+
+  // What sticks below the tools has to know how high they are.
+  const tools = document.querySelector(".tools");
+  new ResizeObserver(() => document.documentElement.style.setProperty("--tools", `${tools.offsetHeight}px`)).observe(tools);
 
   document.body.classList.add("scripted-on");
   for (const element of document.querySelectorAll(".scripted")) element.hidden = false;

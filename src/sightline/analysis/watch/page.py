@@ -52,7 +52,6 @@ def _facts(moment: Moment) -> list[tuple[str, str]]:
     speed, left = moment.seconds_per_step, moment.seconds_left
     of = f" of {moment.planned:,}" if moment.planned is not None else ""
     facts = [
-        ("State", state(moment)),
         ("Step", f"{moment.step:,}{of}" if moment.step is not None else None),
         ("Per step", duration(speed) if speed is not None else None),
         ("Still to go", f"about {duration(left)}" if left else None),
