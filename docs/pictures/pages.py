@@ -41,9 +41,9 @@ def shoot(browser: Browser, name: str) -> None:
     browser.evaluate("""Promise.all([...document.images].filter(i => {
       const box = i.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
     }).map(i => { i.loading = "eager"; return i.decode(); }))""")
-    with tempfile.TemporaryDirectory() as folder:
-        with Image.open(browser.screenshot(Path(folder) / "shot.png", whole=False)) as shot:
-            smaller(shot, name)
+    path = browser.screenshot(HERE / f"{name}.png", whole=False)
+    with Image.open(path) as shot:
+        smaller(shot, name)
 
 
 def show(browser: Browser, selector: str, above: int = 20) -> None:
@@ -54,7 +54,7 @@ def show(browser: Browser, selector: str, above: int = 20) -> None:
 
 
 def inspect(browser: Browser, run: Path, folder: Path) -> None:
-    """The chosen token is the one of a bar chart, among the first problems, that depends most on the picture."""
+    """The chosen token is the one of the first bar charts that depends most on the picture."""
     flags = ["--limit", "24", "--occlusion", "all", "--attention", "--max_new_tokens", "40"]
     main(["inspect", str(run / "model"), *flags, "--output_dir", str(folder)])
     samples = json.loads((folder / "inspect.json").read_text())["samples"]

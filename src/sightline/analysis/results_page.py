@@ -193,7 +193,7 @@ def _chart(
 ) -> IntervalChart | None:
     if not rows:
         return None
-    x = axis(low, high, 142, WIDTH - 16, ticks=5, share=True)
+    x = axis(low, high, 142, WIDTH - 16, ticks=4, share=True)
     show = percent if shares else points
     drawn, said = [], []
     for place, (name, values) in enumerate(rows):

@@ -256,6 +256,11 @@ def _attention(loaded: LoadedModel, rollouts: Rollouts, row: int) -> dict[str, l
     return {name: plain(values) for name, values in zip(("image", "question", "answer"), shares, strict=True)}
 
 
+def picture_bytes(tokens: int) -> int:
+    """What the pictures of a page with so many tokens may take together."""
+    return min(max(PAGE_BYTES - TOKEN_BYTES * tokens, FEWEST_BYTES), MOST_BYTES)
+
+
 # --- plain data ------------------------------------------------------------------------------------
 
 
@@ -270,8 +275,7 @@ def _samples(
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
     first = [answers[0] for answers in members.values()]
-    left = PAGE_BYTES - TOKEN_BYTES * sum(len(subject.answer.token_ids) for subject in subjects)
-    third = min(max(left, FEWEST_BYTES), MOST_BYTES) // 3
+    third = picture_bytes(sum(len(subject.answer.token_ids) for subject in subjects)) // 3
     own = _addresses([subjects[row].problem.images for row in first], 2 * third)
     views = {
         name: _addresses([pictures[row] for row in first], third // len(shown))
