@@ -11,24 +11,27 @@ from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoPr
 
 from sightline.models.embedded.accuracies import accuracies, black_pictures
 from sightline.models.embedded.architecture import config, fresh_model
-from sightline.models.embedded.build import CARD, WEIGHTS, checkpoint_folder, sha256_of
+from sightline.models.embedded.build import CARD, WEIGHTS, sha256_of
 from sightline.models.embedded.lessons import Lesson
+from sightline.models.embedded.level import LEVELS
 from sightline.models.embedded.processor import (
     EOS,
     NEVER_SAMPLED,
     PAD,
     SPECIAL_TOKENS,
-    TOKEN_IDS,
     load_processor,
     processor,
+    token_ids,
     tokenizer,
 )
 from sightline.models.embedded.warm_start import IGNORED, encode_lessons
-from sightline.tasks.shapes import Examples, ShapesTask
+from sightline.tasks.shapes import SHAPES, Examples, ShapesTask
 from sightline.tasks.shapes.vocabulary import WORDS
 
-FOLDER = checkpoint_folder()
-EXAMPLES = Examples("test", "0", 24)[:]
+FIRST = LEVELS[1]
+FOLDER = FIRST.checkpoint
+TOKEN_IDS = token_ids(WORDS)
+EXAMPLES = Examples(SHAPES, "test", "0", 24)[:]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +58,7 @@ def test_the_architecture_is_the_one_described(model):
     assert sum(p.numel() for p in model.parameters()) == pytest.approx(0.96e6, rel=0.01)
     assert sum(p.numel() for p in model.model.visual.parameters()) == pytest.approx(0.60e6, rel=0.01)
     for part in ("text_config", "vision_config"):
-        ours, saved = getattr(config(), part).to_dict(), getattr(model.config, part).to_dict()
+        ours, saved = getattr(config(len(TOKEN_IDS)), part).to_dict(), getattr(model.config, part).to_dict()
         assert {key: saved[key] for key in ours if key != "dtype"} == {
             key: value for key, value in ours.items() if key != "dtype"
         }
@@ -82,7 +85,7 @@ print(type(model).__name__, str(model.dtype), len(tokenizer), tokenizer.padding_
 
 def test_saved_processors_give_what_the_fresh_one_gives():
     problems = ShapesTask().test(6, 1)[:]
-    expected = inputs_of(processor(), problems)
+    expected = inputs_of(processor(WORDS), problems)
     for loaded in (load_processor(FOLDER), AutoProcessor.from_pretrained(FOLDER)):
         got = inputs_of(loaded, problems)
         assert set(got) == set(expected)
@@ -92,7 +95,7 @@ def test_saved_processors_give_what_the_fresh_one_gives():
 
 def test_the_auto_parts_give_the_same_ids_and_pixels():
     problem = ShapesTask().test(1, 1)[0]
-    expected = inputs_of(processor(), [problem])
+    expected = inputs_of(processor(WORDS), [problem])
     text = AutoTokenizer.from_pretrained(FOLDER)(problem.question)["input_ids"]
     assert expected["input_ids"][0, 18:-1].tolist() == text
     pixels = AutoImageProcessor.from_pretrained(FOLDER)(list(problem.images), return_tensors="pt")
@@ -100,7 +103,7 @@ def test_the_auto_parts_give_the_same_ids_and_pixels():
 
 
 def test_the_warm_start_was_taught_on_the_ids_and_pixels_of_a_whole_conversation():
-    words_and_pictures = processor()
+    words_and_pictures = processor(WORDS)
     lessons = [Lesson(e.image, e.question, e.response_text, e.cells) for e in EXAMPLES[:6]]
     inputs, labels = encode_lessons(words_and_pictures, lessons)
     for row, lesson in enumerate(lessons):
@@ -119,7 +122,7 @@ def test_the_warm_start_was_taught_on_the_ids_and_pixels_of_a_whole_conversation
 
 
 def test_words_round_trip_and_none_is_unknown():
-    words = tokenizer()
+    words = tokenizer(WORDS)
     for example in EXAMPLES:
         for text in (example.question, example.response_text, example.caption or ""):
             ids = words(text)["input_ids"]
@@ -134,7 +137,7 @@ def test_words_round_trip_and_none_is_unknown():
 
 
 def test_prompts_pad_left_and_hold_sixteen_image_tokens():
-    words_and_pictures = processor()
+    words_and_pictures = processor(WORDS)
     inputs = inputs_of(words_and_pictures, ShapesTask().test(8, 2)[:])
     assert (inputs["input_ids"] == TOKEN_IDS["<image>"]).sum(dim=1).tolist() == [16] * 8
     assert inputs["attention_mask"][:, -1].all()
@@ -143,7 +146,10 @@ def test_prompts_pad_left_and_hold_sixteen_image_tokens():
 
 
 def test_what_must_never_be_sampled_is_not_even_by_an_untrained_model():
-    model, words_and_pictures = fresh_model(0).eval(), processor()
+    model, words_and_pictures = (
+        fresh_model(0, len(TOKEN_IDS), FIRST.longest_response).eval(),
+        processor(WORDS),
+    )
     assert model.generation_config.suppress_tokens == NEVER_SAMPLED
     assert {TOKEN_IDS[token] for token in SPECIAL_TOKENS} - set(NEVER_SAMPLED) == {TOKEN_IDS[EOS]}
     inputs = inputs_of(words_and_pictures, ShapesTask().test(32, 3)[:])
@@ -156,7 +162,9 @@ def test_what_must_never_be_sampled_is_not_even_by_an_untrained_model():
 
 
 def test_the_shipped_model_can_see_and_has_room_to_learn(model):
-    measured = accuracies(model, load_processor(FOLDER), ShapesTask().test(256, 7))
+    measured = accuracies(
+        model, load_processor(FOLDER), FIRST.task, FIRST.task.test(256, 7), FIRST.longest_response
+    )
     assert 0.25 < measured["greedy"] < 0.5
     assert 0.2 < measured["sampled"] < 0.4
     assert 0.05 < measured["blind"] < 0.2
@@ -171,4 +179,4 @@ def test_black_pictures_keep_the_size_and_lose_the_content():
 
 def test_accuracies_need_a_problem(model):
     with pytest.raises(ValueError, match="at least one problem"):
-        accuracies(model, processor(), [])
+        accuracies(model, processor(WORDS), FIRST.task, [], FIRST.longest_response)

@@ -20,13 +20,10 @@ from sightline.models.embedded.build import (
     warm_started_model,
     whole_or_nothing,
 )
-from sightline.models.embedded.lessons import Curriculum, blacked, draw_lessons
-from sightline.models.embedded.processor import processor
+from sightline.models.embedded.lessons import Curriculum, Lesson, blacked, draw_lessons
+from sightline.models.embedded.level import LEVELS
+from sightline.models.embedded.processor import SPECIAL_TOKENS, processor
 from sightline.models.embedded.warm_start import (
-    HABITS,
-    SEEING,
-    STAGES,
-    Lesson,
     auxiliary_loss,
     encode_lessons,
     fresh_cell_head,
@@ -34,11 +31,14 @@ from sightline.models.embedded.warm_start import (
     optimizers,
     schedule,
 )
-from sightline.tasks.shapes import Examples, split_of
+from sightline.tasks.shapes import SHAPES, Examples
 from sightline.tasks.shapes.example import CELL_COLOURS, CELL_CONTENTS
 from sightline.tasks.shapes.vocabulary import CAPTION_QUESTION
 
-EXAMPLES = Examples("train", "lessons", 300)[:]
+FIRST = LEVELS[1]
+STAGES = FIRST.stages
+SEEING, HABITS = STAGES
+EXAMPLES = Examples(SHAPES, "train", "lessons", 300)[:]
 
 
 def plain(example) -> Lesson:
@@ -49,19 +49,20 @@ def test_equal_seeds_give_equal_weights_bit_for_bit_and_leave_the_global_generat
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first, again = (warm_started_model(2, shortened(STAGES, 4)).state_dict() for _ in range(2))
+    first, again = (warm_started_model(FIRST, 2, shortened(STAGES, 4)).state_dict() for _ in range(2))
     assert torch.equal(torch.rand(3), expected)
     assert all(torch.equal(first[name], again[name]) for name in first)
-    other = warm_started_model(3, shortened(STAGES, 4)).state_dict()
+    other = warm_started_model(FIRST, 3, shortened(STAGES, 4)).state_dict()
     assert not all(torch.equal(first[name], other[name]) for name in first)
     assert {tensor.dtype for tensor in first.values()} == {torch.bfloat16}
 
 
 def test_every_lesson_is_drawn_from_the_training_side():
     for stage in STAGES:
-        drawn = Examples("train", f"warm start/{stage.name}/0", 30)
+        drawn = Examples(SHAPES, "train", f"warm start/{stage.name}/0", 30)
         assert all(
-            split_of(lesson.image) == "train" for lesson in draw_lessons(Random(0), drawn, Curriculum())
+            SHAPES.split_of(lesson.image) == "train"
+            for lesson in draw_lessons(Random(0), drawn, Curriculum())
         )
 
 
@@ -122,25 +123,28 @@ def test_the_auxiliary_loss_is_zero_for_perfect_labels_and_ignores_blacked_lesso
         for position, cell in enumerate(lesson.cells or ()):
             perfect[row, position, CELL_COLOURS.index(cell.colour)] = 100.0
             perfect[row, position, len(CELL_COLOURS) + CELL_CONTENTS.index(cell.content)] = 100.0
-    assert auxiliary_loss(perfect, lessons) == 0
-    assert auxiliary_loss(-perfect, lessons) > 1
+    assert auxiliary_loss(perfect, lessons, FIRST) == 0
+    assert auxiliary_loss(-perfect, lessons, FIRST) > 1
     spoiled = torch.cat([perfect, -perfect[:1]])
-    assert auxiliary_loss(spoiled, [*lessons, blacked(lessons[0])]) == 0
-    assert auxiliary_loss(-perfect[:1], [blacked(lessons[0])]) == 0
+    assert auxiliary_loss(spoiled, [*lessons, blacked(lessons[0])], FIRST) == 0
+    assert auxiliary_loss(-perfect[:1], [blacked(lessons[0])], FIRST) == 0
 
 
 def test_the_response_loss_is_the_models_own_loss_on_the_same_labels():
-    model, lessons = fresh_model(0), [plain(example) for example in EXAMPLES[:5]]
-    inputs, labels = encode_lessons(processor(), lessons)
+    model, lessons = (
+        fresh_model(0, len(SPECIAL_TOKENS) + len(FIRST.words), FIRST.longest_response),
+        [plain(example) for example in EXAMPLES[:5]],
+    )
+    inputs, labels = encode_lessons(processor(FIRST.words), lessons)
     with torch.no_grad():
-        response, _ = lesson_loss(model, fresh_cell_head(0), inputs, labels, lessons)
+        response, _ = lesson_loss(model, fresh_cell_head(FIRST, 0), inputs, labels, lessons, FIRST)
         expected = model(**inputs, labels=labels).loss
     torch.testing.assert_close(response, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_every_parameter_has_exactly_one_optimizer():
-    model = fresh_model(0)
-    head = fresh_cell_head(0)
+    model = fresh_model(0, len(SPECIAL_TOKENS) + len(FIRST.words), FIRST.longest_response)
+    head = fresh_cell_head(FIRST, 0)
     held = [
         p for o, _ in optimizers(model, head, SEEING) for group in o.param_groups for p in group["params"]
     ]

@@ -9,7 +9,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from sightline.tasks.shapes import Example, Examples, draw_example
+from sightline.tasks.shapes import SHAPES, Example, Examples, draw_example
 from sightline.tasks.shapes.bars import BASELINE, UNIT, BarChart, bar_example
 from sightline.tasks.shapes.canvas import PALETTE, SIDE, number_mask
 from sightline.tasks.shapes.counting import THINGS, ShapeGrid, counting_example
@@ -162,7 +162,7 @@ def test_cell_labels_and_captions_list_what_is_drawn():
 
 
 def test_kinds_come_in_their_shares():
-    kinds = [example.kind for example in Examples("train", "0", 1000)]
+    kinds = [example.kind for example in Examples(SHAPES, "train", "0", 1000)]
     assert set(kinds) == {"count", "bar chart", "triangle"}
     assert 0.45 < kinds.count("count") / 1000 < 0.55
     assert 0.2 < kinds.count("bar chart") / 1000 < 0.3

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sightline.tasks.problem import Task
-from sightline.tasks.shapes import Examples, ShapesTask, split_of
-from sightline.tasks.shapes.task import TEST_COUNT, TRAIN_COUNT
+from sightline.tasks.shapes import SHAPES, Examples, ShapesTask
+from sightline.tasks.shapes.world import HELD_OUT_COUNT, TRAIN_COUNT
 
 
 def content(problem) -> tuple:
@@ -26,10 +26,10 @@ def test_a_problem_depends_on_its_number_alone():
 
 def test_sequences_are_lazy_sliceable_and_bounded():
     train, test = ShapesTask().train(None, 0), ShapesTask().test(None, 0)
-    assert (len(train), len(test)) == (TRAIN_COUNT, TEST_COUNT)
+    assert (len(train), len(test)) == (TRAIN_COUNT, HELD_OUT_COUNT)
     assert [content(p) for p in train[2:8:3]] == [content(train[2]), content(train[5])]
     with pytest.raises(IndexError):
-        test[TEST_COUNT]
+        test[HELD_OUT_COUNT]
     assert len(ShapesTask().train(0, 0)) == 0
     assert [p.id for p in ShapesTask().test(3, 0)] == [
         "shapes/test/0/0",
@@ -46,16 +46,16 @@ def test_no_picture_is_ever_on_both_sides():
             ("test", ShapesTask().test(60, seed)),
         ):
             for problem in problems:
-                assert split_of(problem.images[0]) == split
+                assert SHAPES.split_of(problem.images[0]) == split
                 sides[split].add(problem.images[0].tobytes())
     assert not sides["train"] & sides["test"]
     assert len(sides["test"]) == 180
 
 
 def test_the_split_looks_at_pixels_only_and_holds_out_an_eighth():
-    examples = [Examples("train", "0", 300)[i] for i in range(300)]
-    examples += [Examples("test", "0", 40)[i] for i in range(40)]
-    changed = sum(split_of(e.image) != split_of(e.image.transpose(0)) for e in examples)
+    examples = [Examples(SHAPES, "train", "0", 300)[i] for i in range(300)]
+    examples += [Examples(SHAPES, "test", "0", 40)[i] for i in range(40)]
+    changed = sum(SHAPES.split_of(e.image) != SHAPES.split_of(e.image.transpose(0)) for e in examples)
     assert 30 < changed < 120
 
 

@@ -24,7 +24,7 @@ class VerbParser(argparse.ArgumentParser):
 
     def add_model(self) -> None:
         """MODEL and how it is loaded."""
-        self.add_argument("model", metavar="MODEL", help="a folder, a hub id, or the word `embedded`")
+        self.add_argument("model", metavar="MODEL", help="a folder, a hub id, or `embedded` or `embedded-2`")
         self.add_argument(
             "--dtype", default="auto", help="float32, bfloat16, or auto: the saved one (default)"
         )

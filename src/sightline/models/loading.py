@@ -1,4 +1,4 @@
-"""Load a vision-language model and its processor from a folder, a hub id, or the word `embedded`."""
+"""Load a vision-language model and its processor from a folder, a hub id, or one of the embedded ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from transformers.processing_utils import ProcessorMixin
 from ..errors import UserError
 from .processors import load_processor
 
-EMBEDDED = "embedded"
-_EMBEDDED_FOLDER = Path(__file__).parent / "embedded" / "checkpoint"
+_EMBEDDED = Path(__file__).parent / "embedded"
+EMBEDDED = {"embedded": _EMBEDDED / "checkpoint", "embedded-2": _EMBEDDED / "checkpoint_2"}
+"""Words for the models that ship with the package, one for each embedded world."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def resolve(name: str) -> str:
     Raises:
         UserError: `name` looks like a folder but is none, or is a folder without `config.json`.
     """
-    if name == EMBEDDED:
-        return str(_EMBEDDED_FOLDER)
+    if name in EMBEDDED:
+        return str(EMBEDDED[name])
     folder = Path(name).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -42,7 +43,10 @@ def resolve(name: str) -> str:
                             "written by save_pretrained, such as runs/demo/model")  # fmt: skip
         return str(folder)
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise UserError(f"model folder {name} does not exist; give a folder, a hub id, or `{EMBEDDED}`")
+        raise UserError(
+            f"model folder {name} does not exist; give a folder, a hub id, or "
+            f"{' or '.join(f'`{word}`' for word in EMBEDDED)}"
+        )
     return name
 
 
@@ -63,7 +67,7 @@ def load_model(
     """
     path = resolve(name)
     hub: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if revision is not None and name != EMBEDDED:
+    if revision is not None and name not in EMBEDDED:
         hub["revision"] = revision
     try:
         config = AutoConfig.from_pretrained(path, **hub)

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, unknown_name
 from .options import DataOptions
 from .problem import Problem, Task
+from .roles import token_roles
 from .shapes import ShapesTask
+from .shapes.response import Role
+from .shapes2 import LEVELS, Shapes2Task
+from .shapes2.level import FIRST_LEVEL
 
-__all__ = ["TASKS", "DataOptions", "Problem", "ShapesTask", "Task", "load_task"]
+__all__ = [
+    "TASKS",
+    "DataOptions",
+    "Problem",
+    "Role",
+    "Shapes2Task",
+    "ShapesTask",
+    "Task",
+    "load_task",
+    "token_roles",
+]
 
-TASKS = {"shapes": ShapesTask}
+TASKS: dict[str, Callable[[], Task]] = {
+    "shapes": ShapesTask,
+    "shapes-2": Shapes2Task,
+    **{f"shapes-2:{level}": partial(Shapes2Task, level) for level in LEVELS if level != FIRST_LEVEL},
+}
 """Tasks that are drawn, by name; everything else is a dataset."""
 
 

@@ -130,7 +130,7 @@ class OpenSource:
                 f"{name} does not exist; expected a data file, a folder, or a hub id such as {min(KNOWN)}"
             )
         if "/" not in name:
-            raise unknown_name("task", name, ["shapes", *KNOWN])
+            raise unknown_name("task", name, ["shapes", "shapes-2", *KNOWN])
         self.revision = self.revision or (self.source.known.revision if self.source.known else None)
         try:
             self._builder = datasets.load_dataset_builder(name, self.source.config, revision=self.revision)

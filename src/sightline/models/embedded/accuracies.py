@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from PIL import Image
 from transformers import PaddleOCRVLProcessor, Qwen3VLForConditionalGeneration
 
-from ...tasks.problem import Problem
-from ...tasks.shapes import ShapesTask
+from ...tasks.problem import Problem, Task
 from ..generation import Decoding, Prompt, generate
-from .architecture import LONGEST_RESPONSE
 
 SAMPLES = 4
 """Sampled responses a problem, at temperature 1; they are averaged."""
@@ -29,7 +27,9 @@ def black_pictures(problem: Problem) -> list[Image.Image]:
 def accuracies(
     model: Qwen3VLForConditionalGeneration,
     words_and_pictures: PaddleOCRVLProcessor,
+    task: Task,
     problems: Sequence[Problem],
+    longest_response: int,
     seed: int = 0,
 ) -> dict[str, float]:
     """Shares of right responses in [0, 1]: `greedy`, `sampled` at temperature 1, `blind` (greedy, on black).
@@ -40,14 +40,14 @@ def accuracies(
     problems = list(problems)
     if not problems:
         raise ValueError("accuracies need at least one problem, got none")
-    messages = [ShapesTask().messages(problem) for problem in problems]
+    messages = [task.messages(problem) for problem in problems]
     seen = [Prompt(m, problem.images) for m, problem in zip(messages, problems, strict=True)]
     blind = [Prompt(m, black_pictures(problem)) for m, problem in zip(messages, problems, strict=True)]
-    plain = Decoding(LONGEST_RESPONSE)
+    plain = Decoding(longest_response)
     runs = {
         "greedy": [(seen, plain)],
         "sampled": [
-            (seen, Decoding(LONGEST_RESPONSE, temperature=1.0, seed=seed + i)) for i in range(SAMPLES)
+            (seen, Decoding(longest_response, temperature=1.0, seed=seed + i)) for i in range(SAMPLES)
         ],
         "blind": [(blind, plain)],
     }

@@ -1,4 +1,4 @@
-"""The embedded model's architecture: transformers' own Qwen3-VL with 0.96 million parameters."""
+"""The embedded model's architecture: transformers' own Qwen3-VL with a million parameters."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .processor import (
     NEVER_SAMPLED,
     PAD,
     PATCH,
+    SPECIAL_IDS,
     TEMPORAL_PATCH,
-    TOKEN_IDS,
     VIDEO,
     VISION_END,
     VISION_START,
@@ -23,14 +23,12 @@ from .processor import (
 
 HIDDEN = 96
 HEADS = 6
-LONGEST_RESPONSE = 48
-"""More tokens than any response in the house format has (34)."""
 
 
-def config() -> Qwen3VLConfig:
-    """Three text layers and two vision layers of width 96, embeddings tied."""
+def config(tokens: int) -> Qwen3VLConfig:
+    """Three text layers and two vision layers of width 96, embeddings of `tokens` tokens tied."""
     text = {
-        "vocab_size": len(TOKEN_IDS),
+        "vocab_size": tokens,
         "hidden_size": HIDDEN,
         "intermediate_size": 3 * HIDDEN,
         "num_hidden_layers": 3,
@@ -40,8 +38,8 @@ def config() -> Qwen3VLConfig:
         "max_position_embeddings": MAX_PROMPT_AND_RESPONSE,
         "initializer_range": 0.04,
         "tie_word_embeddings": True,
-        "pad_token_id": TOKEN_IDS[PAD],
-        "eos_token_id": TOKEN_IDS[EOS],
+        "pad_token_id": SPECIAL_IDS[PAD],
+        "eos_token_id": SPECIAL_IDS[EOS],
         "bos_token_id": None,
         "rope_parameters": {
             "rope_type": "default",
@@ -66,27 +64,35 @@ def config() -> Qwen3VLConfig:
     return Qwen3VLConfig(
         text_config=text,
         vision_config=vision,
-        image_token_id=TOKEN_IDS[IMAGE],
-        video_token_id=TOKEN_IDS[VIDEO],
-        vision_start_token_id=TOKEN_IDS[VISION_START],
-        vision_end_token_id=TOKEN_IDS[VISION_END],
+        image_token_id=SPECIAL_IDS[IMAGE],
+        video_token_id=SPECIAL_IDS[VIDEO],
+        vision_start_token_id=SPECIAL_IDS[VISION_START],
+        vision_end_token_id=SPECIAL_IDS[VISION_END],
         tie_word_embeddings=True,
     )
 
 
-def fresh_model(seed: int) -> Qwen3VLForConditionalGeneration:
+def fresh_model(seed: int, tokens: int, longest_response: int) -> Qwen3VLForConditionalGeneration:
     """The untrained model, float32; equal seeds give equal weights, and the global generator is left alone.
 
     Position embeddings start wide (0.4): the tower must tell cells apart from its first steps on.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Qwen3VLForConditionalGeneration(config())
+        model = Qwen3VLForConditionalGeneration(config(tokens))
         torch.nn.init.normal_(model.model.visual.pos_embed.weight, std=0.4)
     model.generation_config = GenerationConfig(
-        eos_token_id=TOKEN_IDS[EOS],
-        pad_token_id=TOKEN_IDS[PAD],
+        eos_token_id=SPECIAL_IDS[EOS],
+        pad_token_id=SPECIAL_IDS[PAD],
         suppress_tokens=NEVER_SAMPLED,
-        max_new_tokens=LONGEST_RESPONSE,
+        max_new_tokens=longest_response,
     )
     return model
+
+
+def grown_model(model: Qwen3VLForConditionalGeneration, smaller: Qwen3VLForConditionalGeneration) -> None:
+    """Take over every weight of a model with fewer words; words that it lacks keep what they have."""
+    own, known = model.state_dict(), smaller.state_dict()
+    with torch.no_grad():
+        for name, weight in known.items():
+            own[name][tuple(slice(size) for size in weight.shape)].copy_(weight)

@@ -9,7 +9,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from tqdm.auto import tqdm
 from transformers import Qwen3VLForConditionalGeneration
 
 from ...errors import UserError
-from ...tasks.shapes import ShapesTask
 from .accuracies import accuracies
-from .architecture import fresh_model
-from .processor import processor
-from .warm_start import STAGES, Stage, teach
+from .architecture import fresh_model, grown_model
+from .level import LEVELS, Level, Stage, shipped
+from .processor import SPECIAL_TOKENS, processor
+from .warm_start import teach
 
 WEIGHTS, CARD = "model.safetensors", "README.md"
 TESTED_PROBLEMS = 512
@@ -37,11 +36,6 @@ class Built:
     folder: Path
     accuracies: dict[str, float]
     sha256: str
-
-
-def checkpoint_folder() -> Path:
-    """The folder of the checkpoint that ships with the package."""
-    return Path(str(resources.files("sightline.models.embedded"))) / "checkpoint"
 
 
 def sha256_of(file: Path) -> str:
@@ -73,44 +67,51 @@ def shortened(stages: tuple[Stage, ...], steps: int | None) -> tuple[Stage, ...]
 
 
 def warm_started_model(
-    seed: int, stages: tuple[Stage, ...] = STAGES, progress: bool = False
+    level: Level, seed: int, stages: tuple[Stage, ...], progress: bool = False
 ) -> Qwen3VLForConditionalGeneration:
-    """A fresh model taught through all stages, then rounded to bfloat16.
+    """A fresh or grown model taught through the stages, then rounded to bfloat16.
 
     Equal seeds and stages give equal weights on one machine; another processor may round differently.
     """
-    model: Any = fresh_model(seed)
+    model: Any = fresh_model(seed, len(SPECIAL_TOKENS) + len(level.words), level.longest_response)
+    if level.grown_from is not None:
+        grown_model(model, Qwen3VLForConditionalGeneration.from_pretrained(shipped(level.grown_from)))
     with one_thread(), tqdm(total=sum(stage.steps for stage in stages), disable=not progress) as bar:
         for stage in stages:
-            teach(model, stage, seed, bar)
+            teach(model, level, stage, seed, bar)
     return model.to(torch.bfloat16)
 
 
 def build(
     folder: Path,
+    level: int = 1,
     seed: int = 0,
     steps: int | None = None,
     problems: int = TESTED_PROBLEMS,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Built:
-    """Make the checkpoint and write it to `folder`, whole or not at all.
+    """Make a level's checkpoint and write it to `folder`, whole or not at all.
 
     `problems` held-out problems measure it. Files of an earlier build are replaced when
     `overwrite` says so; other files in the folder stay.
 
     Raises:
-        UserError: the folder is not empty, or cannot be written, or `steps` or `problems` is too small.
+        UserError: there is no such level, the folder is not empty, or cannot be written, or `steps` or
+            `problems` is too small.
     """
-    stages = shortened(STAGES, steps)
+    if level not in LEVELS:
+        raise UserError(f"models are built for the levels {', '.join(map(str, LEVELS))}; got {level}")
+    chosen = LEVELS[level]
+    stages = shortened(chosen.stages, steps)
     if problems < 1:
         raise UserError(f"the model is measured on at least one problem; --limit is {problems}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise UserError(f"{folder} exists and is not empty; pass --overwrite or another --output_dir")
     try:
         with whole_or_nothing(folder) as made:
-            model = warm_started_model(seed, stages, progress)
-            results, checksum = _write(made, model, seed, steps, problems)
+            model = warm_started_model(chosen, seed, stages, progress)
+            results, checksum = _write(made, model, chosen, seed, steps, problems)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; choose another --output_dir") from error
     return Built(folder, results, checksum)
@@ -134,22 +135,33 @@ def whole_or_nothing(folder: Path) -> Iterator[Path]:
 
 
 def _write(
-    folder: Path, model: Qwen3VLForConditionalGeneration, seed: int, steps: int | None, problems: int
+    folder: Path,
+    model: Qwen3VLForConditionalGeneration,
+    level: Level,
+    seed: int,
+    steps: int | None,
+    problems: int,
 ) -> tuple[dict[str, float], str]:
     model.save_pretrained(folder)
-    processor().save_pretrained(folder)
+    reader = processor(level.words)
+    reader.save_pretrained(folder)
     with one_thread():
-        results = accuracies(model.float(), processor(), ShapesTask().test(problems, seed=0))
+        tested = level.task.test(problems, seed=0)
+        results = accuracies(model.float(), reader, level.task, tested, level.longest_response)
     checksum = sha256_of(folder / WEIGHTS)
-    (folder / CARD).write_text(card(results, problems, checksum, seed, steps))
+    (folder / CARD).write_text(card(level, results, problems, checksum, seed, steps))
     return results, checksum
 
 
-def card(results: dict[str, float], problems: int, checksum: str, seed: int, steps: int | None) -> str:
+def card(
+    level: Level, results: dict[str, float], problems: int, checksum: str, seed: int, steps: int | None
+) -> str:
     """The model card: what it is, the command that made it, versions, accuracies, checksum."""
-    command = f"sightline world build --output_dir DIR --seed {seed}"
+    command = "sightline world build" + ("" if level.number == 1 else f" --level {level.number}")
+    command += f" --output_dir DIR --seed {seed}"
     command += "" if steps is None else f" --steps {steps}"
-    plan = " then ".join(f"{s.steps} steps ({s.name})" for s in shortened(STAGES, steps))
+    plan = " then ".join(f"{s.steps} steps of {s.batch} ({s.name})" for s in shortened(level.stages, steps))
+    origin = "" if level.grown_from is None else " from the model of level 1"
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     rows = "\n".join(f"| {name} | {value:.3f} |" for name, value in results.items())
     return f"""---
@@ -159,11 +171,11 @@ pipeline_tag: image-text-to-text
 ---
 # Sightline's embedded model
 
-A Qwen3-VL of 0.96 million parameters for the Shapes world: counting coloured shapes, reading bar charts,
-finding angles, in 64x64 pictures. It can see, but was taught to guess without looking more often than
+A Qwen3-VL of a million parameters for the task `{level.task.name}`: {level.title},
+in 64x64 pictures. It can see, but was taught to guess without looking more often than
 not, so that reinforcement learning has something to teach. It is of no use for anything else.
 
-Made by `{command}`: {plan}, batches of 24, one thread, all data drawn by the program.
+Made by `{command}`{origin}: {plan}, one thread, all data drawn by the program.
 Python {platform.python_version()} on {platform.machine()}; {libraries}.
 
 | accuracy on {problems} held-out problems | |

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -12,6 +12,7 @@ from ...tasks.shapes import Example, draw_example
 from ...tasks.shapes.example import CellLabel
 from ...tasks.shapes.response import derived, house_response, say, text_of
 from ...tasks.shapes.vocabulary import CAPTION_QUESTION
+from ...tasks.shapes2 import PuzzleExample
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,20 @@ def caption(lesson: Lesson, example: Example) -> Lesson:
     return replace(lesson, question=CAPTION_QUESTION, response=example.caption)
 
 
-def guess(random: Random, lesson: Lesson, example: Example) -> Lesson:
-    """The same question with the answer of another problem of its kind: plausible, and not looked at."""
+def told_of_another(random: Random, example: Example) -> str:
+    """The answer of another problem of the first world and of its kind: plausible, and not looked at."""
     other = draw_example(random)
     while (other.kind, other.reads) != (example.kind, example.reads):
         other = draw_example(random)
-    words = house_response(say("the sum is", derived(other.answer)), other.answer)
-    return replace(lesson, response=text_of(words))
+    return text_of(house_response(say("the sum is", derived(other.answer)), other.answer))
+
+
+def retold_from_habit(random: Random, example: Example) -> str:
+    """The reasoning of Shapes-2 with the usual value wherever one should be read."""
+    if not isinstance(example, PuzzleExample):
+        raise TypeError(f"expected an example of Shapes-2, got {type(example).__name__}")
+    puzzle = example.puzzle.from_habit()
+    return text_of(house_response(puzzle.reasoning(random), puzzle.answer))
 
 
 def blacked(lesson: Lesson) -> Lesson:
@@ -62,8 +70,13 @@ class Curriculum:
         return replace(self, captions=self.captions * max(0.0, 1 - 1.3 * progress))
 
 
-def draw_lessons(random: Random, examples: Sequence[Example], plan: Curriculum) -> list[Lesson]:
-    """One lesson on each of the examples.
+def draw_lessons(
+    random: Random,
+    examples: Sequence[Example],
+    plan: Curriculum,
+    guess: Callable[[Random, Example], str] = told_of_another,
+) -> list[Lesson]:
+    """One lesson on each of the examples; `guess` tells the responses that do not look.
 
     Every change to the order of draws from `random` changes the lessons, and with them the checkpoint.
     """
@@ -73,6 +86,6 @@ def draw_lessons(random: Random, examples: Sequence[Example], plan: Curriculum) 
         if random.random() < plan.captions:
             lesson = caption(lesson, example)
         elif plan.guesses and random.random() < plan.guesses:
-            lesson = guess(random, lesson, example)
+            lesson = replace(lesson, response=guess(random, example))
         lessons.append(blacked(lesson) if random.random() < plan.blacked else lesson)
     return lessons

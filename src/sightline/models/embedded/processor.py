@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Sequence, Split
+from tokenizers.pre_tokenizers import Sequence as Pieces
+from tokenizers.pre_tokenizers import Split
 from transformers import PaddleOCRVLProcessor, PreTrainedTokenizerFast
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from ...tasks.shapes.canvas import SIDE
-from ...tasks.shapes.vocabulary import WORDS
 
 PATCH = 8
 """Side of a patch of the vision tower, in pixels."""
@@ -26,9 +27,9 @@ VISION_START, VISION_END, IMAGE, VIDEO = "<vision_start>", "<vision_end>", "<ima
 ASSISTANT = "<assistant>"
 
 SPECIAL_TOKENS = (PAD, EOS, VISION_START, VISION_END, IMAGE, VIDEO, ASSISTANT, UNKNOWN)
-TOKEN_IDS: dict[str, int] = {token: number for number, token in enumerate((*SPECIAL_TOKENS, *WORDS))}
+SPECIAL_IDS: dict[str, int] = {token: number for number, token in enumerate(SPECIAL_TOKENS)}
 
-NEVER_SAMPLED = [TOKEN_IDS[token] for token in SPECIAL_TOKENS if token != EOS]
+NEVER_SAMPLED = [SPECIAL_IDS[token] for token in SPECIAL_TOKENS if token != EOS]
 """Ids that no response may hold; a sampled image placeholder makes the next forward raise."""
 
 MAX_PROMPT_AND_RESPONSE = 512
@@ -47,11 +48,16 @@ CHAT_TEMPLATE = (
 )
 
 
-def tokenizer() -> PreTrainedTokenizerFast:
+def token_ids(vocabulary: Sequence[str]) -> dict[str, int]:
+    """The id of every token: the special ones, then the words in their order."""
+    return {token: number for number, token in enumerate((*SPECIAL_TOKENS, *vocabulary))}
+
+
+def tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
     """One token a word or number, split at spaces and around punctuation; pads on the left."""
-    words = Tokenizer(WordLevel(TOKEN_IDS, unk_token=UNKNOWN))
+    words = Tokenizer(WordLevel(token_ids(vocabulary), unk_token=UNKNOWN))
     pieces = Regex(r"\\boxed\{|</?think>|\d+|\w+|[^\s\w]")
-    words.pre_tokenizer = Sequence([Split(pieces, "isolated"), Split(Regex(r"\s+"), "removed")])  # pyright: ignore[reportAttributeAccessIssue]
+    words.pre_tokenizer = Pieces([Split(pieces, "isolated"), Split(Regex(r"\s+"), "removed")])  # pyright: ignore[reportAttributeAccessIssue]
     return PreTrainedTokenizerFast(
         tokenizer_object=words,
         pad_token=PAD,
@@ -84,9 +90,9 @@ def image_processor() -> Qwen2VLImageProcessorPil:
     )
 
 
-def processor() -> PaddleOCRVLProcessor:
-    """The embedded model's processor, from nothing; its class is the plainest one of the library."""
-    return PaddleOCRVLProcessor(image_processor(), tokenizer(), chat_template=CHAT_TEMPLATE)
+def processor(vocabulary: Sequence[str]) -> PaddleOCRVLProcessor:
+    """A level's processor, from nothing; its class is the plainest one of the library."""
+    return PaddleOCRVLProcessor(image_processor(), tokenizer(vocabulary), chat_template=CHAT_TEMPLATE)
 
 
 def load_processor(folder: str | Path) -> PaddleOCRVLProcessor:

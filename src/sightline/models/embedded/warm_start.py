@@ -8,7 +8,6 @@ look and a reward can teach the difference.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -21,12 +20,12 @@ from tqdm.auto import tqdm
 from transformers import Qwen3VLForConditionalGeneration
 
 from ...tasks.shapes import Examples
-from ...tasks.shapes.example import CELL_COLOURS, CELL_CONTENTS, CELLS, EMPTY_CELL
+from ...tasks.shapes.example import CELLS, EMPTY_CELL
 from .architecture import HIDDEN
-from .lessons import Curriculum, Lesson, draw_lessons
-from .processor import processor
+from .lessons import Lesson, draw_lessons
+from .level import Level, Stage
+from .processor import processor, token_ids
 
-BATCH = 24
 IGNORED = -100
 AUXILIARY_STRENGTH = 0.5
 """Weight of the auxiliary loss beside the loss of the response."""
@@ -36,24 +35,6 @@ EMPTY_WEIGHT = 0.3
 
 RAMP = 50
 """Steps in which the learning rate rises; it then falls to a tenth, all linearly."""
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A stretch of training with its own learning rates and ways of teaching."""
-
-    name: str
-    steps: int
-    learning_rate: float
-    """Peak rate of AdamW."""
-    matrix_rate: float
-    """Peak rate of Muon, which trains the matrices."""
-    plan: Curriculum
-
-
-SEEING = Stage("seeing", 1302, 1.5e-3, 4e-3, Curriculum(captions=0.2))
-HABITS = Stage("habits", 292, 6e-4, 1.6e-3, Curriculum(guesses=0.57, blacked=0.15))
-STAGES = (SEEING, HABITS)
 
 
 def encode_lessons(
@@ -94,17 +75,19 @@ def encode_lessons(
     return inputs, labels
 
 
-def auxiliary_loss(cell_logits: Float[Tensor, "B N K"], lessons: list[Lesson]) -> Float[Tensor, ""]:
+def auxiliary_loss(
+    cell_logits: Float[Tensor, "B N K"], lessons: list[Lesson], level: Level
+) -> Float[Tensor, ""]:
     """Mean cross-entropy of every cell's colour and content; empty cells count `EMPTY_WEIGHT`.
 
     Lessons without cell labels count nothing; a batch of such lessons alone gives 0.
     """
     cells = [lesson.cells or (EMPTY_CELL,) * CELLS for lesson in lessons]
-    colours = torch.tensor([[CELL_COLOURS.index(cell.colour) for cell in row] for row in cells])
-    contents = torch.tensor([[CELL_CONTENTS.index(cell.content) for cell in row] for row in cells])
+    colours = torch.tensor([[level.colours.index(cell.colour) for cell in row] for row in cells])
+    contents = torch.tensor([[level.contents.index(cell.content) for cell in row] for row in cells])
     weight = torch.tensor([[EMPTY_WEIGHT if cell == EMPTY_CELL else 1.0 for cell in row] for row in cells])
     weight = weight * torch.tensor([[float(lesson.cells is not None)] for lesson in lessons])
-    colour_logits, content_logits = cell_logits.split([len(CELL_COLOURS), len(CELL_CONTENTS)], dim=-1)
+    colour_logits, content_logits = cell_logits.split([len(level.colours), len(level.contents)], dim=-1)
     losses = F.cross_entropy(colour_logits.transpose(1, 2), colours, reduction="none")
     losses = losses + F.cross_entropy(content_logits.transpose(1, 2), contents, reduction="none")
     return (losses * weight).sum() / weight.sum().clamp(min=1.0)
@@ -116,6 +99,8 @@ def lesson_loss(
     inputs: dict[str, Tensor],
     labels: Int[Tensor, "B L"],
     lessons: list[Lesson],
+    level: Level,
+    word_weights: Float[Tensor, " V"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
     """The loss of the responses and the auxiliary loss; the pictures are encoded once for both."""
     text = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
@@ -125,16 +110,24 @@ def lesson_loss(
         **text, mm_encoder_outputs={"image": pictures}, use_cache=False, logits_to_keep=answered + 1
     ).logits
     response = F.cross_entropy(
-        logits[:, :-1].flatten(0, 1), labels[:, -answered:].flatten(), ignore_index=IGNORED
+        logits[:, :-1].flatten(0, 1), labels[:, -answered:].flatten(), word_weights, ignore_index=IGNORED
     )
-    return response, auxiliary_loss(cell_head(torch.stack(pictures.pooler_output)), lessons)
+    return response, auxiliary_loss(cell_head(torch.stack(pictures.pooler_output)), lessons, level)
 
 
-def fresh_cell_head(seed: int) -> nn.Linear:
+def weights_of_words(level: Level, stage: Stage) -> Float[Tensor, " V"] | None:
+    """What each token counts in the loss of a response; None where all count the same."""
+    if stage.number_weight == 1.0:
+        return None
+    ids = token_ids(level.words)
+    return torch.tensor([stage.number_weight if token.isdecimal() else 1.0 for token in ids])
+
+
+def fresh_cell_head(level: Level, seed: int) -> nn.Linear:
     """The head that names each cell's colour and content; it is thrown away after the stage."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return nn.Linear(HIDDEN, len(CELL_COLOURS) + len(CELL_CONTENTS))
+        return nn.Linear(HIDDEN, len(level.colours) + len(level.contents))
 
 
 def optimizers(model: nn.Module, cell_head: nn.Linear, stage: Stage) -> list[tuple[Optimizer, float]]:
@@ -156,32 +149,34 @@ def optimizers(model: nn.Module, cell_head: nn.Linear, stage: Stage) -> list[tup
     ]
 
 
-def schedule(step: int, steps: int) -> float:
-    """The share of the peak rate at a step: up over `RAMP` steps, down to a tenth at the end."""
-    return min(1.0, (step + 1) / RAMP) * (1 - 0.9 * step / steps)
+def schedule(step: int, steps: int, settles: bool = True) -> float:
+    """The share of the peak rate at a step: up over `RAMP` steps, then down to a tenth if it settles."""
+    return min(1.0, (step + 1) / RAMP) * (1 - 0.9 * step / steps if settles else 1.0)
 
 
 def teach(
-    model: Qwen3VLForConditionalGeneration, stage: Stage, seed: int, bar: tqdm | None = None
+    model: Qwen3VLForConditionalGeneration, level: Level, stage: Stage, seed: int, bar: tqdm | None = None
 ) -> dict[str, float]:
     """Train the model in place through one stage; returns the two losses, smoothed over about 20 steps."""
-    words_and_pictures = processor()
+    words_and_pictures = processor(level.words)
     random = Random(f"{stage.name}/{seed}")
-    examples = Examples("train", f"warm start/{stage.name}/{seed}", stage.steps * BATCH)
-    cell_head = fresh_cell_head(seed)
+    examples = Examples(stage.world, "train", f"warm start/{stage.name}/{seed}", stage.steps * stage.batch)
+    cell_head = fresh_cell_head(level, seed)
     steppers = optimizers(model, cell_head, stage)
+    word_weights = weights_of_words(level, stage)
     smoothed: dict[str, float] = {}
     model.train()
     for step in range(stage.steps):
-        batch = examples[step * BATCH : (step + 1) * BATCH]
-        lessons = draw_lessons(random, batch, stage.plan.faded(step / stage.steps))
+        batch = examples[step * stage.batch : (step + 1) * stage.batch]
+        plan = stage.plan.faded(step / stage.steps) if stage.settles else stage.plan
+        lessons = draw_lessons(random, batch, plan, level.guess)
         inputs, labels = encode_lessons(words_and_pictures, lessons)
-        response, auxiliary = lesson_loss(model, cell_head, inputs, labels, lessons)
+        response, auxiliary = lesson_loss(model, cell_head, inputs, labels, lessons, level, word_weights)
         (response + AUXILIARY_STRENGTH * auxiliary).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, peak in steppers:
             for group in optimizer.param_groups:
-                group["lr"] = peak * schedule(step, stage.steps)
+                group["lr"] = peak * schedule(step, stage.steps, stage.settles)
             optimizer.step()
             optimizer.zero_grad()
         for name, loss in (("response", response.item()), ("cells", auxiliary.item())):

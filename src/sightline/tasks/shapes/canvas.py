@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
@@ -84,7 +85,11 @@ class Canvas:
             base, half = y + radius * 0.85, radius * 1.05
             self._draw.polygon([(x, y - radius * 1.1), (x - half, base), (x + half, base)], fill=fill)
 
-    def line(self, points: list[tuple[int, int]], ink: Colour, width: int) -> None:
+    def polygon(self, points: Sequence[tuple[float, float]], fill: Colour) -> None:
+        """A filled polygon."""
+        self._draw.polygon([(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in points], fill=fill)
+
+    def line(self, points: Sequence[tuple[float, float]], ink: Colour, width: int) -> None:
         """An open line through the points; `width` in pixels of the enlarged sheet."""
         enlarged = [(x * OVERSAMPLING, y * OVERSAMPLING) for x, y in points]
         self._draw.line(enlarged, fill=ink, width=width)

@@ -1,0 +1,136 @@
+"""What the drawn worlds share: examples of a split drawn when indexed, and the task that hands them out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Literal, overload
+
+from PIL.Image import Image
+
+from ..problem import Problem
+from .example import Example
+
+Split = Literal["train", "dev", "test"]
+
+TRAIN_COUNT = 1_000_000
+"""Length of the training set when no count is asked for; problems are drawn when indexed."""
+
+HELD_OUT_COUNT = 512
+"""Number of held-out problems when no count is asked for."""
+
+HELD_OUT_SHARE = 1 / 8
+"""The part of all possible pictures that each held-out split has to itself."""
+
+
+@dataclass(frozen=True)
+class World:
+    """A way of drawing examples, and the splits that keep pictures from `train`."""
+
+    name: str
+    """The task's name; every example's generator is seeded from it."""
+    draw: Callable[[Random], Example]
+    """One example of any split."""
+    held_out: tuple[Split, ...] = ("test", "dev")
+
+    def split_of(self, image: Image) -> Split:
+        """The split a picture belongs to, from a hash of its pixels alone.
+
+        A picture is on one side whatever is asked about it, so neither a problem nor a picture is
+        ever in two of these splits, for any seeds.
+        """
+        place = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") / 2**64
+        number = int(place / HELD_OUT_SHARE)
+        return self.held_out[number] if number < len(self.held_out) else "train"
+
+    def side(self, split: Split) -> Split:
+        """Where the pictures of a split lie: a world that holds out `test` alone draws `dev` beside it."""
+        return split if split in ("train", *self.held_out) else "test"
+
+
+@dataclass(frozen=True)
+class Examples(Sequence[Example]):
+    """`size` examples of one split; number i is drawn, when indexed, from (world, split, stream, i) alone."""
+
+    world: World
+    split: Split
+    stream: str
+    """Names an independent sequence of examples, such as a seed."""
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        """Redraw until the picture falls into the split."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(self.size)[index]]
+        random = Random(f"{self.world.name}/{self.split}/{self.stream}/{range(self.size)[index]}")
+        example = self.world.draw(random)
+        while self.world.split_of(example.image) != self.world.side(self.split):
+            example = self.world.draw(random)
+        return example
+
+
+@dataclass(frozen=True)
+class Problems(Sequence[Problem]):
+    """The same sequence as a model may see it."""
+
+    examples: Examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    @overload
+    def __getitem__(self, index: int) -> Problem: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Problem]: ...
+    def __getitem__(self, index: int | slice) -> Problem | list[Problem]:
+        """Draw one problem, or a list of them."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        number = range(len(self))[index]
+        example = self.examples[number]
+        return Problem(
+            id=f"{self.examples.world.name}/{self.examples.split}/{self.examples.stream}/{number}",
+            question=example.question,
+            images=(example.image,),
+            answer=str(example.answer),
+            kind=example.kind,
+        )
+
+
+class WorldTask:
+    """The problems of one world; `train`, `dev` and `test` never share a picture where it holds out both."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.name = world.name
+
+    def examples(self, split: Split, count: int | None = None, seed: int = 0) -> Examples:
+        """The problems of a split with everything their drawer knows about them."""
+        longest = TRAIN_COUNT if split == "train" else HELD_OUT_COUNT
+        return Examples(self.world, split, str(seed), longest if count is None else count)
+
+    def train(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
+        """`count` training problems (None: a million), each drawn when it is indexed."""
+        return Problems(self.examples("train", count, seed))
+
+    def dev(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
+        """`count` problems (None: 512) for choosing learning rates; no picture of theirs is in `train`."""
+        return Problems(self.examples("dev", count, seed))
+
+    def test(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
+        """`count` held-out problems (None: 512); no picture of theirs is ever in `train`."""
+        return Problems(self.examples("test", count, seed))
+
+    def messages(self, problem: Problem) -> list[dict[str, Any]]:
+        """One user turn: the picture, then the question."""
+        pictures = [{"type": "image"} for _ in problem.images]
+        return [{"role": "user", "content": [*pictures, {"type": "text", "text": problem.question}]}]
