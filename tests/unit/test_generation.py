@@ -14,6 +14,7 @@ from sightline.models import generation
 from sightline.models.choice import choice, why_not_honoured
 from sightline.models.families import placeholder_ids
 from sightline.models.generation import Decoding, Prompt, generate
+from sightline.models.sampling import OverflownError
 
 LONGEST = 9
 
@@ -161,3 +162,30 @@ def test_rows_of_one_prompt_are_tokenized_once() -> None:
     assert [asked[0]["content"] for asked in (seen[i] for (i,) in ids)] == [row[0]["content"] for row in rows]
     assert len(images) == 5
     assert fields == {}
+
+
+# --- logits that are not finite ------------------------------------------------------------------------
+
+
+def test_a_row_that_overflows_ends_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, processor = build("qwen2_5_vl")
+    decoding = Decoding(LONGEST, temperature=1.0, seed=1)
+    before = generate(model, processor, repeated(2), decoding)
+    token = before[3].token_ids[0]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[token] = torch.inf
+    said: list[str] = []
+    monkeypatch.setattr(generation._log, "warning", said.append)
+    after = generate(model, processor, repeated(2), decoding)
+    assert after[3].token_ids == [token, processor.tokenizer.pad_token_id]
+    assert max(len(answer.token_ids) for answer in after) == LONGEST
+    ended = sum(token in answer.token_ids[:-1] for answer in after)
+    assert said == [f"{ended} answers end where the model's logits were not finite"]
+
+
+def test_a_model_that_overflows_everywhere_is_an_error(qwen: tuple[Any, Any]) -> None:
+    model, processor = qwen
+    with torch.no_grad():
+        model.get_input_embeddings().weight.fill_(torch.nan)
+    with pytest.raises(OverflownError):
+        generate(model, processor, repeated(2), Decoding(LONGEST))

@@ -166,6 +166,34 @@ def test_a_prompt_and_its_pictures_run_once_a_view(
     assert threads - {threading.get_ident()}, "the second view's pictures are processed beside the first"
 
 
+def test_the_second_view_s_pictures_are_processed_while_the_first_runs(
+    qwen: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each side waits for the other to have begun, also where there is one bundle."""
+    model, processor = qwen
+    batch = rollouts(model, processor, prompts(), group=2)
+    first_runs, second_is_processed = threading.Event(), threading.Event()
+    processed: list[int] = []
+    process, run = seen.process, states._run
+
+    def slow_process(*given: Any) -> Any:
+        processed.append(1)
+        if len(processed) == 2:
+            assert first_runs.wait(30)
+            second_is_processed.set()
+        return process(*given)
+
+    def slow_run(*given: Any) -> Any:
+        first_runs.set()
+        assert second_is_processed.wait(30)
+        return run(*given)
+
+    monkeypatch.setattr(seen, "process", slow_process)
+    monkeypatch.setattr(states, "_run", slow_run)
+    scored(model, processor, batch, Black(), rows_per_pass=64)
+    assert len(processed) == 2
+
+
 def test_no_hidden_states_are_collected_and_the_mode_stays(qwen: tuple[Any, Any]) -> None:
     model, processor = qwen
     batch = rollouts(model, processor, prompts()[:1], group=2)

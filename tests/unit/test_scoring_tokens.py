@@ -136,3 +136,13 @@ def test_logits_of_all_tokens_never_exist(monkeypatch: pytest.MonkeyPatch) -> No
     )
     assert max(largest) * 2 * weight.dtype.itemsize <= 120_000_000
     assert sum(largest) == 2 * 300 * 200_000
+
+
+@torch.no_grad()
+def test_the_mass_of_banned_tokens_is_the_first_view_s() -> None:
+    hidden, other, weight, tokens = given()
+    found = signals.token_statistics(
+        hidden.float(), other.float(), weight.float(), None, tokens, 0.7, tile=4, banned_ids=[3, 50, 100]
+    )["banned_mass"]
+    wanted = ((hidden @ weight.T) / 0.7).softmax(-1)[:, [3, 50, 100]].sum(-1)
+    torch.testing.assert_close(found.double(), wanted, atol=1e-6, rtol=1e-4)

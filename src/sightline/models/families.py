@@ -41,6 +41,13 @@ def placeholder_ids(config: Any) -> list[int]:
     return sorted(ids - set(end_ids(config)))
 
 
+def placeholder_words(processor: Any, config: Any) -> list[str]:
+    """Text that the tokenizer or the processor takes for a multimodal placeholder."""
+    words = processor.tokenizer.convert_ids_to_tokens(placeholder_ids(config))
+    own = [getattr(processor, name, None) for name in ("image_token", "boi_token")]
+    return sorted({word for word in [*words, *own] if isinstance(word, str) and word})
+
+
 def end_ids(config: Any) -> list[int]:
     """End-of-sequence ids named by a config."""
     value = getattr(config.get_text_config(), "eos_token_id", None)

@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
+from transformers.utils import logging
 
 from .choice import choice
 from .families import end_ids, image_features_inputs, own_end_ids, placeholder_ids, type_ids
 from .prompts import make_prompts
 from .sampling import prefills_once, sample
+
+_log = logging.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -125,7 +128,10 @@ def _sampled(
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
     shown = make_prompts(model, ids, mask, image_features_inputs(model, dict(inputs)))
     owner = torch.tensor([places[key] for key in keys], device=ids.device)
-    found = sample(model, shown, owner, choice(config, model.generation_config)).lists()
+    sampled = sample(model, shown, owner, choice(config, model.generation_config))
+    if sampled.overflown.any():
+        _log.warning(f"{int(sampled.overflown.sum())} answers end where the model's logits were not finite")
+    found = sampled.lists()
     asked = [row[kept.bool()].tolist() for row, kept in zip(ids, mask, strict=True)]
     return [(asked[place], response) for place, response in zip(owner.tolist(), found, strict=True)]
 

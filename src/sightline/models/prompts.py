@@ -89,9 +89,9 @@ def shown_prompts(
     tokens = ((ids == image_token_id(model.config)) & mask.bool()).sum(1).tolist()
     for row, (held, taken) in enumerate(zip(tokens, pictures.counts, strict=True)):
         if held != taken:
-            name = f"problem {names[row]}" if names else f"number {row}"
+            name = names[row] if names else f"number {row}"
             raise ValueError(
-                f"the prompt of {name} holds {held} image tokens, but its pictures take {taken}; "
+                f"the prompt of problem {name} holds {held} image tokens, but its pictures take {taken}; "
                 "was it cut, or made with another processor?"
             )
     return make_prompts(model, ids, mask, pictures.vision)

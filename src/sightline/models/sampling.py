@@ -33,6 +33,8 @@ class Sampled:
     """Float32 [R, T], of the tokens under the distribution they were drawn from; 0 at padding."""
     banned_mass: float
     """Mean probability, over all tokens, that the model gave to the banned ones."""
+    overflown: Tensor
+    """bool [R], rows that ended because their logits were not finite; their last token is the pad id."""
 
     def lists(self) -> list[list[int]]:
         """Each response's tokens without padding."""
@@ -40,12 +42,17 @@ class Sampled:
         return [ids[:length] for ids, length in rows]
 
 
+class OverflownError(RuntimeError):
+    """Every row's logits are not finite, so that nothing can be sampled."""
+
+
 @torch.no_grad()
 def sample(model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice) -> Sampled:
     """One response to prompt `owner[r]` for each r, as `model.generate` would draw it.
 
     Random draws come from torch's global generator. Rows that end leave the batch, so the stream of
-    draws differs from `generate`'s, but not what each draw is from.
+    draws differs from `generate`'s, but not what each draw is from. A row whose logits are not finite ends.
+    Raises `OverflownError` if all of them end so at their first token.
     """
     was_training = model.training
     model.eval()
@@ -89,18 +96,19 @@ class _Running:
         self.tokens = torch.full((len(owner), choice.max_new_tokens), choice.pad_id, device=owner.device)
         self.log_probs = torch.zeros(self.tokens.shape, device=owner.device)
         self.written = torch.zeros_like(owner)
+        self.overflown = torch.zeros_like(self.going)
         self.mass = torch.zeros((), device=owner.device)
         self.length = 0
 
     def step(self) -> bool:
         """Write one token to every row that goes on; whether there is another step."""
+        self.written[self.rows] += self.going
+        going = self.going = self.going & ~self._overflowing()
         token, log_prob = self.choice(self.history, self.logits)
-        going = self.going
         token = torch.where(going, token, self.choice.pad_id)
         self.mass += self._banned_mass()
         self.tokens[self.rows, self.length] = token
         self.log_probs[self.rows, self.length] = torch.where(going, log_prob, 0.0)
-        self.written[self.rows] += going
         self.length += 1
         self.going = going & ~torch.isin(token, self.ends)
         if self.length == self.choice.max_new_tokens or not self._any_going():
@@ -110,6 +118,15 @@ class _Running:
         self._leave_out_finished()
         self._forward()
         return True
+
+    def _overflowing(self) -> Tensor:
+        """Which rows have logits that are not finite, [R]; those logits become 0."""
+        ill = ~self.logits.amax(-1).isfinite()
+        self.overflown[self.rows] |= ill & self.going
+        self.logits = self.logits.masked_fill(ill[:, None], 0.0)
+        if self.length == 0 and bool(ill.all()):
+            raise OverflownError("the logits of every row are not finite")
+        return ill
 
     def _forward(self) -> None:
         position = response_positions(self.prompts, self.owner, self.length)[..., -1:]
@@ -149,4 +166,5 @@ class _Running:
     def sampled(self) -> Sampled:
         mask = (torch.arange(self.length, device=self.rows.device) < self.written[:, None]).long()
         mass = float(self.mass) / max(1, int(self.written.sum()))
-        return Sampled(self.tokens[:, : self.length], mask, self.log_probs[:, : self.length], mass)
+        tokens, log_probs = self.tokens[:, : self.length], self.log_probs[:, : self.length]
+        return Sampled(tokens, mask, log_probs, mass, self.overflown)

@@ -7,7 +7,7 @@ response are all that is kept, and `[B, T, V]` never exists.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,13 +20,14 @@ from ..methods import Needs
 from ..rollouts import Rollouts
 from ..signals import SIGNALS, token_statistics, visual_focus
 from .bundles import Bundle, Part, bundles, is_sharded
-from .families import image_token_id, longest_sequence
+from .families import image_token_id, longest_sequence, placeholder_ids
 from .head import Head, gathered_head
 from .prompts import Pictures
 from .seen import Seen, second_view
 from .states import States, why_not_shared
 
 FOCUS = "visual_focus"
+MASS = "placeholder_mass"
 _AHEAD = 2
 """Bundles whose pictures are processed while another one runs."""
 
@@ -43,6 +44,8 @@ class Scores:
     """log π(o_t | image), at the sampling temperature."""
     other_log_probs: Tensor | None
     """log π(o_t | second view); None if no second view was asked for."""
+    placeholder_mass: Tensor
+    """Probability that the first view gives to multimodal placeholders, which are banned in sampling."""
     skipped: dict[int, str] = field(default_factory=dict)
     """Rows that could not be scored, and why; all their values are 0."""
 
@@ -79,9 +82,9 @@ def score(
         layer=needs.layer,
     )
     second = None if needs.view is None else second_view(needs.view, first, seed=seed, step=step)
-    sharded = is_sharded(model)
+    sharded, banned = is_sharded(model), placeholder_ids(model.config)
     plan = bundles(kept, rows_per_pass, even=sharded)
-    names = ["log_prob", *sorted(needs.signals)] + (["other_log_prob"] if second is not None else [])
+    names = ["log_prob", MASS, *sorted(needs.signals)] + (["other_log_prob"] if second is not None else [])
     found = {name: torch.zeros(kept.mask.shape, device=kept.mask.device) for name in names}
     was_training = model.training
     model.eval()
@@ -89,14 +92,14 @@ def score(
         with gathered_head(model) as head:
             for bundle, pictures in _prepared(plan, first, second):
                 both = second is not None and (sharded or _shows_any(bundle, kept))
-                one = first.states(bundle, pictures[0])
-                other = second.states(bundle, pictures[1]) if both and second is not None else one
+                one = first.states(bundle, pictures[0].result())
+                other = second.states(bundle, pictures[1].result()) if both and second is not None else one
                 for number, part in enumerate(bundle.parts):
                     states = one(number)
                     changed = other(number).predicting if both else states.predicting
                     seen = None if second is None else changed
                     for name, values in _statistics(
-                        kept, part, states, seen, head, needs, temperature
+                        kept, part, states, seen, head, needs, temperature, banned
                     ).items():
                         found[name][part.rows, : part.length] = values
     finally:
@@ -125,22 +128,19 @@ def _shows_any(bundle: Bundle, rollouts: Rollouts) -> bool:
 
 def _prepared(
     plan: Sequence[Bundle], first: Seen, second: Seen | None
-) -> Iterator[tuple[Bundle, list[list[Pictures]]]]:
-    """Each bundle with its pictures in both views, processed on another thread while earlier ones run."""
+) -> Iterator[tuple[Bundle, list[Future[list[Pictures]]]]]:
+    """Each bundle with its pictures in both views, which another thread processes while models run.
 
-    def prepare(bundle: Bundle) -> list[list[Pictures]]:
-        shown = [first.prepare(bundle)]
-        if second is not None:
-            shown.append(shown[0] if second.image_hidden else second.prepare(bundle))
-        return shown
-
-    with ThreadPoolExecutor(1) as threads:
-        started = [threads.submit(prepare, bundle) for bundle in plan[:_AHEAD]]
+    One thread, since tokenizers, which are part of processors, take no two calls at once.
+    """
+    views = [first] if second is None or second.image_hidden else [first, second]
+    started: list[list[Future[list[Pictures]]]] = []
+    with ThreadPoolExecutor(1) as thread:
         for number, bundle in enumerate(plan):
-            started += [
-                threads.submit(prepare, later) for later in plan[number + _AHEAD : number + _AHEAD + 1]
-            ]
-            yield bundle, started[number].result()
+            for later in plan[len(started) : number + _AHEAD + 1]:
+                started.append([thread.submit(view.prepare, later) for view in views])
+            yield bundle, [started[number][0], started[number][-1]]
+            started[number] = []
 
 
 def _statistics(
@@ -151,6 +151,7 @@ def _statistics(
     head: Head,
     needs: Needs,
     temperature: float,
+    banned: Sequence[int],
 ) -> dict[str, Tensor]:
     """All numbers of one part, each [R, t], 0 at padding and where two views compare a row without image."""
     mask = rollouts.mask[part.rows, : part.length].bool()
@@ -165,7 +166,9 @@ def _statistics(
             signals=[name for name in sorted(needs.signals) if name != FOCUS],
             logit_scale=head.scale,
             softcap=head.softcap,
+            banned_ids=banned,
         )
+    flat[MASS] = flat.pop("banned_mass")
     blank = torch.zeros(mask.shape, device=mask.device)
     spread = {name: blank.masked_scatter(mask, values) for name, values in flat.items()}
     shown = torch.tensor([len(rollouts.images[row]) > 0 for row in part.rows.tolist()], device=mask.device)
@@ -185,7 +188,8 @@ def _collected(found: dict[str, Tensor], skipped: dict[int, str]) -> Scores:
     for values in found.values():
         values[overflown] = 0.0
     log_probs, other = found.pop("log_prob"), found.pop("other_log_prob", None)
-    return Scores(found, log_probs, other, skipped)
+    mass = found.pop(MASS)
+    return Scores(found, log_probs, other, mass, skipped)
 
 
 def _shares(model: PreTrainedModel, wanted: bool) -> bool:

@@ -6,7 +6,7 @@ The logits of a few tokens `[tile, V]`, in the head's dtype, are the largest ten
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,12 +48,14 @@ def token_statistics(
     chunk: int | None = None,
     logit_scale: float = 1.0,
     softcap: float | None = None,
+    banned_ids: Sequence[int] | None = None,
 ) -> dict[str, Float[Tensor, " K"]]:
     """Log-probs of the sampled tokens under both views, and the requested signals, each `[K]` float32.
 
     `hidden` and `other_hidden` are the states that predict the tokens, K valid tokens of any rows side
     by side; `other_hidden` is None if there is one view. The result holds "log_prob",
-    "other_log_prob" (with two views) and one entry per name in `signals`. Logits are made in the
+    "other_log_prob" (with two views), "banned_mass" (Σ p(v) over `banned_ids` under the first view, if
+    they are given) and one entry per name in `signals`. Logits are made in the
     head's dtype (autocast's inside autocast), multiplied by `logit_scale`, bent by
     softcap · tanh(z / softcap) where there is a `softcap`, divided by `temperature` and normalised in
     float32. `tile` tokens run at a time, and float32 work takes `chunk` words of the vocabulary at a
@@ -71,7 +73,9 @@ def token_statistics(
         first = _View.of(hidden[part], transform, chunk)
         second = None if other_hidden is None else _View.of(other_hidden[part], transform, chunk)
         tiles.append(_statistics(first, second, token_ids[part], signals))
-    names = _names(signals, other_hidden)
+        if banned_ids is not None:
+            tiles[-1]["banned_mass"] = first.mass(banned_ids)
+    names = _names(signals, other_hidden) + (["banned_mass"] if banned_ids is not None else [])
     empty = hidden.new_zeros(0, dtype=torch.float32)
     return {name: torch.cat([found[name] for found in tiles]) if tiles else empty for name in names}
 
@@ -119,6 +123,10 @@ class _View:
         """log p of one token of each row, [tile]."""
         picked = self.raw.gather(-1, tokens[:, None]).squeeze(-1)
         return self.transform.finished(picked) - self.norm
+
+    def mass(self, tokens: Sequence[int]) -> Tensor:
+        """Σ p over some tokens, [tile]."""
+        return (self.transform.finished(self.raw[:, list(tokens)]) - self.norm[:, None]).exp().sum(-1)
 
     def chunks(self) -> list[Tensor]:
         """Raw logits, a chunk of the vocabulary each."""

@@ -9,7 +9,6 @@ import torch
 
 from ... import masked
 from ...methods import Needs
-from ...models.scoring import score
 from ...rollouts import Rollouts
 from ...views import Black
 
@@ -23,21 +22,7 @@ def picture_effect(trainer: Any, rollouts: Rollouts) -> float | None:
     None if none of them has a picture.
     """
     few = _some(rollouts, ROWS)
-
-    def scoring(model: Any) -> Any:
-        return score(
-            model,
-            trainer.processing_class,
-            few,
-            Needs(frozenset(), Black(), False),
-            seed=trainer.args.seed,
-            step=trainer.state.global_step,
-            temperature=trainer.temperature,
-            rows_per_pass=trainer.args.per_device_train_batch_size,
-        )
-
-    with trainer.accelerator.autocast():
-        scores = trainer.model(inside=scoring)
+    scores = trainer._score(few, Needs(frozenset(), Black(), False))
     shown = torch.tensor(few.has_image, device=few.mask.device)[:, None]
     counted = few.mask * shown
     change = (scores.log_probs - scores.other_log_probs).abs()

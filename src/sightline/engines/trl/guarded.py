@@ -18,6 +18,7 @@ from torch.distributed.tensor import DTensor
 from tqdm import tqdm
 
 from ...models.families import image_token_id
+from ...models.sampling import OverflownError
 from ...models.scoring import Scores
 from ...rollouts import Rollouts
 from ...runs import RunFolder, write_json
@@ -74,7 +75,7 @@ class GuardedTrainer(InformativeTrainer):
         try:
             return super()._generate(prompts)
         except RuntimeError as error:
-            if "probability tensor contains" not in str(error):
+            if "probability tensor contains" not in str(error) and not isinstance(error, OverflownError):
                 raise
             raise StoppedError(
                 f"the policy's probabilities are not finite at step {self.state.global_step + 1}",
@@ -164,26 +165,28 @@ class GuardedTrainer(InformativeTrainer):
 
     # --- scores --------------------------------------------------------------------------------------
 
-    def _leave_out(self, rollouts: Rollouts, scores: Scores, out: dict[str, Any]) -> Rollouts:
-        """The rollouts whose scores count, after those that have none left the batch.
+    def _leave_out(
+        self, rollouts: Rollouts, unusable: dict[int, str], scores: Scores | None, out: dict[str, Any]
+    ) -> Rollouts:
+        """The rollouts that count, after those that are unusable or have no scores left the batch.
 
-        A row that could not be scored goes without a trace: no token of it is trained on. A score that is
-        not finite all the same makes the row's advantage NaN, so that its optimizer step is skipped.
+        Such a row goes without a trace: no token of it is trained on. A score that is not finite all the
+        same makes the row's advantage NaN, so that its optimizer step is skipped.
         """
+        signals, skipped = ({}, {}) if scores is None else (scores.signals, scores.skipped)
+        skipped = skipped | unusable
         finite = torch.stack(
             [torch.ones(len(rollouts), device=rollouts.mask.device, dtype=torch.bool)]
-            + [values.isfinite().all(1) for values in scores.signals.values()]
+            + [values.isfinite().all(1) for values in signals.values()]
         ).all(0)
         unscored = torch.zeros_like(finite)
-        unscored[list(scores.skipped)] = True
+        unscored[list(skipped)] = True
         out["advantages"] = out["advantages"].masked_fill(~finite, float("nan"))
         out["completion_mask"] = out["completion_mask"].masked_fill(unscored[:, None], 0)
         out["completion_ids"] = out["completion_ids"].masked_fill(
             unscored[:, None], self._tokenizer.pad_token_id
         )
-        reasons = scores.skipped | dict.fromkeys(
-            (~finite).nonzero().flatten().tolist(), "a score is not finite"
-        )
+        reasons = skipped | dict.fromkeys((~finite).nonzero().flatten().tolist(), "a score is not finite")
         self._sick_scores = [f"{rollouts.sample_ids[row]}: {why}" for row, why in reasons.items()]
         count: Any = self.accelerator.gather(torch.tensor([float(len(reasons))], device=finite.device))
         if count.sum() > 0:

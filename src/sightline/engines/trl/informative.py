@@ -20,6 +20,7 @@ from .prompt_stream import PromptStream
 from .resume import ResumableTrainer
 from .rows import LateRows
 from .stopped import StoppedError
+from .unusable import usable_responses
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ class Group:
     number: int
     """The prompt's row in the dataset."""
     rollouts: list[dict[str, Any]]
-    """`prompt_ids`, `completion_ids`, `completion` and `logprobs` of each."""
+    """`prompt_ids`, `completion_ids`, `completion`, `logprobs` and `unusable` of each."""
     rewards: Tensor
     """[G, functions]"""
     informative: bool
@@ -50,6 +51,8 @@ class InformativeTrainer(ResumableTrainer):
         self.selection = selection if args.max_rounds > 1 else None
         self._stream = PromptStream(len(self.rows), args.seed, args.shuffle_dataset)
         self._chosen: list[Group] | None = None
+        self._overflown: list[bool] = []
+        self._unusable: list[str | None] = []
         self._weight = 1
         if self.selection is not None and self.selection.key == "accuracy":
             self._accuracy_column()
@@ -139,8 +142,8 @@ class InformativeTrainer(ResumableTrainer):
         ]
         prompt_ids, completion_ids, _, completions, logprobs, *_ = self._generate(prompts)
         rewards = self._calculate_rewards(rows, prompts, completions, completion_ids)
-        names = ("prompt_ids", "completion_ids", "completion", "logprobs")
-        columns = (prompt_ids, completion_ids, completions, logprobs or [None] * len(rows))
+        names = ("prompt_ids", "completion_ids", "completion", "logprobs", "unusable")
+        columns = (prompt_ids, completion_ids, completions, logprobs or [None] * len(rows), self._unusable)
         mine = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         everyone: Any = gather_object(mine) if self.accelerator.num_processes > 1 else mine
         informative = self._informative(rewards)
@@ -166,10 +169,12 @@ class InformativeTrainer(ResumableTrainer):
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._chosen is None:
-            return super()._generate(prompts)
+            self._overflown = [False] * len(prompts)
+            return self._with_usable_responses(super()._generate(prompts))
         mine = self._mine([rollout for group in self._chosen for rollout in group.rollouts])
         columns = {name: [rollout[name] for rollout in mine] for name in mine[0]}
         logprobs = None if columns["logprobs"][0] is None else columns["logprobs"]
+        self._unusable = columns["unusable"]
         images = [_images(prompt) for prompt in prompts]
         return (
             columns["prompt_ids"],
@@ -181,6 +186,19 @@ class InformativeTrainer(ResumableTrainer):
             images if any(images) else None,
             [],
         )
+
+    def _with_usable_responses(self, generated: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What was generated, with `usable_responses`; why others are not is kept for the batch."""
+        prompts, responses, tool_mask, completions, logprobs, *rest = generated
+        if self.tools:  # what they answer may hold pictures
+            self._unusable = [None] * len(responses)
+            return generated
+        responses, self._unusable = usable_responses(
+            prompts, responses, self._overflown, self.model.config, self._tokenizer.pad_token_id
+        )
+        if logprobs is not None:
+            logprobs = [values[: len(ids)] for values, ids in zip(logprobs, responses, strict=True)]
+        return prompts, responses, tool_mask, completions, logprobs, *rest
 
     def _calculate_rewards(self, inputs: Any, *args: Any, **kwargs: Any) -> Tensor:
         if self._chosen is None:

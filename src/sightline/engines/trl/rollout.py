@@ -62,6 +62,7 @@ def sampled_rollouts(
     device = trainer.accelerator.device
     ids = _left_padded([prompt_ids[row] for row in rows], trainer._tokenizer.pad_token_id).to(device)
     mask = _left_padded([[1] * len(prompt_ids[row]) for row in rows], 0).to(device)
+    names = [_beginning(trainer._tokenizer, prompt_ids[row]) for row in rows]
     args = trainer.args
     with (
         unwrap_model_for_generation(
@@ -78,11 +79,17 @@ def sampled_rollouts(
 
         def sampling(model: Any) -> Sampled:
             pictures = process(model, trainer.processing_class, shown)
-            prompts = shown_prompts(model, ids, mask, pictures)
+            prompts = shown_prompts(model, ids, mask, pictures, names)
             return sample(model, prompts, owner, choice(trainer.generation_config, model.generation_config))
 
         # Inside the wrapped forward: under adapters the sharded root is not the model that samples.
         return unwrapped(inside=sampling)
+
+
+def _beginning(tokenizer: Any, ids: Sequence[int]) -> str:
+    """A prompt's first words, which name it in an error."""
+    text = " ".join(tokenizer.decode(ids, skip_special_tokens=True).split())
+    return f"“{text[:160]}…”" if len(text) > 160 else f"“{text}”"
 
 
 def _base(model: Any) -> Any:

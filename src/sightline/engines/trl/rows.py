@@ -11,10 +11,14 @@ from ...errors import UserError
 from ...tasks.problem import Problem, Task
 
 INDEX = "index"
+UNUSABLE = "unusable"
 
 
-def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
-    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind`.
+def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
+    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `unusable`.
+
+    Text that holds one of the `placeholders`, which a processor takes for a picture, is given without it;
+    `unusable` then says so, and is None otherwise.
 
     Raises:
         UserError: the task has no problems.
@@ -24,8 +28,10 @@ def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
 
     def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         found = [problems[index] for index in batch[INDEX]]
+        asked = [without_forged_pictures(task.messages(problem), placeholders) for problem in found]
         return {
-            "prompt": [task.messages(problem) for problem in found],
+            "prompt": [messages for messages, _ in asked],
+            UNUSABLE: [reason for _, reason in asked],
             "images": [list(problem.images) for problem in found],
             "answer": [problem.answer for problem in found],
             "choices": [problem.choices for problem in found],
@@ -34,6 +40,43 @@ def training_rows(task: Task, problems: Sequence[Problem]) -> Dataset:
         }
 
     return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
+
+
+def without_forged_pictures(
+    messages: list[dict[str, Any]], placeholders: Sequence[str]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Messages whose text holds no placeholder, and which one it held, in words."""
+    held = [word for word in placeholders if any(word in text for text in _texts(messages))]
+    if not held:
+        return messages, None
+
+    def clean(part: dict[str, Any]) -> dict[str, Any]:
+        return part | {"text": _without(part["text"], held)} if part["type"] == "text" else part
+
+    cleaned = [
+        message
+        | {
+            "content": _without(message["content"], held)
+            if isinstance(message["content"], str)
+            else [clean(part) for part in message["content"]]
+        }
+        for message in messages
+    ]
+    return cleaned, f"its text holds {held[0]}, which stands for a picture"
+
+
+def _texts(messages: Sequence[dict[str, Any]]) -> list[str]:
+    contents = [message["content"] for message in messages]
+    parts = [part for content in contents if not isinstance(content, str) for part in content]
+    return [c for c in contents if isinstance(c, str)] + [p["text"] for p in parts if p["type"] == "text"]
+
+
+def _without(text: str, words: Sequence[str]) -> str:
+    """`text` without any of `words`, also those that only come about as others leave."""
+    while any(word in text for word in words):
+        for word in words:
+            text = text.replace(word, "")
+    return text
 
 
 class LateRows:

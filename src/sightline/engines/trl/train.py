@@ -14,6 +14,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import get_peft_config
 
 from ...errors import UserError
+from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
 from ...runs import RunFolder
 from ...tasks.problem import Problem, Task
@@ -74,7 +75,7 @@ def make_trainer(
         args=args,
         model=loaded.model,
         reward_funcs=rewards,
-        train_dataset=training_rows(task, problems),
+        train_dataset=training_rows(task, problems, placeholder_words(loaded.processor, config)),
         processing_class=loaded.processor,
         peft_config=get_peft_config(settings.model),
         **kwargs,

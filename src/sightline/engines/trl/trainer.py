@@ -18,6 +18,7 @@ from .forward import accept_inside
 from .guarded import GuardedTrainer
 from .loss import aggregate, extra_terms
 from .rollout import sampled_rollouts, samples_itself, tokenized_once
+from .rows import UNUSABLE
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .shared_images import with_shared_images
 from .together import PROMPT, SUMS, together
@@ -81,6 +82,7 @@ class PerceptionTrainer(GuardedTrainer):
         sampled = sampled_rollouts(self, prompt_ids, images, num_generations)
         mode = "train" if self.model.training else "eval"
         self._metrics[mode]["sampling/placeholder_mass"].append(sampled.banned_mass)
+        self._overflown = sampled.overflown.tolist()
         return sampled.lists(), None
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -94,18 +96,23 @@ class PerceptionTrainer(GuardedTrainer):
         rollouts = self._rollouts(inputs, out)
         self._look_for_blindness(rollouts)
         needs = self.method.needs
-        if not needs.signals and needs.view is None:
-            return out
         if needs.second_view_gradient and needs.view is not None:
             seeds = {"seed": self.args.seed, "step": self.state.global_step}
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
-        if needs.signals or not needs.second_view_gradient:
-            scores = self._first_look or self._score(rollouts, needs)
-            rollouts = self._leave_out(rollouts, scores, out)
+        scored = needs.signals or (needs.view is not None and not needs.second_view_gradient)
+        scores = (self._first_look or self._score(rollouts, needs)) if scored else None
+        rollouts = self._leave_out(rollouts, self._why_unusable(inputs), scores, out)
+        if scores is not None:
             out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
             if self.terms and scores.other_log_probs is not None:
                 out["other_log_probs"] = scores.other_log_probs
         return out
+
+    def _why_unusable(self, inputs: list[dict[str, Any]]) -> dict[int, str]:
+        """Rows that must not be trained on, for their prompts or for their responses."""
+        reasons = zip(inputs, self._unusable, strict=True)
+        found = {row: given.get(UNUSABLE) or sampled for row, (given, sampled) in enumerate(reasons)}
+        return {row: reason for row, reason in found.items() if reason is not None}
 
     def _look_for_blindness(self, rollouts: Rollouts) -> None:
         every = self.args.blind_every
@@ -158,7 +165,10 @@ class PerceptionTrainer(GuardedTrainer):
             )
 
         with self.accelerator.autocast():
-            return self.model(inside=scoring)
+            scores = self.model(inside=scoring)
+        if not samples_itself(self):
+            self._mean_over_tokens("sampling/placeholder_mass", scores.placeholder_mass, rollouts.mask)
+        return scores
 
     def _weights(self, rollouts: Rollouts, scores: Scores) -> Tensor:
         """Weights [B, T] of this rank's rows, from the statistics of all ranks' rows."""
@@ -253,10 +263,13 @@ class PerceptionTrainer(GuardedTrainer):
         if sampled is None:
             return
         own = inputs.get("old_per_token_logps", log_probs).detach()
-        apart = (own - sampled).nan_to_num(0.0).abs()
-        sums = torch.stack([masked.row_sum(apart, mask).sum(), mask.sum().to(apart.dtype)])
+        self._mean_over_tokens("sampling/drift", (own - sampled).nan_to_num(0.0).abs(), mask)
+
+    def _mean_over_tokens(self, name: str, values: Tensor, mask: Tensor) -> None:
+        """Log the mean of `values` [B, T] over the valid tokens of all ranks."""
+        sums = torch.stack([masked.row_sum(values, mask).sum(), mask.sum().to(values.dtype)])
         total: Any = self.accelerator.reduce(sums, reduction="sum")
-        self._metrics["train"]["sampling/drift"].append((total[0] / total[1].clamp(min=1)).item())
+        self._metrics["train"][name].append((total[0] / total[1].clamp(min=1)).item())
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         known = self._buffered_inputs
