@@ -1,6 +1,9 @@
 # make demo    install, train the embedded model with VGPO, evaluate, report (a few minutes on two cores)
 # make test    install, then ruff, basedpyright, import-linter, pytest
-# make bench   every benchmark; tables on the screen, rows in benchmarks/out/
+# make bench   speed and memory against the plain way (docs/performance.md), about a quarter of an hour on
+#              two free cores; tables on the screen, rows in benchmarks/out/
+#              (BENCHMARKS="grading data soak" runs others of the folder)
+# make performance  puts what `make bench` measured into docs/performance.md
 # make test-vllm  builds .venv-vllm (vLLM for CPUs) and checks that sampler and trainer agree
 #
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from a CPU package index
@@ -10,6 +13,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
 WORKERS ?= 2
+BENCHMARKS ?= scoring exact_kl rollouts steps growth
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -18,7 +22,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench test-vllm clean
+.PHONY: demo test lint types imports pytest bench performance test-vllm clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -39,7 +43,10 @@ pytest: .venv/.dev
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 bench: .venv/.dev
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
+
+performance: .venv/.dev
+	$(BIN)/python benchmarks/measuring/page.py
 
 test-vllm: .venv-vllm/.ready
 	SIGHTLINE_TEST_VLLM=1 PYTHONPATH=$(CURDIR)/tests/with_vllm/startup OMP_NUM_THREADS=1 \

@@ -221,7 +221,7 @@ def main() -> None:
         rows = [speed(everyday(answers), pool), judged(pool), *hostile(pool), *fuzz(fuzzed, pool)]
         workers = [worker.process for worker in pool._workers]
     assert all(process.returncode is not None for process in workers), "a worker was left behind"
-    report("grading", rows, "grading")
+    report(options.out / "grading.json", rows, "Grading")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 """How the scoring pass grows with the response, the group and the prompt, in time and memory.
 
-python benchmarks/growth.py [--smallest] [--rounds 1]
+python benchmarks/growth.py [--smallest] [--device cuda --dtype bfloat16 --shape 3b]
 
 The model and both sides of benchmarks/scoring.py, one prompt, a black second view, exact KL and visual
-focus. Memory is the rise of the process's peak. The last rows give the exponent with which both sides grow
-from the second-largest size to the largest: 1 is linear. The plot goes to growth.svg beside the rows.
+focus. Each size runs once, time and memory together; memory is the rise of the process's peak. The last rows
+give the exponent with which both sides grow from the second-largest size to the largest: 1 is linear. The
+plot goes to growth.svg beside the rows.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ import math
 from typing import Any
 
 import torch
-from measuring import Row, arguments, in_turns, peak_megabytes, report
-from measuring.models import model, processor, rollouts
+from measuring import Meter, Row, arguments, report
+from measuring.models import SHAPES, model, processor, rollouts
 from measuring.plot import Panel, write
-from scoring import SIGNALS, VOCABULARY, plain, plain_inputs
+from scoring import SIGNALS, plain, plain_inputs
 
 from sightline.methods import Needs
 from sightline.models.scoring import score
@@ -33,10 +34,11 @@ SMALLEST = {"T": [(40, 8, 2), (40, 16, 2)], "G": [(40, 8, 2), (40, 8, 4)], "P": 
 TITLES = {"T": "response tokens T", "G": "rollouts of a prompt G", "P": "prompt tokens P"}
 
 
-def measured(chosen: Any, feed: Any, size: tuple[int, int, int], rounds: int) -> tuple[Row, Row]:
+def measured(chosen: Any, size: tuple[int, int, int], args: Any) -> tuple[Row, Row]:
     """Time and memory at P, T, G."""
+    feed, meter = processor(), Meter(args.device)
     prompt, response, group = size
-    batch = rollouts(VOCABULARY, GRIDS[prompt], prompt, response, group)
+    batch = rollouts(SHAPES[args.shape], GRIDS[prompt], prompt, response, group, args.device)
     both = plain_inputs(chosen, feed, batch, Black())
     needs = Needs(SIGNALS, Black(), second_view_gradient=False)
 
@@ -44,9 +46,11 @@ def measured(chosen: Any, feed: Any, size: tuple[int, int, int], rounds: int) ->
         return score(chosen, feed, batch, needs, seed=0, step=0)
 
     name = f"P={prompt}, T={response}, G={group}"
-    time = in_turns(f"time, {name}", ours, lambda: plain(chosen, both, batch), rounds)
-    mine, other = peak_megabytes(ours), peak_megabytes(lambda: plain(chosen, both, batch))
-    return time, Row(f"memory, {name}", mine, other, mine / max(other, 1e-9), "MB")
+    mine, other = (meter.spent(side) for side in (ours, lambda: plain(chosen, both, batch)))
+    return tuple(
+        Row(f"{what}, {name}", a, b, a / max(b, 1e-9), unit)
+        for what, unit, a, b in zip(("time", "memory"), ("s", "MB"), mine, other, strict=True)
+    )
 
 
 def exponent(sizes: list[float], values: list[float]) -> float:
@@ -56,16 +60,17 @@ def exponent(sizes: list[float], values: list[float]) -> float:
 
 
 def main() -> None:
-    parser = arguments(__doc__)
-    parser.set_defaults(rounds=1)
+    parser = arguments(__doc__, devices=True)
+    parser.set_defaults(shape="20m", dtype="float32")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    chosen, feed = model(VOCABULARY), processor()
+    chosen = model(SHAPES[args.shape], args.device, args.dtype)
+    measured(chosen, (40, 8, 2), args)  # warms up
     rows: list[Row] = []
     grown: list[Row] = []
     panels: list[Panel] = []
     for name, sweep in (SMALLEST if args.smallest else SWEEPS).items():
-        found = [measured(chosen, feed, size, args.rounds) for size in sweep]
+        found = [measured(chosen, size, args) for size in sweep]
         sizes = [float(size["PTG".index(name)]) for size in sweep]
         for kind, series in zip(("time", "memory"), zip(*found, strict=True), strict=True):
             rows += series
@@ -76,7 +81,7 @@ def main() -> None:
             grown.append(Row(f"{kind} grows with {name} as", *powers, ratio, "exponent"))
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / "growth.svg", [*panels[0::2], *panels[1::2]], columns=3)
-    report(args.out / "growth.json", rows + grown, "Growth of the scoring pass")
+    report(args.out / "growth.json", rows + grown, "Growth of the scoring pass", args.device)
 
 
 if __name__ == "__main__":

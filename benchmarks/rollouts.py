@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from measuring import arguments, in_turns, report
+from measuring import Meter, arguments, report
 from transformers import GenerationConfig
 
 from sightline.models.choice import choice
@@ -87,7 +87,7 @@ def main() -> None:
     torch.manual_seed(0)
     both = Rollouts(prompts, group, longest)
     both.check()
-    rows = [in_turns(f"{prompts} prompts x {group}", both.ours, both.plain, rounds)]
+    rows = [Meter().in_turns(f"{prompts} prompts x {group}", both.ours, both.plain, rounds)]
     report(args.out / "rollouts.json", rows, "Rollouts of the embedded model")
 
 

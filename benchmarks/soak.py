@@ -133,7 +133,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         rows = soak(kills, steps, args.seed, Path(folder))
     report(
-        "soak",
+        args.out / "soak.json",
         rows,
         f"A run of {steps} steps, killed {kills} times and resumed, against the same run in peace",
     )

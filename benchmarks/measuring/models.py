@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,42 @@ SPECIAL = ["<pad>", "<eos>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|
 PATCH, MERGE = 14, 2
 
 
-def model(vocabulary: int = 8000, hidden: int = 384, layers: int = 8, heads: int = 6) -> Any:
-    """About 20 million parameters at the default size, float32, in evaluation mode."""
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a Qwen2.5-VL."""
+
+    vocabulary: int
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    mlp: int
+    tied: bool
+    vision: dict[str, int]
+
+
+_TOWER = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+SHAPES = {
+    "20m": Shape(8000, 384, 8, 6, 2, 1024, False,
+                 {"depth": 4, "hidden_size": 160, "intermediate_size": 432, "num_heads": 5}),
+    "3b": Shape(151_936, 2048, 36, 16, 2, 11_008, True, _TOWER),
+    "7b": Shape(152_064, 3584, 28, 28, 4, 18_944, False, _TOWER),
+}  # fmt: skip
+"""About 20 million parameters, and the two that papers train."""
+
+
+def model(shape: Shape, device: str = "cpu", dtype: str = "float32") -> Any:
+    """A model of these sizes in evaluation mode."""
     torch.manual_seed(0)
-    head = hidden // heads
+    head = shape.hidden // shape.heads
     config = Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": vocabulary,
-            "hidden_size": hidden,
-            "intermediate_size": 8 * hidden // 3,
-            "num_hidden_layers": layers,
-            "num_attention_heads": heads,
-            "num_key_value_heads": heads // 3,
+            "vocab_size": shape.vocabulary,
+            "hidden_size": shape.hidden,
+            "intermediate_size": shape.mlp,
+            "num_hidden_layers": shape.layers,
+            "num_attention_heads": shape.heads,
+            "num_key_value_heads": shape.kv_heads,
             "max_position_embeddings": 32768,
             "rope_parameters": {
                 "rope_type": "default",
@@ -41,23 +66,22 @@ def model(vocabulary: int = 8000, hidden: int = 384, layers: int = 8, heads: int
             "bos_token_id": None,
         },
         vision_config={
-            "depth": 4,
-            "hidden_size": 160,
-            "intermediate_size": 432,
-            "num_heads": 5,
-            "out_hidden_size": hidden,
+            **shape.vision,
+            "out_hidden_size": shape.hidden,
             "patch_size": PATCH,
             "spatial_merge_size": MERGE,
             "window_size": 8 * PATCH,
-            "fullatt_block_indexes": [3],
+            "fullatt_block_indexes": list(range(7, 32, 8)) if shape.vision is _TOWER else [3],
         },
         vision_start_token_id=2,
         vision_end_token_id=3,
         image_token_id=4,
         video_token_id=5,
-        tie_word_embeddings=False,
+        tie_word_embeddings=shape.tied,
     )
-    return Qwen2_5_VLForConditionalGeneration(config).eval()
+    with torch.device(device):
+        made: Any = Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=getattr(torch, dtype))
+    return made.eval()
 
 
 def processor() -> Any:
@@ -78,25 +102,23 @@ def processor() -> Any:
 
 
 def rollouts(
-    vocabulary: int, grid: tuple[int, int], prompt: int, response: int, group: int, prompts: int = 1
+    shape: Shape, grid: tuple[int, int], prompt: int, response: int, group: int, device: str = "cpu"
 ) -> Rollouts:
-    """`prompts` x `group` random rollouts; each prompt shows one picture of `grid` image tokens."""
+    """`group` random rollouts of a prompt that shows one picture of `grid` image tokens."""
     random = torch.Generator().manual_seed(0)
     height, width = grid
     text = prompt - height * width - 2
-    ids = torch.randint(6, vocabulary, (prompts, text), generator=random)
-    picture = torch.tensor([[2] + [4] * (height * width) + [3]]).expand(prompts, -1)
+    ids = torch.randint(6, shape.vocabulary, (1, text), generator=random)
+    picture = torch.tensor([[2] + [4] * (height * width) + [3]])
     full = torch.cat([ids[:, :20], picture, ids[:, 20:]], 1)
     side = PATCH * MERGE
-    shape = (prompts, height * side, width * side, 3)
-    pixels = np.random.default_rng(0).integers(0, 255, shape, dtype=np.uint8)
-    shown = [[Image.fromarray(one)] for one in pixels]
-    count = prompts * group
-    return Rollouts(
-        prompt_ids=full.repeat_interleave(group, 0),
-        prompt_mask=torch.ones(count, prompt, dtype=torch.long),
-        response_ids=torch.randint(6, vocabulary, (count, response), generator=random),
-        mask=torch.ones(count, response, dtype=torch.long),
-        group_ids=torch.arange(prompts).repeat_interleave(group),
-        images=[images for images in shown for _ in range(group)],
-    )
+    pixels = np.random.default_rng(0).integers(0, 255, (height * side, width * side, 3), dtype=np.uint8)
+    shown = [Image.fromarray(pixels)]
+    tensors = {
+        "prompt_ids": full.repeat_interleave(group, 0),
+        "prompt_mask": torch.ones(group, prompt, dtype=torch.long),
+        "response_ids": torch.randint(6, shape.vocabulary, (group, response), generator=random),
+        "mask": torch.ones(group, response, dtype=torch.long),
+        "group_ids": torch.zeros(group, dtype=torch.long),
+    }
+    return Rollouts(**{name: value.to(device) for name, value in tensors.items()}, images=[shown] * group)

@@ -35,6 +35,7 @@ def flags(micro: int, accumulate: int) -> list[str]:
     return [
         *("--no_shuffle_dataset", "--per_device_train_batch_size", str(micro)),
         *("--gradient_accumulation_steps", str(accumulate), "--steps_per_generation", str(ROWS // micro)),
+        *("--blind_every", "0"),
     ]
 
 
