@@ -1,7 +1,7 @@
 """One rank of a first training step on stored rollouts, started by `several_ranks.run`.
 
-`python rank_worker.py FOLDER SHARDING CASES`: CASES is JSON, {name: [method, options]}. Rank 0 writes
-FOLDER/NAME.safetensors with the weighted advantages of all rows and the whole gradient.
+`python rank_worker.py FOLDER CASES`: CASES is JSON, {name: [method, options, problems without picture]}.
+Rank 0 writes FOLDER/NAME.safetensors with the weighted advantages of all rows and the whole gradient.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, gather_object
+from mixed_rows import SomeWithoutPictures
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
@@ -96,12 +97,15 @@ def responses(loaded: LoadedModel) -> list[list[int]]:
     return [answer.token_ids for answer in generate(loaded.model, loaded.processor, prompts, decoding)]
 
 
-def first_step(folder: Path, name: str, method: str, options: dict[str, Any], ranks: int) -> None:
+def first_step(
+    folder: Path, name: str, method: str, options: dict[str, Any], without: list[int], ranks: int
+) -> None:
     """One optimizer step of one method."""
     size = str(ROWS // ranks)
     run = settings(folder / name, method, options, "--per_device_train_batch_size", size)
     loaded = load_model("embedded", torch.float32)
-    problems = ShapesTask().train(PROBLEMS, 3)
+    task = SomeWithoutPictures(without)
+    problems = task.train(PROBLEMS, 3)
     numbers = {problem.id: index for index, problem in enumerate(problems)}
     gradient = Gradient()
 
@@ -115,7 +119,7 @@ def first_step(folder: Path, name: str, method: str, options: dict[str, Any], ra
         model=loaded.model,
         processing_class=loaded.processor,
         reward_funcs=[accuracy],
-        train_dataset=training_rows(ShapesTask(), problems),
+        train_dataset=training_rows(task, problems),
         callbacks=[gradient],
     )
     trainer.responses = responses(loaded)
@@ -150,8 +154,8 @@ if __name__ == "__main__":
     if os.environ.get("ACCELERATE_USE_FSDP"):
         shard_without_gpus()
     target, cases = Path(sys.argv[1]), json.loads(sys.argv[2])
-    for case, (chosen, given) in cases.items():
-        first_step(target, case, chosen, given, int(os.environ["WORLD_SIZE"]))
+    for case, (chosen, given, hidden) in cases.items():
+        first_step(target, case, chosen, given, hidden, int(os.environ["WORLD_SIZE"]))
     if dist.is_initialized():
         dist.barrier()
     os._exit(0)  # threads of gloo may outlive the interpreter, which then aborts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 import short_runs
 import torch
 import yaml
+from mixed_rows import SomeWithoutPictures
 from safetensors.torch import load_file
 
 from sightline.engines.trl import train as training
@@ -21,7 +21,7 @@ from sightline.methods import METHODS
 from sightline.models.families import placeholder_ids
 from sightline.models.loading import load_model
 from sightline.runs import RunFolder
-from sightline.tasks import Problem, ShapesTask
+from sightline.tasks import ShapesTask
 
 pytestmark = pytest.mark.slow
 
@@ -41,26 +41,6 @@ def trained_on(task: Any, folder: Path, *flags: str) -> training.Trained:
     folder.mkdir(parents=True, exist_ok=True)
     loaded = load_model("embedded", torch.float32)
     return training.train(settings, loaded, task, task.train(6, 3), RunFolder(folder))
-
-
-class SomeWithoutPictures(ShapesTask):
-    """Shapes problems, of which those at `without` are put as text alone."""
-
-    def __init__(self, without: Sequence[int]):
-        super().__init__()
-        self.without = set(without)
-
-    def train(self, count: int | None, seed: int) -> Sequence[Problem]:
-        problems = list(super().train(count, seed))
-        return [
-            Problem(f"text-{n}", p.question, (), p.answer, kind=p.kind) if n in self.without else p
-            for n, p in enumerate(problems)
-        ]
-
-    def messages(self, problem: Problem) -> list[dict[str, Any]]:
-        if problem.images:
-            return super().messages(problem)
-        return [{"role": "user", "content": [{"type": "text", "text": problem.question}]}]
 
 
 @pytest.mark.parametrize(

@@ -133,8 +133,10 @@ CONTRACT = (
             '"completion_mask": completion_mask',
             '"num_items_in_batch": num_items_in_batch',
             "self.accelerator.process_index * len(prompts)",
+            "if images is not None and self.log_multimodal:",
+            'self._logs["images"].extend(gather_object(images))',
         ),
-        "one dict of tensors in prompt order, before any shuffle",
+        "one dict of tensors in prompt order, before any shuffle; pictures gathered for tables alone",
     ),
     Member(
         f"{_GRPO}._get_per_token_logps_and_entropies",

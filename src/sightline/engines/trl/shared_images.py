@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -39,19 +39,42 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
     first = sorted(set(owners))
     if len(first) == len(owners):
         return inputs
+    units = [1] * len(owners) if of_rows else counts.get("num_tiles", counts["num_images"])
     chosen = {name: _rows(by_row[name], first) for name in vision}
+    distinct: Any = unsplit_pixel_values_by_grid(chosen)
+
+    def encode() -> Any:
+        features, own = _encoded(model, distinct), [units[row] for row in first]
+        if sum(own) == len(features.pooler_output):
+            return _spread(features, [first.index(owner) for owner in owners], own)
+        _log.warning_once(f"The features of {type(model).__name__} do not tell rows apart: no sharing.")
+        return _encoded(model, vision)
+
+    rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
+    return {**rest, "mm_encoder_outputs": _Late(encode)}
+
+
+class _Late(dict[str, Any]):
+    """A forward's `mm_encoder_outputs`, encoded when it asks for them.
+
+    That is after it has embedded the tokens, as with pixels: where parameters are sharded, a rank that shares
+    has to go through its modules in the order of one that does not.
+    """
+
+    def __init__(self, encode: Callable[[], Any]):
+        super().__init__()
+        self._encode = encode
+
+    def get(self, name: str, default: Any = None) -> Any:
+        if name == "image" and name not in self:
+            self[name] = self._encode()
+        return super().get(name, default)
+
+
+def _encoded(model: Any, vision: Mapping[str, Any]) -> Any:
     encode = model.base_model.get_image_features
     taken = inspect.signature(encode).parameters
-    distinct: Any = unsplit_pixel_values_by_grid(chosen)
-    features = encode(**{name: value for name, value in distinct.items() if name in taken}, return_dict=True)
-    units = [1] * len(owners) if of_rows else counts.get("num_tiles", counts["num_images"])
-    own = [units[row] for row in first]
-    if sum(own) != len(features.pooler_output):
-        _log.warning_once(f"The features of {type(model).__name__} do not tell rows apart: no sharing.")
-        return inputs
-    spread = _spread(features, [first.index(owner) for owner in owners], own)
-    rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
-    return {**rest, "mm_encoder_outputs": {"image": spread}}
+    return encode(**{name: value for name, value in vision.items() if name in taken}, return_dict=True)
 
 
 def _rows(values: Any, rows: Sequence[int]) -> Any:

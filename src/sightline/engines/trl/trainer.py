@@ -16,6 +16,7 @@ from .blind import picture_effect
 from .config import TrainConfig
 from .forward import accept_inside
 from .guarded import GuardedTrainer
+from .in_step import keep_tower_in_step
 from .loss import aggregate, extra_terms
 from .rollout import sampled_rollouts, samples_itself, tokenized_once
 from .rows import UNUSABLE
@@ -44,6 +45,10 @@ class PerceptionTrainer(GuardedTrainer):
         self._batch: dict[str, Any] = {}
         self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
         self._plain_forward = accept_inside(self._base)
+        if self.accelerator.num_processes > 1:
+            for whole in (self._base, self.ref_model):
+                if whole is not None:
+                    keep_tower_in_step(self.accelerator.unwrap_model(whole), self.processing_class)
         self._unanswered: list[dict[str, Any]] | None = None
         self._first_look: Scores | None = None
 
@@ -87,6 +92,7 @@ class PerceptionTrainer(GuardedTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
+        self._log_pictures(inputs)
         self._unanswered, self._first_look = inputs if self._asks_for_old_log_probs() else None, None
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if not self.model.training:
@@ -113,6 +119,17 @@ class PerceptionTrainer(GuardedTrainer):
         reasons = zip(inputs, self._unusable, strict=True)
         found = {row: given.get(UNUSABLE) or sampled for row, (given, sampled) in enumerate(reasons)}
         return {row: reason for row, reason in found.items() if reason is not None}
+
+    def _log_pictures(self, rows: list[dict[str, Any]]) -> None:
+        """Have TRL collect pictures, which only a tracker's table shows, where all ranks have some to give.
+
+        It asks for them on the ranks that have any, and would wait for the others.
+        """
+        wanted = self.args.log_multimodal and self.args.log_completions
+        none = not any(row.get("images") for row in rows)
+        self.log_multimodal = wanted and not self.any_rank(none)
+        if not self.log_multimodal:
+            self._logs["images"].clear()
 
     def _look_for_blindness(self, rollouts: Rollouts) -> None:
         every = self.args.blind_every
