@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sightline.rewards import Pool, grade, grade_many
-from sightline.rewards.pool import WorkersDoNotStart
+from sightline.rewards.nursery import WorkersDoNotStart
 from sightline.rewards.verdict import Question
 
 HOSTILE = ("\\boxed{\\sin(9^{9^{9}})}", "\\cos 1")
@@ -26,8 +26,16 @@ def pool():
         yield pool
 
 
+def is_running(pid):
+    """Whether a process lives; one that has ended but is not yet reaped does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def alive(pool):
-    return [worker for worker in pool._workers if worker.process.poll() is None]
+    return [worker.pid for worker in pool._workers if is_running(worker.pid)]
 
 
 @pytest.mark.parametrize(
@@ -73,10 +81,23 @@ def test_a_hostile_answer_is_wrong_and_counted(pool):
 
 
 def test_a_hostile_answer_delays_no_other():
-    with Pool(workers=2, seconds=600) as pool:
+    with Pool(workers=2, seconds=300) as pool:
         hostile = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
         assert all(verdict.correct for verdict in grade_many(ORDINARY, pool=pool))
         assert not hostile.done()  # the others went on beside it
+
+
+def test_many_hostile_answers_queue_behind_no_warming_up(pool):
+    """A worker that is lost is replaced by a fork, in milliseconds, and not by a Python that imports."""
+    grade(*ORDINARY[0], pool=pool)
+    with Pool(workers=2, seconds=0.2) as short:
+        grade(*ORDINARY[0], pool=short)
+        before = short.counts["started"]
+        hostile = [(rf"\boxed{{(x+\sin {n})^{{99999}}}}", r"x+\cos 1") for n in range(2, 32)]
+        started = time.monotonic()
+        assert {verdict.how for verdict in grade_many(hostile, pool=short)} == {"timeout"}
+        assert time.monotonic() - started < 15  # thirty processes that import took over a minute
+        assert short.counts["started"] - before >= 28
 
 
 def test_order_is_kept_and_equal_questions_are_asked_once(pool):
@@ -90,9 +111,9 @@ def test_order_is_kept_and_equal_questions_are_asked_once(pool):
 def busy(pool, than=()):
     """A worker that has a question, other than those named."""
     while True:
-        for worker in set(pool._workers).difference(than):
-            if worker.asked and worker.process.poll() is None and not pool._idle.count(worker):
-                return worker
+        for worker in [worker for worker in set(pool._workers) if worker.pid not in than]:
+            if worker.asked and is_running(worker.pid) and not pool._idle.count(worker):
+                return worker.pid
         time.sleep(0.01)
 
 
@@ -100,8 +121,8 @@ def test_an_answer_over_which_two_workers_die_is_a_crash():
     with Pool(workers=1, seconds=30) as pool:
         grade(*ORDINARY[0], pool=pool)
         future = pool.submit(Question("strict", HOSTILE[0][7:-1], HOSTILE[1]))
-        (first := busy(pool)).process.kill()
-        busy(pool, than=[first]).process.kill()
+        os.kill(first := busy(pool), signal.SIGKILL)
+        os.kill(busy(pool, than=[first]), signal.SIGKILL)
         assert future.result().how == "crash"
         assert pool.counts["crash"] == 1
         assert grade(*ORDINARY[1], pool=pool).correct
@@ -111,36 +132,42 @@ def test_a_worker_killed_at_work_costs_an_honest_answer_nothing():
     with Pool(workers=1, seconds=30) as pool:
         grade(*ORDINARY[0], pool=pool)
         worker = pool._idle[-1]
-        worker.process.send_signal(signal.SIGSTOP)
+        os.kill(worker.pid, signal.SIGSTOP)
         future = pool.submit(Question("strict", ORDINARY[1][0][7:-1], ORDINARY[1][1]))
         while worker.asked < 2:
             time.sleep(0.01)
-        worker.process.kill()
+        os.kill(worker.pid, signal.SIGKILL)
         assert future.result().correct
         assert (pool.counts["crash"], pool.counts["asked again"]) == (0, 1)
 
 
-def test_a_worker_killed_while_it_starts_is_replaced():
+def test_processes_killed_while_they_start_are_replaced():
     with Pool(workers=1, seconds=30) as pool:
         future = pool.submit(Question("strict", ORDINARY[0][0][7:-1], ORDINARY[0][1]))
-        while not pool._workers:
+        while not (nursery := pool._nursery):
             time.sleep(0.001)
-        next(iter(pool._workers)).process.kill()
+        nursery.process.kill()
         assert future.result().correct
 
 
-def test_a_worker_that_died_idle_costs_nobody_anything():
+@pytest.mark.parametrize("killed", ["worker", "nursery", "both"])
+def test_processes_that_died_idle_cost_nobody_anything(killed):
     with Pool(workers=1, seconds=60) as pool:
         assert grade(*ORDINARY[0], pool=pool).correct
-        for worker in list(pool._workers):
-            worker.process.kill()
-            worker.process.wait()
+        assert pool._nursery
+        (worker,), nursery = alive(pool), pool._nursery.process
+        for pid in {"worker": [worker], "nursery": [nursery.pid], "both": [worker, nursery.pid]}[killed]:
+            os.kill(pid, signal.SIGKILL)
+        if killed != "worker":
+            nursery.wait()
+        while killed != "nursery" and is_running(worker):
+            time.sleep(0.01)
         assert grade(*ORDINARY[1], pool=pool).correct
         assert pool.counts["crash"] == 0
 
 
 def test_workers_that_do_not_start_are_an_error_not_a_zero(monkeypatch):
-    monkeypatch.setattr("sightline.rewards.pool.BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr("sightline.rewards.nursery.BOOT", "raise SystemExit(3)")
     with Pool(workers=1) as pool, pytest.raises(WorkersDoNotStart, match="exit code 3"):
         grade(*ORDINARY[0], pool=pool)
 
@@ -148,10 +175,11 @@ def test_workers_that_do_not_start_are_an_error_not_a_zero(monkeypatch):
 def test_closing_leaves_no_process_and_the_pool_can_be_used_again():
     pool = Pool(workers=2, seconds=60)
     grade_many(ORDINARY[:4], pool=pool)
-    processes = [worker.process for worker in alive(pool)]
-    assert processes
+    assert pool._nursery
+    processes = [*alive(pool), pool._nursery.process.pid]
+    assert len(processes) > 1
     pool.close()
-    assert all(process.returncode is not None for process in processes)
+    assert not [pid for pid in processes if is_running(pid)]
     assert grade(*ORDINARY[0], pool=pool).correct
     pool.close()
     pool.close()
@@ -180,7 +208,7 @@ def test_many_threads_at_once(pool):
     for thread in threads:
         thread.join()
     assert results == {name: [True] * 5 for name in range(8)}
-    assert len(alive(pool)) <= pool.size + 2
+    assert len(alive(pool)) <= pool.size
 
 
 def run_script(tmp_path, body, **options):
@@ -228,14 +256,6 @@ def descendants(pid):
     threads = Path(f"/proc/{pid}/task").glob("*/children")
     found = [int(child) for thread in threads for child in thread.read_text().split()]
     return found + [grandchild for child in found for grandchild in descendants(child)]
-
-
-def is_running(pid):
-    """Whether a process lives; one that has ended but is not yet reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
@@ -286,8 +306,7 @@ def test_a_worker_evaluates_no_text():
 
 def test_workers_start_without_torch(pool):
     grade(*ORDINARY[0], pool=pool)
-    process = alive(pool)[0].process
-    mapped = Path(f"/proc/{process.pid}/maps")
+    mapped = Path(f"/proc/{alive(pool)[0]}/maps")
     if not mapped.exists():
         pytest.skip("needs /proc")
     assert "libtorch" not in mapped.read_text()

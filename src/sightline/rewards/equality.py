@@ -11,15 +11,19 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .items import Items, items_of
+from .items import Items, items_of, unnamed
 from .letters import announced
 from .notation import canonical, closing, compact, split
 from .numbers import near, same_polynomials
 from .quantities import beyond_measure, quantity, same_quantity, without_unit
 from .wording import (
+    AND,
+    OR,
     as_interval,
+    as_union,
     figures_named,
     is_expression,
+    is_functional,
     is_name,
     is_sum_of_names,
     is_worded,
@@ -33,6 +37,7 @@ Symbolic = Callable[[str, str], bool]
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in|subset|equiv|sim|parallel|perp|cong)(?![A-Za-z])")
 _MEMBER = re.compile(r"^\s*([A-Za-z])\s*\\in(?![A-Za-z])")
 _RANGE = re.compile(r"([0-9.]+)\s*-\s*([0-9.]+)")
+_DEGREE = r"^\circ"
 _DEEPEST = 6
 
 
@@ -71,22 +76,34 @@ def _prepared(text: str) -> str:
 
 def _compared(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match:
     """One level of the structure; the items of lists and the sides of equations come back here."""
-    answer, gold = _unbracketed(answer), _unbracketed(gold)
+    answer, gold = unnamed(_unbracketed(answer), _unbracketed(gold))
     if compact(answer) == compact(gold):
         return Match(True, "number" if quantity(gold) else "text")
     if depth > _DEEPEST:
         return Match(False, "list", "nested too deeply to compare")
+    if r"\cup" in answer + gold:
+        answer, gold = as_union(answer) or answer, as_union(gold) or gold
     for compare in (_as_lists, _as_equations, _as_ratios, _as_quantities):
         decided = compare(answer, gold, symbolic, depth + 1)
         if decided:
             return decided
-    if bool(_RELATION.search(gold)) != bool(_RELATION.search(answer)):
-        ours, theirs = as_interval(answer) or answer, as_interval(gold) or gold
-        if (ours, theirs) != (answer, gold):
-            return _compared(ours, theirs, symbolic, depth + 1)
+    ours, theirs = _as_intervals(answer, gold)
+    if (ours, theirs) != (answer, gold):
+        return _compared(ours, theirs, symbolic, depth + 1)
     if is_worded(answer) or is_worded(gold):
         return _verdict(same_words(answer, gold), "text", answer, gold)
     return _as_expressions(answer, gold, symbolic)
+
+
+def _as_intervals(answer: str, gold: str) -> tuple[str, str]:
+    """Relations as intervals, if only one side is a relation, or both are about the same one variable."""
+    ours, theirs = as_interval(answer), as_interval(gold)
+    if bool(_RELATION.search(gold)) != bool(_RELATION.search(answer)):
+        return ours or answer, theirs or gold
+    about = variables(answer)
+    return (
+        (ours, theirs) if ours and theirs and len(about) == 1 and about == variables(gold) else (answer, gold)
+    )
 
 
 def _unbracketed(text: str) -> str:
@@ -109,6 +126,10 @@ def _as_lists(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match |
     brackets = {left.brackets, right.brackets}
     if len(brackets) > 1 and brackets not in ({"", "{}"}, {"", "()"}):
         return Match(False, "list", f"brackets {left.brackets!r} instead of {right.brackets!r}")
+    if _RELATION.search(gold) and {
+        bool(AND.search(text)) - bool(OR.search(text)) for text in (answer, gold)
+    } == {1, -1}:
+        return Match(False, "list", '"and" is not "or"')
     if left.label and right.label and left.label != right.label:
         return Match(False, "list", f"{left.label} instead of {right.label}")
     if len(left.parts) != len(right.parts):
@@ -127,7 +148,7 @@ def _list_against_one(
     assert items is not None
     alone = gold if left else answer
     label, value = _labelled(split(alone, {"="}))
-    if items.brackets == "{}" and len(items.parts) == 1:
+    if items.brackets == "{}" and len(items.parts) == 1 and items.parts != [r"\emptyset"]:
         answer, gold = (items.parts[0], gold) if left else (answer, items.parts[0])
     elif "=" in alone and label is not None:
         answer, gold = (answer, value) if left else (value, gold)
@@ -194,6 +215,9 @@ def _labelled(sides: list[str]) -> tuple[str | None, str]:
 
 def _value_of_equation(answer: str, sides: list[str], gold: str, symbolic: Symbolic, depth: int) -> Match:
     """An equation as answer to a plain gold: a label, then values that must all be the gold."""
+    interval = as_interval(gold) if len(sides) == 2 and is_name(sides[0]) else None
+    if interval:
+        return _compared(sides[1], interval, symbolic, depth)
     if _RELATION.search(gold):
         return Match(False, "equation", f"{answer} is no relation such as {gold}")
     if is_sum_of_names(sides[0]):
@@ -264,7 +288,7 @@ def _may_be_number(text: str) -> bool:
 
 def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:
     """Whatever is left: mathematics, for the symbolic engine if both sides use the same variables."""
-    (ours, unit), (theirs, wanted) = without_unit(answer), without_unit(gold)
+    (ours, unit), (theirs, wanted) = map(without_unit, _degrees_left_out(answer, gold))
     if unit and wanted and unit != wanted:
         return Match(False, "symbolic", f"the unit is {unit}, not {wanted}")
     if variables(ours) != variables(theirs):
@@ -279,6 +303,14 @@ def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:
     if exactly is not None:
         return _verdict(exactly, "polynomial", answer, gold)
     return _verdict(symbolic(theirs, ours), "symbolic", answer, gold)
+
+
+def _degrees_left_out(answer: str, gold: str) -> tuple[str, str]:
+    r"""Both without degree signs if only one has them and there are no radians: 180° - x is 180 - x."""
+    both = (answer, gold)
+    if is_functional(answer + gold) or r"\pi" in answer + gold or all(_DEGREE in text for text in both):
+        return both
+    return answer.replace(_DEGREE, ""), gold.replace(_DEGREE, "")
 
 
 def _verdict(same: bool, how: str, answer: str, gold: str) -> Match:

@@ -15,6 +15,9 @@ _CONNECTED = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
 _LABELLED_POINT = re.compile(r"[A-Z]'?\s*(?=\(.*,.*\)$)")
+_NAMED_TUPLE = re.compile(
+    r"\(\s*((?:\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]\}?)?\s*,\s*)+\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]\}?)?)\s*\)\s*=\s*(\(.*\))"
+)
 _ZEROS = re.compile(r"0[0-9]")
 _MOST_ITEMS = 64
 
@@ -48,6 +51,25 @@ def items_of(text: str, forced: bool = False) -> Items | None:
     if forced and any(_ZEROS.match(part) for part in parts):
         return None
     return Items(name, "", parts) if len(parts) > 1 else None
+
+
+def unnamed(answer: str, gold: str) -> tuple[str, str]:
+    """Both texts with `(x, y) = (1, 2)` as (1, 2), or as `x=1, y=2` if the other side has names."""
+    ours, theirs = _NAMED_TUPLE.fullmatch(answer), _NAMED_TUPLE.fullmatch(gold)
+    if ours and theirs and split(ours[1], {","}) == split(theirs[1], {","}):
+        return ours[2], theirs[2]
+    return _without_names(answer, ours, "=" in gold), _without_names(gold, theirs, "=" in answer)
+
+
+def _without_names(text: str, named: re.Match[str] | None, keep: bool) -> str:
+    if named is None:
+        return text
+    names, values = split(named[1], {","}), split(named[2][1:-1], {",", ";"})
+    if len(names) != len(values):
+        return text
+    return (
+        ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) if keep else named[2]
+    )
 
 
 def _parts(text: str, forced: bool) -> list[str]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from .notation import canonical, flat
 from .quantities import quantity
+from .wording import DENIAL
 
 _LAST_OF_RUN = "J"
 _ANNOUNCED = re.compile(
@@ -31,6 +32,10 @@ _SEVERAL = re.compile(
 _RUN = re.compile(rf"[A-{_LAST_OF_RUN}]{{2,}}")
 _LABEL = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|\[\s*([A-Z])\s*\]|([A-Za-z])\s*[.:)]|([A-Z])\s+-\s)\s*(?=\S)")
 _BARE = re.compile(r"([A-Z])\s+(?=[-0-9\\$.])")
+_BRACKETED = re.compile(r"([A-Z]|\([A-Z]\))\s+\(([^()]+|[^()]*\([^()]*\)[^()]*)\)")
+_DOUBTED = re.compile(rf"{DENIAL.pattern}|(?<![A-Za-z\\])[A-{_LAST_OF_RUN}](?![A-Za-z])")
+"""A denial or another letter in the brackets behind a letter."""
+_BRACED = re.compile(r"\\\{(.*)\\\}|\[(.*)\]")
 _ANOTHER = re.compile(
     r"(?:^|[\s,;/(])(?:\(?[A-Z]\)|[A-Z][.:](?=\s|$))|\b(?:or|and|not)\s+\(?[A-Z]\)?\s*$|^\(?[A-Z]\)?$|[,/]\s*[A-Z]\s*$"
 )
@@ -61,19 +66,23 @@ def announced(text: str) -> str:
 def letters(text: str) -> Letters | None:
     """The option letters that canonical `text` names, in the widest reading; None if it names none."""
     text = announced(flat(text))
+    if (braced := _BRACED.fullmatch(text)) and _SEVERAL.fullmatch(inside := braced[1] or braced[2] or ""):
+        text = inside.strip()
     if alone := _ALONE.fullmatch(text):
         return Letters(frozenset(_first(alone).upper()))
     if _SEVERAL.fullmatch(text):
         return _distinct(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", re.sub(_BOTH, "", text, count=1)))
     if _RUN.fullmatch(text):
         return _distinct(list(text))
+    if (bracketed := _BRACKETED.fullmatch(text)) and not _DOUBTED.search(bracketed[2]):
+        return _labelled(bracketed[1].strip("()"), bracketed[2])
     label = _LABEL.match(text) or _BARE.match(text)
     if label is None:
         return None
     rest = text[label.end() :].strip()
     if label.re is _BARE and quantity(canonical(rest)) is None:
         return None
-    return Letters(frozenset(_first(label).upper()), rest, _ANOTHER.search(rest) is not None)
+    return _labelled(_first(label), rest)
 
 
 def gold_letters(text: str) -> Letters | None:
@@ -112,6 +121,10 @@ def unlabelled(choices: Sequence[str]) -> list[str]:
     if all(label and _first(label) == letter_of(i) for i, label in enumerate(labels)):
         return [canonical(text[label.end() :]) for text, label in zip(texts, labels, strict=True) if label]
     return texts
+
+
+def _labelled(letter: str, rest: str) -> Letters:
+    return Letters(frozenset(letter.upper()), rest, _ANOTHER.search(rest) is not None)
 
 
 def _distinct(names: list[str]) -> Letters | None:

@@ -72,6 +72,11 @@ _REWRITES = [
         (_macro("[dtc]frac"), r"\\frac"),
         (_FONTS, r"\\text"),
         (r"\{\\(?:rm|bf|it|sf|tt)(?![A-Za-z])\s*([^{}]*)\}", r"\\text{\1}"),
+        (_macro("rm|bf|it|sf|tt|large|Large|huge|Huge|small|normalsize") + r"|\\color\s*\{[a-z]*\}", ""),
+        (
+            r"\\begin\s*\{cases\}([^&]*?)(?:\\\\\s*)?\\end\s*\{cases\}",
+            lambda rows: rows[1].replace(r"\\", ", "),
+        ),
         (_macro("lbrace"), r"\\{"),
         (_macro("rbrace"), r"\\}"),
         (_macro("leqslant|leqq|leq") + "|<=", r"\\le "),
@@ -81,7 +86,7 @@ _REWRITES = [
         (_macro("gt"), ">"),
         (_macro("thickapprox|simeq|doteq"), r"\\approx "),
         (":=|==", "="),
-        (_macro("varnothing"), r"\\emptyset "),
+        (_macro("varnothing") + r"|\\\{\s*\\\}", r"\\emptyset "),
         (_macro("[lc]?dots|dotsc") + r"|\.\.\.", r"\\ldots "),
         (r"(?<=[0-9])\s*\^\s*(?:o(?![A-Za-z])|\{\s*o\s*\})", r"^\\circ "),
         (_macro("(?:text)?degree") + r"|\^\s*\{\s*\\circ\s*\}|\^\s*" + _macro("circ"), r"^\\circ "),
@@ -93,8 +98,8 @@ _REWRITES = [
         (r"\s+", " "),
     ]
 ]
-_WRAPPERS = ("\\text{", "\\boxed{", "\\fbox{", "{")
-_QUOTES = (("**", "**"), ("`", "`"), ('"', '"'), ("``", "''"))
+_WRAPPERS = ("\\text{", "\\boxed{", "\\fbox{", "\\underline{", "{")
+_QUOTES = (("**", "**"), ("*", "*"), ("`", "`"), ('"', '"'), ("'", "'"), ("``", "''"))
 
 
 @lru_cache(maxsize=2048)
@@ -110,7 +115,7 @@ def unwrapped(text: str) -> str:
     r"""`text` without the `\text{…}`, `{…}`, `\boxed{…}`, quotes or bold marks around the whole of it."""
     while True:
         before = text
-        text = re.sub(r"(?<!\\)[,;]+$", "", text.strip())
+        text = re.sub(r"(?<!\\)[,;]+$|(?<!\\)(?:\\\\)?\\$|\\\\$", "", text.strip())
         if text.endswith(".") and not text.endswith((r"\.", "..")):
             text = text[:-1].rstrip()
         for wrapper in _WRAPPERS:

@@ -55,6 +55,7 @@ _FRACTION = re.compile(r"\\frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^
 _UNIT_TAIL = re.compile(
     r"\s*(\\text\s*\{[^{}]{1,40}\}|\^\s*\\circ(?![A-Za-z]))(\s*\^\s*(?:[23]|\{\s*[23]\s*\}))?$"
 )
+_INVERSE = re.compile(r"\s*(?<![A-Za-z])([A-Za-z]+) ?\^ ?-1(?![0-9])")
 _MONEY = re.compile(r"\s*([+-]?)\s*(\\\$|€|£|¥|\\text\s*\{\s*(?:\\\$|€|£|¥)\s*\}|(?:USD|RMB)(?![A-Za-z]))\s*")
 
 
@@ -138,6 +139,7 @@ def _unit(rest: str) -> str | None:
     worded = r"\text" in rest
     rest = _FRACTION.sub(r"\1/\2", rest)
     text = flat(rest).replace(r"\cdot", " ").replace(r"\mu", "μ")
+    text = _INVERSE.sub(r"/\1", text)
     text = re.sub(r"\^\s*\\circ\s*(?=[CF]$)", r"^\\circ", text).strip(" .-")
     parts = [_factor(part.strip(), worded or rest[0] == " ") for part in re.split(r"/| per ", text)]
     if not all(parts) or len(parts) > 3:

@@ -13,7 +13,7 @@ from typing import Any
 
 from latex2sympy2_extended import NormalizationConfig
 from math_verify import LatexExtractionConfig, parse, verify
-from sympy import Eq, Float, Integer, N, Rational, Symbol, SympifyError, simplify
+from sympy import Eq, Float, I, Integer, N, Rational, Symbol, SympifyError, simplify
 from sympy.parsing import sympy_parser
 
 from .wording import FUNCTIONS
@@ -30,6 +30,7 @@ _REWRITES = [  # what math-verify's grammar would read as something else than is
     for pattern, replacement in [
         (r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*\\circ(?![A-Za-z])", r"{\\frac{\1 \\pi}{180}}"),
         (r"(?<=[0-9]) (?=[0-9]{3}(?![0-9]))", ""),
+        (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
         (rf"(?<![A-Za-z\\])({FUNCTIONS})(?![a-z])", r"\\\1 "),
         (
             r"(?<![0-9.}^_])([0-9]+)\s*\\frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}",
@@ -62,6 +63,7 @@ def symbolic(gold: str, answer: str) -> bool:
     wanted, given = _parsed(gold), _parsed(answer)
     if wanted is None or given is None:
         return False
+    wanted, given = _imaginary(wanted), _imaginary(given)
     if isinstance(wanted, Eq) and isinstance(given, Eq):
         return _same_equation(wanted, given)
     if isinstance(wanted, Eq) or isinstance(given, Eq):
@@ -75,6 +77,12 @@ def _parsed(latex: str) -> Any:
         latex = pattern.sub(replacement, latex)
     found = parse(f"${latex}$", _LATEX, fallback_mode="no_fallback", parsing_timeout=_NO_LIMIT)
     return found[0] if found else None
+
+
+def _imaginary(expression: Any) -> Any:
+    """The expression with the imaginary unit for i."""
+    units = {symbol: I for symbol in getattr(expression, "free_symbols", ()) if symbol.name == "i"}
+    return expression.subs(units) if units else expression
 
 
 def _mixed(found: re.Match[str]) -> str:

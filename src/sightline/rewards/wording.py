@@ -29,13 +29,18 @@ _COMPARED = re.compile(r"<|>|\\le(?![A-Za-z])|\\ge(?![A-Za-z])")
 _RISING = ("<", r"\le")
 _INFINITY = r"\infty"
 
-_WORD = rf"(?:[A-Za-z]+|\\text\s*\{{[^{{}}]*\}}|{_LETTER})"
+OR = re.compile(
+    r"\s*,?\s*(?:\\text\s*\{\s*,?\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])|\\(?:lor|vee)(?![a-z]))\s*"
+)
+AND = re.compile(r"(?<![A-Za-z\\])and(?![A-Za-z])|\\(?:land|wedge)(?![a-z])")
+
+_WORD = rf"(?:[A-Za-z]+|\|[A-Z]{{2}}\||\\text\s*\{{[^{{}}]*\}}|{_LETTER})"
 _MARKED = (
     r"m?\s*\\(?:angle|triangle|overline|widehat|overrightarrow|vec|hat|bar|sin|cos|tan|cot|log|ln)(?![A-Za-z])"
     r"\s*(?:\{[A-Za-z ]*\}|\\angle\s*[A-Z]+|" + _WORD + ")"
 )
 _NAME = rf"(?:{_MARKED}|{_WORD})(?:_(?:\{{[^{{}}]*\}}|[A-Za-z0-9]))?'*(?:\s?\([A-Za-z0-9, ]*\))?"
-_DENIAL = re.compile(r"(?<![A-Za-z])(?:not?|never|neither|nor|isn|without|wrong)(?![A-Za-z])", re.IGNORECASE)
+DENIAL = re.compile(r"(?<![A-Za-z])(?i:not?|never|neither|nor|isn|without|wrong|incorrect|false)(?![A-Za-z])")
 _FIGURE = re.compile(
     r"\\(angle|measuredangle|triangle|widehat|overline|overleftrightarrow|overrightarrow|vec)"
     r"\s*\{\s*([A-Z](?:\s*[A-Z])+)\s*\}"
@@ -49,12 +54,12 @@ _SUM_OF_NAMES = re.compile(rf"{_NAME}(?:\s*(?:[-+*/:]|\\cdot|\\times)?\s*{_NAME}
 
 def is_name(text: str) -> bool:
     r"""Whether `text` can label a value: `x`, `f(x)`, `\angle ABC`, `\text{Area}`, `The area`."""
-    return len(text) <= 80 and _ONE_NAME.fullmatch(text) is not None and not _DENIAL.search(text)
+    return len(text) <= 80 and _ONE_NAME.fullmatch(text) is not None and not DENIAL.search(text)
 
 
 def is_sum_of_names(text: str) -> bool:
     """Whether `text` is made of names alone (`a + b`, `AB \\cdot BC`), without any number of its own."""
-    return len(text) <= 80 and _SUM_OF_NAMES.fullmatch(text) is not None and not _DENIAL.search(text)
+    return len(text) <= 80 and _SUM_OF_NAMES.fullmatch(text) is not None and not DENIAL.search(text)
 
 
 def variables(text: str) -> frozenset[str]:
@@ -127,6 +132,15 @@ def as_interval(text: str) -> str | None:
     left = "[" if low and "e" in signs[0] else "("
     right = "]" if high and "e" in signs[-1] else ")"
     return f"{left}{low or '-' + _INFINITY}, {high or _INFINITY}{right}"
+
+
+def as_union(text: str) -> str | None:
+    r"""`x < 1 or x > 2` as `(-\infty, 1) \cup (2, \infty)`; None for anything else."""
+    parts = OR.split(text)
+    intervals = [as_interval(part) for part in parts]
+    if len(parts) < 2 or not all(intervals) or len({variables(part) for part in parts}) != 1:
+        return None
+    return r" \cup ".join(interval for interval in intervals if interval)
 
 
 def same_words(answer: str, gold: str) -> bool:

@@ -1,17 +1,23 @@
-"""The process that does the comparisons which may never end; `python -m sightline.rewards.worker` by hand.
+"""The processes that do the comparisons which may never end; `python -m sightline.rewards.worker` by hand.
 
-It reads questions from standard input and writes verdicts to standard output, each a JSON object
-behind its length in four bytes. It knows no deadline: its parent kills it. It never evaluates text,
-starts a process or opens a connection; an audit hook sees to that whatever the parsers do.
+One process imports the engines and warms them up, then forks a worker whenever its parent asks: a worker
+lost to a hostile answer is replaced in milliseconds. It has no threads, so forking it is safe. A worker
+reads questions from its socket and writes verdicts, each a JSON object behind its length in four bytes.
+It never evaluates text, starts a process or opens a connection; an audit hook sees to that whatever the
+parsers do. Its parent ends it when the time is over, the kernel when its computing time is.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
+import signal
+import socket
 import struct
 import sys
-from typing import Any, BinaryIO
+from io import BufferedRWPair
+from typing import Any, NoReturn
 
 BOOT = """
 import sys, types
@@ -21,8 +27,14 @@ sys.modules["sightline"] = package
 from sightline.rewards.worker import main
 main()
 """
-"""How the pool starts it: as `-m` does, but without the package's front page, which imports torch."""
+"""How it is started: as `-m` does, but without the package's front page, which imports torch."""
 
+COMMAND = struct.Struct(">BI")
+"""What the parent asks: `FORK`, with a socket for the worker, or `END`, with the worker's process."""
+FORK, END = 1, 2
+REPLY = struct.Struct(">i")
+"""The worker's process, or the status with which it ended."""
+READY = REPLY.pack(0)
 LENGTH = struct.Struct(">I")
 _FIRST = [
     (r"\frac{1}{2} + x", r"x + 0.5 \sin x"),
@@ -32,26 +44,62 @@ _FIRST = [
     (r"|x - \log_2 3|", r"|x|"),
 ]
 _MEMORY = 2 << 30
-_CPU_SECONDS = 30
-"""A parent that was itself killed cannot kill a worker; the kernel does, after this much work."""
 
 
 def main() -> None:
-    """Answers questions until standard input ends."""
-    questions = sys.stdin.buffer
-    verdicts = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # whatever a library prints must not reach the parent
+    """Forks workers and ends them until the parent is gone, then ends them all."""
     _limit_memory()
     from .protocols import decide_by
     from .symbolic import symbolic
 
     for gold, answer in _FIRST:  # what is imported on first use is no part of an answer's time
         symbolic(gold, answer)
+    gc.freeze()  # a collection in a worker then leaves the shared pages shared
+    try:
+        control = socket.socket(fileno=0)
+    except OSError:
+        sys.exit("A grading process starts well here. It is of use only to the pool that starts it.")
+    workers: set[int] = set()
+    control.sendall(READY)
+    while True:
+        message, files, _, _ = socket.recv_fds(control, COMMAND.size, 1)
+        if len(message) < COMMAND.size:
+            break
+        command, worker = COMMAND.unpack(message)
+        if command == FORK:
+            worker = os.fork()
+            if not worker:
+                control.close()
+                _serve(socket.socket(fileno=files[0]), decide_by, symbolic)
+            os.close(files[0])
+            workers.add(worker)
+            control.sendall(REPLY.pack(worker))
+        else:
+            control.sendall(REPLY.pack(_ended(worker, workers)))
+    for worker in list(workers):
+        _ended(worker, workers)
+
+
+def _ended(worker: int, workers: set[int]) -> int:
+    """Ends one of our own workers, and says how it ended; it may have ended before."""
+    if worker not in workers:
+        return 0
+    workers.discard(worker)
+    os.kill(worker, signal.SIGKILL)
+    return os.waitpid(worker, 0)[1]
+
+
+def _serve(connection: socket.socket, decide_by: Any, symbolic: Any) -> NoReturn:
+    """A worker's life: it answers questions until the parent lets go of it."""
     sys.addaudithook(_refuse)
-    _write(verdicts, {"ready": True})
-    while (question := _read(questions)) is not None:
-        _limit_work()
-        _write(verdicts, _answer(question, decide_by, symbolic))
+    stream = connection.makefile("rwb")
+    while (question := _read(stream)) is not None:
+        signal.setitimer(signal.ITIMER_PROF, question.pop("computing"))  # then SIGPROF ends the process
+        verdict = _answer(question, decide_by, symbolic)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        stream.write(frame(verdict))
+        stream.flush()
+    os._exit(0)
 
 
 def _answer(question: dict[str, Any], decide_by: Any, symbolic: Any) -> dict[str, Any]:
@@ -63,17 +111,12 @@ def _answer(question: dict[str, Any], decide_by: Any, symbolic: Any) -> dict[str
         return {"correct": False, "answer": question["answer"], "how": "symbolic", "why_not": reason}
 
 
-def _read(stream: BinaryIO) -> dict[str, Any] | None:
+def _read(stream: BufferedRWPair) -> dict[str, Any] | None:
     head = stream.read(LENGTH.size)
     if len(head) < LENGTH.size:
         return None
     body = stream.read(LENGTH.unpack(head)[0])
     return json.loads(body) if body else None
-
-
-def _write(stream: BinaryIO, message: dict[str, Any]) -> None:
-    stream.write(frame(message))
-    stream.flush()
 
 
 def frame(message: dict[str, Any]) -> bytes:
@@ -90,17 +133,6 @@ def _limit_memory() -> None:
 
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _limit_work() -> None:
-    if sys.platform == "win32":
-        return
-    import resource
-
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = int(used.ru_utime + used.ru_stime) + _CPU_SECONDS
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
 
 
 _REFUSED = frozenset(
