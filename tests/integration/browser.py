@@ -151,6 +151,10 @@ class Browser:
         addresses = [params["request"]["url"] for params in sent]
         return [address for address in addresses if not address.startswith("data:")]
 
+    def faint(self, least: float = 4.5) -> list[str]:
+        """Texts whose contrast to what lies behind them is below `least` (WCAG 2, level AA)."""
+        return self.evaluate(f"({CONTRASTS})().filter(([ratio]) => ratio < {least})")
+
     def screenshot(self, path: Path, *, whole: bool = True) -> Path:
         """Save what the page looks like, all of it or the window."""
         shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
@@ -159,3 +163,28 @@ class Browser:
 
 
 KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowRight": 39}
+
+CONTRASTS = """() => {
+  const canvas = document.createElement("canvas").getContext("2d", {willReadFrequently: true});
+  const shown = colours => {
+    canvas.clearRect(0, 0, 1, 1);
+    for (const colour of colours) { canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1); }
+    const [red, green, blue] = [...canvas.getImageData(0, 0, 1, 1).data].map(value => value / 255)
+      .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode.textContent.trim(), element = texts.currentNode.parentElement;
+    if (!text || element.closest("script, title, desc, noscript, option, .unseen, .skip")) continue;
+    if (!element.getClientRects().length) continue;
+    const behind = [];
+    for (let outer = element; outer; outer = outer.parentElement) {
+      behind.unshift(getComputedStyle(outer).backgroundColor);
+    }
+    const style = getComputedStyle(element), ink = element.closest("svg") ? style.fill : style.color;
+    const [one, other] = [shown(behind), shown([...behind, ink])];
+    const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    found.push([ratio, `${element.tagName} ${element.getAttribute("class")}: ${text.slice(0, 40)}`]);
+  }
+  return found; }"""

@@ -250,6 +250,15 @@ def test_it_can_be_read_without_the_script(browser, page):
     assert browser.complaints() == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("shading", ["a", "d", "h", "none"])
+def test_every_text_stands_out(browser, page, scheme, shading):
+    browser.open(page, scheme=scheme)
+    browser.evaluate(f"document.getElementById('score-{shading}').click()")
+    browser.click(TOKENS, 3)
+    assert browser.faint() == []
+
+
 def test_everything_has_a_name(browser, page):
     browser.open(page)
     browser.click(TOKENS, 2)
@@ -267,7 +276,8 @@ def test_everything_has_a_name(browser, page):
         "button",
         "combobox",
         "searchbox",
+        "slider",
         "group",
     )
     assert [role for role, name in nodes if role in named and not name] == []
-    assert {"complementary", "searchbox", "combobox", "status"} <= {role for role, _ in nodes}
+    assert {"complementary", "searchbox", "slider", "combobox", "status"} <= {role for role, _ in nodes}

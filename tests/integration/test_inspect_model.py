@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from parsed_page import Page
 from PIL import Image
 
 from sightline.cli import main
@@ -267,6 +268,19 @@ def test_one_picture_with_an_answer_of_ones_own(tmp_path, capsys):
     assert told["correct"] is None
     assert told["tokens"][:3] == ["<think>", "i", "see"]
     assert sorted(one["token"] for one in told["occlusion"]) == list(range(len(told["tokens"])))
+
+
+def test_hostile_names_and_words_of_ones_own_are_text(tmp_path, capsys):
+    attack = "</script><img src=x onerror=alert(1)>"
+    image = tmp_path / "<img src=x onerror=alert(1)>.png"
+    Image.new("RGB", (64, 64), "red").save(image)
+    told = ["--image", str(image), "--question", attack, "--answer", attack + " \\boxed{ 3 }"]
+    assert main(["inspect", "embedded", *told, "--output_dir", str(tmp_path / "out")]) == 0
+    page = Page((tmp_path / "out" / "inspect.html").read_text())
+    assert page.all("p", class_="question")[0][1] == attack
+    assert len(page.all("script")) == 2
+    assert not [tag for tag, attrs, _ in page.elements if "onerror" in attrs]
+    assert "that the tokenizer does not know" in page.all("section", class_="notes")[0][1]
 
 
 @pytest.mark.parametrize(

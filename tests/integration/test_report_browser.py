@@ -67,6 +67,13 @@ def test_the_policy_stops_what_escaping_might_miss(browser, page):
     assert browser.requests() == [page.as_uri()]
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out(browser, page, scheme):
+    browser.open(page, scheme=scheme)
+    browser.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
+    assert browser.faint() == []
+
+
 @pytest.mark.parametrize("width", [360, 600, 1200])
 def test_no_width_overflows(browser, page, width):
     browser.open(page, width=width)

@@ -57,7 +57,7 @@ def facts(browser):
 def wait_for(browser, condition):
     assert browser.evaluate(f"""new Promise(done => {{
       const begun = Date.now();
-      const late = () => Date.now() - begun > 10000;
+      const late = () => Date.now() - begun > 60000;
       const look = () => {condition} ? done(true) : late() ? done(false) : setTimeout(look, 50);
       look(); }})""")
 

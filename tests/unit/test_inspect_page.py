@@ -192,6 +192,25 @@ def test_hostile_strings_are_text(text):
     assert "\u202e" not in text
 
 
+def test_hostile_names_of_scores_views_and_methods_are_text(tmp_path):
+    saved = inspect_data(2)
+    for row in saved["samples"]:
+        row["views"] = {ATTACK: row["views"]["black"]}
+        (told,) = row["answers"]
+        told["scores"] = {f"exact_kl/{ATTACK}": told["scores"]["exact_kl/black"]}
+        told["weights"] = {ATTACK: told["weights"]["vppo"], "vgpo": told["weights"]["vgpo"]}
+        told["likeliest"][ATTACK] = told["likeliest"].pop("black")
+    saved["scores"] = [{"name": f"exact_kl/{ATTACK}", "signal": "exact_kl", "view": ATTACK}]
+    saved["views"] = [{"name": ATTACK}]
+    saved["methods"] = [{"name": ATTACK, "signals": [ATTACK], "view": ATTACK, "options": {}}]
+    page = Page(changed(tmp_path, **saved))
+    assert len(page.all("script")) == 2
+    assert len(page.all("input", name="score")) == 4
+    for tag, attrs, _ in page.elements:
+        assert not [name for name in attrs if name.startswith("on")], tag
+        assert attrs.get("src") != "x"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),

@@ -16,7 +16,7 @@ from .numerals import counted, points
 from .overlays import letter, overlay_chart
 from .pages import page
 from .quantities import groups
-from .run_parts import rank
+from .run_parts import rank, rewards_accuracy
 from .saved import SavedRun
 from .settings import settings
 
@@ -124,9 +124,12 @@ def _interval_charts(rows: Sequence[Mapping[str, Any]], protocols: Sequence[str]
 
 def _overlays(labelled: Sequence[tuple[str, Metrics]], order: Sequence[str]) -> dict[str, list[Any]]:
     """Heading -> charts of the quantities that any run recorded."""
+    recorded = dict(quantities(labelled))
+    if all(rewards_accuracy(metrics) for _, metrics in labelled):
+        recorded.pop("reward", None)
     return {
         heading: [overlay_chart(q, curves(labelled, q.name), order) for q in chosen]
-        for heading, chosen in groups(quantities(labelled)).items()
+        for heading, chosen in groups(recorded).items()
     }
 
 

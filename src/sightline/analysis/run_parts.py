@@ -64,10 +64,15 @@ def curve_charts(metrics: Metrics) -> dict[str, list[Any]]:
     A reward that is the accuracy at every step is drawn once.
     """
     drawn = dict(metrics.columns)
-    accuracy, reward = drawn.get("accuracy"), drawn.get("reward")
-    if accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True):
+    if rewards_accuracy(metrics):
         del drawn["reward"]
     return {heading: [_curve(metrics, q) for q in chosen] for heading, chosen in groups(drawn).items()}
+
+
+def rewards_accuracy(metrics: Metrics) -> bool:
+    """Whether the reward was the accuracy at every step, so that one of the curves says all."""
+    accuracy, reward = metrics.columns.get("accuracy"), metrics.columns.get("reward")
+    return accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True)
 
 
 def _curve(metrics: Metrics, shown: Quantity) -> Any:

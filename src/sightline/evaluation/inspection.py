@@ -101,6 +101,7 @@ def inspection(
     seen = _likeliest(loaded, rollouts, wanted, shown)
     names = [(signal, view) for signal, view in measured if view is None or view in wanted.views]
     words = Words(loaded.processor.tokenizer)
+    notes += _unknown(loaded, subjects)
     rows = []
     for row, subject in enumerate(subjects):
         part = slice(0, len(subject.answer.token_ids))
@@ -180,6 +181,20 @@ def _scores(loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted) -> tuple[di
         f"Answer {row + 1} could not be scored, all its numbers are 0: {why}." for row, why in skipped.items()
     ]
     return dict(sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))), notes
+
+
+def _unknown(loaded: LoadedModel, subjects: Sequence[Subject]) -> list[str]:
+    """Which answers hold tokens that stand for text the tokenizer does not know."""
+    tokenizer: Any = loaded.processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    if tokenizer.unk_token_id in (None, tokenizer.eos_token_id, tokenizer.pad_token_id):
+        return []
+    counts = [subject.answer.token_ids.count(tokenizer.unk_token_id) for subject in subjects]
+    return [
+        f"Answer {row} holds text that the tokenizer does not know; the model saw {count} "
+        f"{tokenizer.unk_token} instead."
+        for row, count in enumerate(counts, start=1)
+        if count
+    ]
 
 
 def _weights(method: Method, measured: dict[Name, Tensor], rollouts: Rollouts) -> Tensor:

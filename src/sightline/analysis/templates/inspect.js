@@ -309,7 +309,8 @@
       article.hidden = !passes;
       count += passes;
     });
-    byId("count").textContent = count === articles.length ? `${count} problems` : `${count} of ${articles.length} problems`;
+    const all = `${articles.length} problem${articles.length === 1 ? "" : "s"}`;
+    byId("count").textContent = count === articles.length ? all : `${count} of ${all}`;
     byId("none").hidden = count > 0;
     if (chosen && chosen.closest("article").hidden) dismiss();
   };
