@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from patient import patient
 
 from sightline.analysis.axes import axis
-from sightline.analysis.charts import LEFT, RIGHT, WIDTH, curve_chart, interval_chart, local_mean
+from sightline.analysis.charts import LEFT, RIGHT, WIDTH, curve_chart, interval_chart, local_mean, room
 from sightline.analysis.metrics import read_metrics
 from sightline.analysis.numerals import MISSING, duration, number, numeral, percent, points
 from sightline.analysis.quantities import groups, quantity
@@ -112,6 +112,18 @@ def test_ticks_are_few_inside_and_ascending(one, other, whole, share):
     assert whole or len(places) >= 3
 
 
+@pytest.mark.parametrize(("value", "extent"), [(0.0, (0.0, 0.5)), (1.0, (0.9, 1.0)), (0.5, (0.45, 0.55))])
+def test_a_share_that_never_changes_stands_on_an_axis_of_shares(value, extent):
+    scale = axis(value, value, 10.0, 210.0, ticks=4, share=True)
+    assert (scale.low, scale.high) == pytest.approx(extent)
+
+
+def test_the_margin_of_a_curve_of_shares_ends_at_0_and_1():
+    assert room(0.0, 1.0, share=True) == (0.0, 1.0)
+    assert room(0.0, 1.0) == pytest.approx((-0.04, 1.04))
+    assert room(0.2, 0.4, share=True) == pytest.approx((0.192, 0.408))
+
+
 def test_tick_labels_are_the_round_values():
     labels = [label for _, label in axis(-0.05, 0.041, 0, 100, ticks=4).ticks]
     assert labels == ["−0.04", "−0.02", "0.00", "0.02", "0.04"]
@@ -120,6 +132,7 @@ def test_tick_labels_are_the_round_values():
 
 
 @patient()
+@example([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
 @given(st.lists(reals, min_size=1, max_size=700))
 def test_any_curve_stays_in_its_frame(values):
     chart = curve_chart("x", "X", np.arange(len(values), dtype=float), np.array(values), reference=1.0)

@@ -123,7 +123,8 @@ def local_mean(values: np.ndarray) -> np.ndarray | None:
     """A line fitted to each value's neighbours, taken at the value's own place.
 
     Neighbours weigh by a Gaussian whose standard deviation is a twentieth of the length (at least 2).
-    Values on a straight line come back as they are, also at the ends. None for fewer than 6 values.
+    Values on a straight line come back as they are, also at the ends; none leaves the range of the values.
+    None for fewer than 6 values.
     """
     count = len(values)
     if count < 6:
@@ -133,7 +134,7 @@ def local_mean(values: np.ndarray) -> np.ndarray | None:
     weights /= weights.sum(1, keepdims=True)
     centre, mean = weights @ places, weights @ values
     slope = (weights @ (places * values) - centre * mean) / (weights @ places**2 - centre**2)
-    return mean + slope * (places - centre)
+    return (mean + slope * (places - centre)).clip(values.min(), values.max())
 
 
 def _path(x: Axis, y: Axis, at: Sequence[float], values: Sequence[float]) -> str:
