@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import json
+import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from sightline.tasks import ShapesTask
 from sightline.views import Black, Noise
 
 Answer = Callable[[dict[str, Any], int], tuple[int, Any]]
-"""(body, number of the request) -> (status, what is sent back)."""
+"""(body, number of the request) -> (status, what is sent back); status 0: these bytes and nothing else."""
 MODEL = "some/model"
 
 
@@ -60,6 +61,10 @@ class Server:
             def send(self, status: int, content: Any) -> None:
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 try:
+                    if status == 0:
+                        self.close_connection = True
+                        self.wfile.write(data)
+                        return
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(data)))
                     self.end_headers()
@@ -149,6 +154,12 @@ def test_passing_failures_are_tried_again() -> None:
         (200, {"choices": []}, "IndexError", 3),
         (200, chat(None), "the answer is NoneType, expected text", 3),
         (200, chat([{"type": "text"}]), "the answer is list, expected text", 3),
+        (200, {"choices": None}, "TypeError", 3),
+        (200, {"choices": {"0": 1}}, "KeyError", 3),
+        (200, b"[" * 100_000, "RecursionError", 3),
+        (0, b"\x00\xff garbage\r\n\r\n", "BadStatusLine", 3),
+        (0, b"", "RemoteDisconnected", 3),
+        (0, b"HTTP/1.0 200 OK\r\nContent-Length: 99\r\n\r\n{", "IncompleteRead", 3),
     ],
 )
 def test_what_keeps_failing_has_failed_and_says_why(status, content, says, tries) -> None:
@@ -157,6 +168,34 @@ def test_what_keeps_failing_has_failed_and_says_why(status, content, says, tries
         assert len(server.bodies) == tries
     assert reply.text is None
     assert says in (reply.failed or "")
+
+
+@pytest.mark.parametrize("usage", [None, "many", [], {}, {"completion_tokens": True}])
+def test_an_answer_counts_whatever_the_server_says_of_its_length(usage: Any) -> None:
+    with serving(lambda body, n: (200, {**chat("x"), "usage": usage})) as server:
+        (reply,) = connected(server).answers(asking(1), Decoding(20))
+    assert (reply.text, reply.tokens, reply.failed) == ("x", None, None)
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_late() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        done = threading.Event()
+
+        def drip() -> None:
+            while not done.is_set():
+                connection, _ = listening.accept()
+                with connection, suppress(OSError):
+                    connection.recv(1 << 16)
+                    connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Length: 9999\r\n\r\n")
+                    while not done.wait(0.05):
+                        connection.sendall(b" ")
+
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with pytest.raises(UserError, match="no server answers"):
+            ServerBackend(url, MODEL, seconds=0.4)
+        done.set()
 
 
 def test_thinking_that_was_cut_off_is_an_answer_without_text() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import io
 import json
 import os
@@ -26,6 +27,17 @@ _MOST_BYTES = 64 * 2**20
 _AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _STOP = frozenset({401, 403, 404})
 _LONGEST_PAUSE = 30.0
+_PIECE = 2**16
+_GARBAGE = (
+    OSError,
+    http.client.HTTPException,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+)
+"""What a broken line, or a reply that is not what it should be, is noticed by."""
 
 
 class ServerBackend:
@@ -91,14 +103,10 @@ class ServerBackend:
                 if error.code not in _AGAIN:
                     break
                 wait = _retry_after(error)
-            except TimeoutError:
-                failed, wait = f"no answer within {self.seconds:g} s", 0.0
-            except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-                timed_out = isinstance(getattr(error, "reason", None), TimeoutError)
+            except _GARBAGE as error:
+                late = isinstance(getattr(error, "reason", error), TimeoutError)
                 failed = (
-                    f"no answer within {self.seconds:g} s"
-                    if timed_out
-                    else f"{type(error).__name__}: {error}"
+                    f"no answer within {self.seconds:g} s" if late else f"{type(error).__name__}: {error}"
                 )
                 wait = 0.0
             if attempt + 1 < self.tries:
@@ -110,11 +118,10 @@ class ServerBackend:
         if key := os.environ.get(API_KEY):
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(self.url + path, body, headers)  # noqa: S310 (checked in __init__)
-        with self._opener.open(request, timeout=seconds or self.seconds) as reply:
-            content = reply.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ValueError(f"a reply of more than {_MOST_BYTES} bytes")
-        return json.loads(content)
+        limit = seconds or self.seconds
+        deadline = time.monotonic() + limit
+        with self._opener.open(request, timeout=limit) as reply:
+            return json.loads(_read(reply, deadline))
 
     def _check(self) -> None:
         try:
@@ -123,15 +130,16 @@ class ServerBackend:
             if error.code in (401, 403):
                 raise UserError(f"{self.url} wants a key (HTTP {error.code}); set {API_KEY}") from error
             return  # not every server lists its models
-        except ValueError:
+        except (ValueError, RecursionError):
             return
-        except OSError as error:
+        except (OSError, http.client.HTTPException) as error:
             raise UserError(
                 f"no server answers at {self.url} ({getattr(error, 'reason', error)}); start one, such as "
                 f"`vllm serve {self.model} --port 8000`, and give its address ending in /v1"
             ) from error
         entries = listed.get("data") if isinstance(listed, dict) else None
-        names = [str(entry.get("id")) for entry in entries or [] if isinstance(entry, dict)]
+        entries = entries if isinstance(entries, list) else []
+        names = [str(entry.get("id")) for entry in entries if isinstance(entry, dict)]
         if names and self.model not in names:
             raise unknown_name(f"model at {self.url}:", self.model, names)
 
@@ -171,6 +179,20 @@ def _part(part: Any, pictures: Any) -> Any:
     return {"type": "image_url", "image_url": {"url": address}}
 
 
+def _read(reply: Any, deadline: float) -> bytes:
+    """The body of a reply: a server that sends a byte now and then is as late as one that sends none."""
+    content = bytearray()
+    while piece := reply.read1(_PIECE):
+        content += piece
+        if len(content) > _MOST_BYTES:
+            raise ValueError(f"a reply of more than {_MOST_BYTES} bytes")
+        if time.monotonic() > deadline:
+            raise TimeoutError("it takes too long")
+    if reply.length:
+        raise http.client.IncompleteRead(b"", reply.length)
+    return bytes(content)
+
+
 def _reply(received: Any) -> Reply:
     choice = received["choices"][0]
     content = choice["message"]["content"]
@@ -178,14 +200,15 @@ def _reply(received: Any) -> Reply:
         content = ""  # cut off while it was still thinking
     if not isinstance(content, str):
         raise ValueError(f"the answer is {type(content).__name__}, expected text")
-    used = (received.get("usage") or {}).get("completion_tokens")
-    return Reply(content, choice.get("finish_reason") == "length", used if isinstance(used, int) else None)
+    usage = received.get("usage")
+    used = usage.get("completion_tokens") if isinstance(usage, dict) else None
+    return Reply(content, choice.get("finish_reason") == "length", used if type(used) is int else None)
 
 
 def _said(error: urllib.error.HTTPError) -> str:
     try:
         return " ".join(error.read(2000).decode("utf-8", "replace").split())[:200]
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return str(error.reason)
 
 
