@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from unicodedata import category
 
 _LISTED = 24
 """Longest table whose names are all listed."""
@@ -15,6 +16,15 @@ class UserError(ValueError):
     The command line prints it without a traceback and exits with 2. Everything else that is
     raised is a mistake of ours and keeps its traceback.
     """
+
+
+def spelled(text: str) -> str:
+    """Text for a terminal: control characters and what else it would obey are spelled out (`\\u001b`).
+
+    Names, answers and replies come from models, sets and servers.
+    """
+    shown = (c if c.isprintable() or c == "\n" or category(c) == "Zs" else f"\\u{ord(c):04x}" for c in text)
+    return "".join(shown)
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-from ..errors import UserError, unknown_name
+from ..errors import UserError, spelled, unknown_name
 
 VERBS = {
     "train": "train a vision-language model with a perception-grounded method",
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
             raise unknown_name("verb", argv[0], VERBS)
         return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
     except UserError as error:
-        print(f"sightline: {error}", file=sys.stderr)
+        print(f"sightline: {spelled(str(error))}", file=sys.stderr)
         return WRONG_USE
     except KeyboardInterrupt:
         print("sightline: interrupted", file=sys.stderr)

@@ -15,7 +15,6 @@ from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 screen.prepare()
 
 import yaml  # noqa: E402
-from rich.markup import escape  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 from ..analysis.pages import printable  # noqa: E402
@@ -123,7 +122,7 @@ def _as_dict(task: DatasetTask, walked: list[SplitCheck]) -> dict[str, Any]:
 def _print(task: DatasetTask, walked: list[SplitCheck], unit: str) -> None:
     found = task.opened(task.source)
     at = f" at {found.revision}" if found.revision else ""
-    columns = ["", *(escape(result.name) for result in walked)]
+    columns = ["", *(result.name for result in walked)]
     rows = [
         ["rows", *(f"{result.rows:,}" for result in walked)],
         ["rows with a problem", *(f"{result.bad:,}" for result in walked)],
@@ -135,9 +134,9 @@ def _print(task: DatasetTask, walked: list[SplitCheck], unit: str) -> None:
     ]
     kinds = list(dict.fromkeys(kind for result in walked for kind, _ in result.answers.most_common()))
     rows += [[f"answers: {kind}", *(f"{result.answers[kind]:,}" for result in walked)] for kind in kinds]
-    screen.print_table(escape(f"{task.source.source}{at}"), columns, rows)
+    screen.print_table(f"{task.source.source}{at}", columns, rows)
     problems = [
-        [str(fault), escape(result.name), f"{len(bad):,}", row_list([b.row for b in bad])]
+        [str(fault), result.name, f"{len(bad):,}", row_list([b.row for b in bad])]
         for result in walked
         for fault, bad in result.faults.items()
     ]

@@ -11,6 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from ..errors import spelled
 
 
 def prepare() -> None:
@@ -19,6 +22,7 @@ def prepare() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     os.environ.setdefault("TRL_EXPERIMENTAL_SILENCE", "1")
     warnings.simplefilter("ignore")
     logging.captureWarnings(True)
@@ -52,16 +56,18 @@ def log_to(path: Path) -> None:
 
 def say(text: str) -> None:
     """One line to the person who runs this; standard output stays free for results."""
-    print(text, file=sys.stderr, flush=True)
+    print(spelled(text), file=sys.stderr, flush=True)
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table on standard output."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+    """A small table on standard output; what the texts hold is shown, never obeyed."""
+    table = Table(title=Text(spelled(title)), title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+        justify = "left" if index == 0 else "right"
+        table.add_column(Text(spelled(column)), justify=justify, no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(spelled(cell)) for cell in row))
     console = Console(file=sys.stdout)
-    console = console if console.is_terminal else Console(file=sys.stdout, width=120)
+    if not console.is_terminal:  # a file or a pipe has room for every cell
+        console = Console(file=sys.stdout, width=Console(width=10_000).measure(table).maximum)
     console.print(table)
