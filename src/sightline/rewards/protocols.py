@@ -1,7 +1,8 @@
 r"""Three ways of scoring the same response, by name, so that published figures can be put beside ours.
 
 - `strict`: Sightline's own. After the last `</think>`, the last balanced box, the rule of `decision`.
-- `papo`: the last `\boxed{` anywhere, equality as text, number or expression; letters in their order.
+- `papo`: the last `\boxed{` anywhere, equality as text, number or expression; letters in any brackets
+  and case, but in their order.
 - `lookback`: the same with the sides swapped as well, or **the gold letter contained in the upper-cased
   answer**. It accepts an answer without a box for gold E ("NONE"), and any `\frac` for A, C, F and R.
 
@@ -10,6 +11,7 @@ The last two follow the published descriptions, not their code; what they accept
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -23,6 +25,8 @@ from .notation import canonical, compact
 from .quantities import quantity, same_quantity
 from .verdict import Verdict
 from .wording import is_expression
+
+_NAMED = re.compile(r"[A-Za-z]\s*=\s*([^=]+)")
 
 Decide = Callable[[str, str, Sequence[str], Symbolic], Verdict]
 
@@ -71,13 +75,27 @@ def _plainly_equal(answer: str, gold: str, symbolic: Symbolic) -> tuple[bool, st
     if compact(ours) == compact(theirs):
         return True, "text"
     if letters(theirs):
-        return False, "letter"
+        return _symbols(ours) == _symbols(theirs), "letter"
+    ours, theirs = _values(ours, theirs)
     one, other = quantity(ours), quantity(theirs)
     if one and other:
         return same_quantity(one, other), "number"
     if is_expression(ours) and is_expression(theirs):
         return symbolic(theirs, ours), "symbolic"
     return False, "text"
+
+
+def _symbols(text: str) -> str:
+    """Letters as a symbolic matcher reads them: no brackets, no case, but in their order."""
+    return re.sub(r"[()\[\]\s]", "", text).lower()
+
+
+def _values(ours: str, theirs: str) -> tuple[str, str]:
+    """Both sides, without the `x =` that one of them has in front."""
+    named = [_NAMED.fullmatch(text) for text in (ours, theirs)]
+    if (named[0] is None) == (named[1] is None):
+        return ours, theirs
+    return named[0][1] if named[0] else ours, named[1][1] if named[1] else theirs
 
 
 def _contained(answer: str, gold: str) -> bool:
