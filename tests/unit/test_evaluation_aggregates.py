@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from evaluation_fixtures import generation, item
 
@@ -81,12 +83,17 @@ def test_dyna_math_by_hand() -> None:
 
 
 def test_dyna_math_leaves_out_problems_without_all_variants() -> None:
-    samples = [answered(v, True, cluster="a") for v in range(3)]
-    samples += [answered(10 + v, True if v else None, cluster="b") for v in range(3)]
-    samples += [answered(20, True, cluster="c")]
-    found = dyna_math(samples)
+    """Of three problems one has all ten variants; where there is none, there is no worst case."""
+    samples = [answered(v, True, cluster="a") for v in range(10)]
+    samples += [answered(10 + v, True if v else None, cluster="b") for v in range(10)]
+    few = [answered(20 + v, True, cluster="c") for v in range(3)]
+    found = dyna_math(samples + few)
     assert (found["problems"], found["incomplete"]) == (1, 2)
     assert found["worst case"].value == 1.0
+    alone = dyna_math(few)
+    assert alone["average"].value == 1.0
+    assert math.isnan(alone["worst case"].value)
+    assert (alone["problems"], alone["incomplete"]) == (0, 1)
 
 
 def test_hallusion_by_hand() -> None:

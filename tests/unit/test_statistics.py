@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from itertools import combinations
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -131,6 +131,37 @@ def test_coverage_of_the_share_s_interval(problems: int, samples: int, truth: fl
     assert 0.93 <= hits / rounds <= 0.97
 
 
+def test_coverage_of_a_mean_of_shares() -> None:
+    """pass@4 of eight samples: one value in [0, 1] per problem, often 0 or 1."""
+    random = np.random.default_rng(12)
+    rounds, hits = 1500, 0
+    chance = random.beta(0.6, 1.4, 400_000)
+    truth = float(np.mean(1 - (1 - chance) ** 4))
+    passed = np.array([pass_at(4, 8, right) for right in range(9)])
+    for _ in range(rounds):
+        values = passed[random.binomial(8, random.choice(chance, 80))]
+        found = clustered_share(values.tolist(), range(80))
+        assert found.value == pytest.approx(values.mean())
+        hits += found.low <= truth <= found.high
+    assert 0.93 <= hits / rounds <= 0.97
+
+
+def test_a_mean_of_shares_stays_between_0_and_1_and_keeps_its_width() -> None:
+    few = clustered_share([0.0, 0.5], range(2))
+    assert 0 <= few.low < few.value == 0.25 < few.high <= 1
+    none = clustered_share([0.0] * 30 + [0.5], range(31))
+    assert 0 <= none.low < none.value < none.high < 0.2
+    same = clustered_share([0.5] * 40, range(40))
+    assert same.low < 0.4 < 0.6 < same.high
+    # Ten samples a problem, as shares or one by one: the same figure and about the same interval.
+    values, problems = clustered(200, 10, seed=2)
+    one, other = (
+        clustered_share(values, problems),
+        clustered_share(values.reshape(200, 10).mean(1), range(200)),
+    )
+    assert [one.value, one.low, one.high] == pytest.approx([other.value, other.low, other.high], rel=0.01)
+
+
 def test_coverage_of_the_bootstrap() -> None:
     random = np.random.default_rng(8)
     rounds, hits, problems = 1000, 0, 150
@@ -171,10 +202,23 @@ def test_paired_difference_against_scipy() -> None:
 
 
 def test_sign_flips_of_few_problems_are_mcnemar_s_exact_test() -> None:
-    """Nine problems that only one run solves, two that only the other does, any number that agree."""
-    differences = [1.0] * 9 + [-1.0] * 2 + [0.0] * 500
-    exact = scipy.stats.binomtest(9, 11).pvalue
-    assert sign_flip(differences, range(511)) == pytest.approx(exact, rel=1e-9)
+    """Problems that only one run solves, that only the other does, and any number that agree."""
+    for ours, theirs in ((9, 2), (40, 22), (7, 7), (310, 251), (1, 0)):
+        differences = [1.0] * ours + [-1.0] * theirs + [0.0] * 500
+        exact = scipy.stats.binomtest(ours, ours + theirs).pvalue
+        assert sign_flip(differences, range(len(differences))) == pytest.approx(exact, rel=1e-9)
+
+
+def test_sign_flips_of_unequal_differences_are_all_patterns_or_many_drawn() -> None:
+    few = np.random.default_rng(3).normal(0.2, 1, 12)
+    signs = np.array(list(product((-1, 1), repeat=12)))
+    exact = np.mean(np.abs(signs @ few) >= abs(few.sum()) - 1e-12)
+    assert sign_flip(few.tolist(), range(12)) == pytest.approx(exact, rel=1e-9)
+    many = np.random.default_rng(4).normal(0.08, 1, 400)
+    theirs = scipy.stats.permutation_test(
+        (many,), np.mean, permutation_type="samples", n_resamples=20_000, rng=np.random.default_rng(5)
+    ).pvalue
+    assert sign_flip(many.tolist(), range(400)) == pytest.approx(theirs, rel=0.12)
     assert sign_flip([0.0] * 10, range(10)) == 1.0
 
 

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .scores import Scored
-from .statistics import Estimate, clustered_mean
+from .statistics import Estimate, clustered_share
+
+VARIANTS = 10
+"""Of every DynaMath problem."""
 
 Aggregate = Callable[[Sequence[Scored]], dict[str, Any]]
 """From the samples of one benchmark under one view to named estimates or numbers."""
@@ -50,7 +53,7 @@ def we_math(samples: Sequence[Scored]) -> dict[str, Any]:
         pairs = zip(values[f"CM {kind}"], values["IG"], strict=True)
         values[f"score {kind}"] = [mastery + 0.5 * general for mastery, general in pairs]
     found: dict[str, Any] = {
-        f"score {kind}": clustered_mean(values[f"score {kind}"], problems) for kind in ("strict", "loose")
+        f"score {kind}": clustered_share(values[f"score {kind}"], problems) for kind in ("strict", "loose")
     }
     for kind in ("strict", "loose"):
         rote, mastery = sum(values[f"RM {kind}"]), sum(values[f"CM {kind}"])
@@ -63,28 +66,25 @@ def we_math(samples: Sequence[Scored]) -> dict[str, Any]:
 def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
     """DynaMath: the average over all variants, and the share of problems right in every variant.
 
-    A round of samples counts for the worst case if all variants of the problem were asked and answered.
+    A round of samples counts for the worst case if all ten variants of the problem were asked and answered:
+    of fewer it would be a milder case.
     """
-    variants = {one.item.id for one in samples}
-    per_problem = defaultdict(set)
-    for one in samples:
-        per_problem[one.item.cluster].add(one.item.id)
-    most = max((len(ids) for ids in per_problem.values()), default=0)
     worst: list[float] = []
     problems: list[str] = []
     incomplete = 0
     for (cluster, _), answers in _rounds(samples, lambda one: one.item.cluster).items():
-        if len(answers) != most or any(one.correct is None for one in answers):
+        if len(answers) != VARIANTS or any(one.correct is None for one in answers):
             incomplete += 1
             continue
         problems.append(cluster)
         worst.append(float(all(one.correct for one in answers)))
     right = [one for one in samples if one.correct is not None]
-    average = clustered_mean([float(bool(one.correct)) for one in right], [one.item.cluster for one in right])
+    average = clustered_share(
+        [float(bool(one.correct)) for one in right], [one.item.cluster for one in right]
+    )
     return {
         "average": average,
-        "worst case": clustered_mean(worst, problems),
-        "variants": len(variants),
+        "worst case": clustered_share(worst, problems),
         "problems": len(set(problems)),
         "incomplete": incomplete,
     }
@@ -94,7 +94,7 @@ def hallusion(samples: Sequence[Scored]) -> dict[str, Any]:
     """HallusionBench: aAcc over questions; fAcc over figures with every question right; qAcc over
     questions right about every figure they are asked of."""
     right = [one for one in samples if one.correct is not None]
-    all_questions = clustered_mean(
+    all_questions = clustered_share(
         [float(bool(one.correct)) for one in right], [one.item.cluster for one in right]
     )
     return {
@@ -115,7 +115,7 @@ def _all_right(samples: Sequence[Scored], key: str) -> Estimate:
         if all(one.correct is not None for one in answers):
             values.append(float(all(one.correct for one in answers)))
             clusters.append(answers[0].item.cluster)
-    return clustered_mean(values, clusters)
+    return clustered_share(values, clusters)
 
 
 def _rounds(

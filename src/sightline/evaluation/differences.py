@@ -81,12 +81,15 @@ def sign_flip(
     """Two-sided p of the hypothesis that the sign of a cluster's difference is chance.
 
     The share of random sign patterns whose |sum| reaches the observed one, the observed one counted:
-    (1 + hits) / (1 + flips). With up to 13 clusters that differ, all patterns are taken.
+    (1 + hits) / (1 + flips). With up to 13 clusters that differ, all patterns are taken; clusters that all
+    differ by the same amount, as those of single samples do, give McNemar's exact test.
     """
     sums, _ = cluster_sums(differences, clusters)
     sums = sums[sums != 0]
     if len(sums) == 0:
         return 1.0
+    if np.ptp(np.abs(sums)) == 0:
+        return _binomial(int(max((sums > 0).sum(), (sums < 0).sum())), len(sums))
     observed = abs(float(sums.sum())) * (1 - 1e-12)
     if 2 ** len(sums) <= flips:
         patterns = np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums)) & 1
@@ -98,6 +101,11 @@ def sign_flip(
         signs = random.integers(2, size=(count, len(sums)), dtype=np.int8) * 2 - 1
         hits += int(np.sum(np.abs(signs @ sums) >= observed))
     return (1 + hits) / (1 + flips)
+
+
+def _binomial(larger: int, n: int) -> float:
+    """Two-sided p of `larger` or more of n fair coins on one side."""
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(larger, n + 1)) / 2**n)
 
 
 def detectable(standard_error: float) -> float:

@@ -92,16 +92,17 @@ def clustered_mean(values: Sequence[float], clusters: Sequence[Hashable]) -> Est
 
 
 def clustered_share(values: Sequence[float], clusters: Sequence[Hashable]) -> Estimate:
-    """Share of right samples with Wilson's interval at the effective number of samples.
+    """Share of right samples, or mean of values in [0, 1], with Wilson's interval at the effective number
+    of samples: its ends stay in [0, 1].
 
-    n* = p(1−p) / se²,  with se of `clustered_mean`, at most N;  z = t_{0.975, G−1}
+    n* = p(1−p) / se²,  with se of `clustered_mean`, at most N if all values are 0 or 1;  z = t_{0.975, G−1}
 
-    With one sample per cluster it is `proportion`. If the samples do not vary, n* = G. A single
-    cluster of several samples gives [0, 1]. Values are 0 or 1 (or shares between). Source: Korn and
-    Graubard, Survey Methodology 24 (1998).
+    With one sample of 0 or 1 per cluster it is `proportion`. If the samples do not vary, n* = G. A
+    single cluster gives [0, 1]. Source: Korn and Graubard, Survey Methodology 24 (1998).
     """
     mean = clustered_mean(values, clusters)
-    if mean.n == 0 or mean.clusters == mean.n:
+    whole = all(value in (0.0, 1.0) for value in values)
+    if mean.n == 0 or (whole and mean.clusters == mean.n):
         plain = proportion([value > 0.5 for value in values])
         error = math.sqrt(plain.value * (1 - plain.value) / plain.n) if plain.n else math.nan
         return Estimate(*asdict(plain).values(), clusters=mean.clusters, standard_error=error)
@@ -109,7 +110,8 @@ def clustered_share(values: Sequence[float], clusters: Sequence[Hashable]) -> Es
         return Estimate(mean.value, 0.0, 1.0, mean.n, mean.clusters, math.nan)
     variance = mean.value * (1 - mean.value)
     effective = variance / mean.standard_error**2 if mean.standard_error > 0 else mean.clusters
-    low, high = _wilson(mean.value, min(effective, mean.n), quantile(0.975, mean.clusters - 1))
+    effective = min(effective, mean.n) if whole else effective
+    low, high = _wilson(mean.value, effective, quantile(0.975, mean.clusters - 1))
     return Estimate(mean.value, low, high, mean.n, mean.clusters, mean.standard_error)
 
 

@@ -12,7 +12,7 @@ from .aggregates import AGGREGATES
 from .differences import detectable_between, paired
 from .repeated import majority_at, pass_at, sizes
 from .scores import Scored
-from .statistics import Estimate, bootstrap, clustered_mean, clustered_share
+from .statistics import Estimate, bootstrap, clustered_share
 
 MOST_VALUES = 60
 """A label with more values than this is no breakdown."""
@@ -52,12 +52,12 @@ def _repeated(graded: Sequence[Scored], seed: int) -> dict[str, Any]:
     right = [[bool(one.correct) for one in answers] for answers in whole]
     said = [[one.answer for one in answers] for answers in whole]
     passed = {
-        str(k): asdict(clustered_mean([pass_at(k, most, sum(r)) for r in right], clusters))
+        str(k): asdict(clustered_share([pass_at(k, most, sum(r)) for r in right], clusters))
         for k in sizes(most)
     }
     voted = {
         str(k): asdict(
-            clustered_mean(
+            clustered_share(
                 [majority_at(k, s, r, seed=seed) for s, r in zip(said, right, strict=True)], clusters
             )
         )
