@@ -130,6 +130,9 @@ def test_a_run_is_not_continued_as_another(work: Path, whole: ResultsFolder) -> 
     assert "cannot be continued: sets was" in said
     said = run(work, *SAMPLED, "--seed", "1", "--output_dir", "whole", "--resume", expect=2).stderr
     assert "cannot be continued: seed was 0, now it is 1" in said
+    shorter = [word if word != "float32" else "bfloat16" for word in SAMPLED]
+    said = run(work, *shorter, "--output_dir", "whole", "--resume", expect=2).stderr
+    assert "cannot be continued: dtype was 'torch.float32', now it is 'torch.bfloat16'" in said
     assert whole.generations.read_bytes() == before
 
 
@@ -266,6 +269,7 @@ def test_comparing_two_runs(work: Path, whole: ResultsFolder) -> None:
         (["--samples", "0"], "expected at least 1"),
         (["--resume"], "--resume needs --output_dir"),
         (["--resume", "--overwrite", "--output_dir", "x"], "give one of them"),
+        (["--backend", "http://127.0.0.1:9/v1", "--revision", "main"], "--revision belongs to a model"),
         (["--backend", "vlm"], "--backend must be hf, vllm or an address"),
         (["--backend", "vllm", "--token_scores", "4"], "--token_scores needs the model's states"),
         (["--benchmarks", "mathvista", "--data_dir", "absent"], "data_dir absent is no folder"),

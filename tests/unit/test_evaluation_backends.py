@@ -6,6 +6,7 @@ import base64
 import io
 import sys
 from collections import Counter
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +14,15 @@ import torch
 from evaluation_fixtures import picture
 from PIL import Image
 
+from sightline.cli.eval import _parser as eval_parser
+from sightline.cli.eval import _plan as plan_of
 from sightline.errors import UserError
 from sightline.evaluation.backends import Request
 from sightline.evaluation.backends.local import LocalBackend, SampleByRow
 from sightline.evaluation.backends.server import chat_request
-from sightline.evaluation.backends.vllm import VllmBackend, engine_input, sampling_options
+from sightline.evaluation.backends.vllm import VllmBackend, engine_input, sampling_options, shards
+from sightline.evaluation.benchmarks import suite
+from sightline.evaluation.setup import weights_name
 from sightline.models.generation import Decoding, Prompt
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask
@@ -128,8 +133,9 @@ def test_what_vllm_is_asked(loaded) -> None:
     request = Request(Prompt([{"role": "user", "content": parts}], [first, second]), seed=2**61)
     asked = engine_input(loaded.processor, request)
     assert asked["multi_modal_data"] == {"image": [first, second]}
-    assert asked["prompt"].count("<image>") == 2
-    assert asked["prompt"].endswith("<assistant>")
+    text = loaded.processor.tokenizer.decode(asked["prompt_token_ids"])
+    assert text.count("<image>") == 2
+    assert text.endswith("<assistant>")
     assert "multi_modal_data" not in engine_input(
         loaded.processor, Request(Prompt([{"role": "user", "content": "2+2"}], []), 0)
     )
@@ -139,6 +145,55 @@ def test_what_vllm_is_asked(loaded) -> None:
     assert options["logit_bias"] == {3: -100.0, 4: -100.0}
     assert options["repetition_penalty"] == 1.0
     assert sampling_options(request, Decoding(9, top_p=0.5), [])["top_p"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("heads", "vision", "devices", "wanted"),
+    [(28, 16, 8, 4), (40, 16, 8, 8), (28, 16, 1, 1), (28, 16, 0, 1), (28, None, 8, 7), (12, 16, 3, 2)],
+)
+def test_vllm_takes_as_many_gpus_as_divide_the_heads(heads, vision, devices, wanted) -> None:
+    text = SimpleNamespace(num_attention_heads=heads)
+    half = None if vision is None else SimpleNamespace(num_heads=vision)
+    config = SimpleNamespace(get_text_config=lambda: text, vision_config=half)
+    assert shards(config, devices) == wanted
+
+
+def test_weights_have_a_name_of_their_own(loaded) -> None:
+    """The same for the same weights, another after one step of one layer."""
+    before = weights_name(loaded.model)
+    assert before == weights_name(load_model("embedded", "float32").model)
+    parameter = list(loaded.model.parameters())[-1]
+    kept = parameter.detach().clone()
+    with torch.no_grad():
+        parameter.add_(1e-3)
+        assert weights_name(loaded.model) != before
+        parameter.copy_(kept)
+    assert weights_name(loaded.model) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "samples", "temperature"),
+    [
+        ([], 1, 0.0),
+        (["--suite", "vppo"], 8, 1.0),
+        (["--suite", "vppo", "--temperature", "0.6"], 8, 0.6),
+        (["--suite", "vppo", "--temperature", "0"], 1, 0.0),
+        (["--suite", "vppo", "--samples", "4"], 4, 1.0),
+        (["--suite", "vgpo"], 1, 0.0),
+        (["--suite", "vgpo", "--temperature", "1", "--samples", "8"], 8, 1.0),
+    ],
+)
+def test_a_suite_s_decoding_and_the_flags_before_it(arguments, samples, temperature) -> None:
+    args = eval_parser().parse_args(["embedded", *arguments])
+    plan = plan_of(args, suite(args.suite) if args.suite else None)
+    assert (plan.samples, plan.temperature) == (samples, temperature)
+
+
+def test_a_hub_model_out_of_reach_says_what_to_set_and_how_to_use_a_copy(monkeypatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    says = r"cannot load model 'some/model'.*HF_TOKEN.*hf download some/model --local-dir DIR"
+    with pytest.raises(UserError, match=says):
+        load_model("some/model")
 
 
 def test_vllm_missing_is_one_clear_line(monkeypatch) -> None:

@@ -26,7 +26,7 @@ from ..evaluation.benchmarks import BENCHMARKS, SUITES, Suite, benchmark, read_b
 from ..evaluation.benchmarks.problems import OpenBenchmark, open_benchmark  # noqa: E402
 from ..evaluation.folder import ResultsFolder  # noqa: E402
 from ..evaluation.results import write_results  # noqa: E402
-from ..evaluation.setup import begin, describe  # noqa: E402
+from ..evaluation.setup import begin, describe, weights_name  # noqa: E402
 from ..evaluation.token_scores import score_tokens  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
@@ -103,6 +103,7 @@ def _parser() -> VerbParser:
     )
     parser.add_model()
     add = parser.add_argument
+    add("--revision", help="commit, tag or branch of a hub model")
     add("--benchmarks", help=f"names with commas between (default: shapes): {', '.join(BENCHMARKS)}")
     add("--suite", help=f"a paper's benchmarks, decoding and protocol: {', '.join(SUITES)}")
     add("--benchmark_file", help="a YAML file with benchmarks of your own")
@@ -172,7 +173,7 @@ def _names(given: str, known: Iterable[str], kind: str) -> list[str]:
 
 def _plan(args: argparse.Namespace, chosen: Suite | None) -> Plan:
     temperature = args.temperature if args.temperature is not None else chosen.temperature if chosen else 0.0
-    samples = args.samples or (chosen.samples if chosen and args.temperature is None else 1)
+    samples = args.samples or (chosen.samples if chosen and temperature > 0 else 1)
     if samples > 1 and temperature == 0:
         raise UserError(f"--samples {samples} at temperature 0 would repeat one answer; give --temperature 1")
     blind: dict[str, Any] = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
@@ -245,7 +246,11 @@ def _backend(
     if args.backend == VLLM:
         from ..evaluation.backends.vllm import VllmBackend
 
-        return VllmBackend(args.model, args.dtype, trust_remote_code=args.trust_remote_code), None
+        return VllmBackend(
+            args.model, args.dtype, revision=args.revision, trust_remote_code=args.trust_remote_code
+        ), None
+    if args.revision:
+        raise UserError("--revision belongs to a model that is loaded here; a server serves what it serves")
     from ..evaluation.backends.server import ServerBackend
 
     return ServerBackend(
@@ -254,7 +259,7 @@ def _backend(
 
 
 def _load(args: argparse.Namespace) -> LoadedModel:
-    hub: dict[str, Any] = {"trust_remote_code": args.trust_remote_code}
+    hub: dict[str, Any] = {"trust_remote_code": args.trust_remote_code, "revision": args.revision}
     if args.device == "auto":
         spread: dict[str, Any] = {"device_map": "auto"} if torch.cuda.is_available() else {}
         loaded = load_model(args.model, args.dtype, **hub, **spread)
@@ -278,6 +283,9 @@ def _origin(args: argparse.Namespace, protocol: str, loaded: LoadedModel | None)
     if loaded is not None:
         found |= {"dtype": str(loaded.model.dtype), "device": str(loaded.model.device)}
         found["checkpoint"] = getattr(loaded.model.config, "_commit_hash", None)
+        found["weights"] = weights_name(loaded.model)
+    elif args.backend == VLLM:
+        found |= {"dtype": args.dtype, "checkpoint": args.revision}
     return found if args.backend in (LOCAL, VLLM) else {**found, "server": args.backend}
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
+
+from torch import nn
 
 from ..errors import UserError
 from ..provenance import provenance
@@ -13,8 +16,14 @@ from .benchmarks.problems import OpenBenchmark
 from .folder import KIND, ResultsFolder
 from .records import write_lines
 
-FIXED = ("model", "backend", "decoding", "views", "prompt", "sets", "expected_samples")
+FIXED = ("model", "backend", "decoding", "views", "prompt", "sets", "expected_samples", "seed")
 """Settings on which the stored generations depend."""
+
+KNOWN_OF_MODEL = ("dtype", "checkpoint", "weights")
+"""The same, where the backend tells them."""
+
+_VALUES = 16
+"""Values of each parameter that its weights are recognised by."""
 
 
 def describe(
@@ -63,8 +72,8 @@ def begin(
         write_lines(folder.problems, rows)
         return dict(settings)
     stored = folder.settings()
-    for name in (*FIXED, "seed"):
-        if stored.get(name) != settings[name]:
+    for name in (*FIXED, *KNOWN_OF_MODEL):
+        if name in stored and stored[name] != settings.get(name):
             raise UserError(
                 f"{folder.path} cannot be continued: {name} was {_brief(stored.get(name))}, now it is "
                 f"{_brief(settings[name])}. Give the same arguments, or another --output_dir"
@@ -79,6 +88,18 @@ def begin(
                 + (f", first at {changed[0]}" if changed else "")
             )
     return stored
+
+
+def weights_name(model: nn.Module) -> str:
+    """A name for a model's weights, from a few values of every parameter: another step of a training, or
+    another checkpoint in the same folder, has another."""
+    digest = hashlib.sha256()
+    for name, values in model.named_parameters():
+        digest.update(f"{name}{tuple(values.shape)}".encode())
+        if not values.is_meta:
+            flat = values.detach().flatten()
+            digest.update(flat[:: max(1, len(flat) // _VALUES)][:_VALUES].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _brief(value: Any) -> str:

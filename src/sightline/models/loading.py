@@ -72,7 +72,7 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(path, **hub)
     except (OSError, ValueError, KeyError, StrictDataclassError) as error:
-        raise UserError(f"cannot load model {name!r}: {_first_line(error)}") from error
+        raise unloadable(name, error) from error
     if type(config) not in AutoModelForImageTextToText._model_mapping.keys() and not trust_remote_code:  # noqa: SIM118
         raise UserError(
             f"{name} is a {config.model_type} model, not a vision-language model that transformers "
@@ -84,8 +84,19 @@ def load_model(
             path, dtype=dtype, use_safetensors=True, **hub, **kwargs
         )
     except OSError as error:
-        raise UserError(f"cannot load the weights of {name!r}: {_first_line(error)}") from error
+        raise unloadable(name, error, "the weights of") from error
     return LoadedModel(model.eval(), processor, name)
+
+
+def unloadable(name: str, error: BaseException, what: str = "model") -> UserError:
+    """Why MODEL cannot be loaded, and for a hub id what to set and how to use a copy."""
+    said = f"cannot load {what} {name!r}: {_first_line(error)}"
+    if name == EMBEDDED or Path(name).expanduser().is_dir():
+        return UserError(said)
+    return UserError(
+        f"{said.rstrip('.')}. If it is private or gated, accept its terms and set HF_TOKEN; without a "
+        f"network, fetch it elsewhere (hf download {name} --local-dir DIR) and give that folder instead"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -73,18 +73,19 @@ class LocalBackend:
             batch = requests[len(replies) : len(replies) + self._fits]
             try:
                 replies += self._batch(batch, decoding)
+                continue
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _out_of_memory(error):
                     raise
-                self._halve(len(batch), error)
+            self._halve(len(batch))  # once the error, which holds on to what was allocated, is gone
         return replies
 
-    def _halve(self, size: int, error: BaseException) -> None:
+    def _halve(self, size: int) -> None:
         if size == 1:
             raise UserError(
                 "not enough memory for a single answer; use a smaller --max_pixels or --max_new_tokens, "
                 "a shorter --dtype, or --backend vllm"
-            ) from error
+            )
         self._fits = max(1, size // 2)
         log.warning("out of memory with %d requests at once; going on with %d", size, self._fits)
         if torch.cuda.is_available():
@@ -151,4 +152,6 @@ def _reply(tokenizer: Any, ids: list[int], ends: set[int]) -> Reply:
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error).lower()
+    said = str(error).lower()
+    known = ("not enough memory", "out of memory", "cublas_status_alloc_failed")
+    return isinstance(error, torch.OutOfMemoryError) or any(words in said for words in known)

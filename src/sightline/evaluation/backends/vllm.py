@@ -10,7 +10,7 @@ from transformers import AutoConfig
 from ...errors import UserError
 from ...models.families import placeholder_ids
 from ...models.generation import Decoding
-from ...models.loading import resolve
+from ...models.loading import resolve, unloadable
 from ...models.processors import load_processor
 from .backend import Reply, Request
 
@@ -29,6 +29,7 @@ class VllmBackend:
         name: str,
         dtype: str,
         *,
+        revision: str | None = None,
         most_images: int = 8,
         max_model_len: int | None = None,
         trust_remote_code: bool = False,
@@ -47,16 +48,21 @@ class VllmBackend:
                 "--backend hf, or serve the model elsewhere and give its URL"
             ) from error
         path = resolve(name)
+        hub: dict[str, Any] = {"trust_remote_code": trust_remote_code, "revision": revision}
+        try:
+            config = AutoConfig.from_pretrained(path, **hub)
+        except (OSError, ValueError) as error:
+            raise unloadable(name, error) from error
         self.at_once = 1024
-        self.processor = load_processor(path, trust_remote_code=trust_remote_code)
-        self._placeholders = placeholder_ids(
-            AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
-        )
+        self.processor = load_processor(path, **hub)
+        self._placeholders = placeholder_ids(config)
         self._vllm = vllm
         self._engine = vllm.LLM(
             model=path,
             dtype=dtype,
-            tensor_parallel_size=max(1, torch.cuda.device_count()),
+            revision=revision,
+            tokenizer_revision=revision,
+            tensor_parallel_size=shards(config, torch.cuda.device_count()),
             limit_mm_per_prompt={"image": most_images},
             max_model_len=max_model_len,
             generation_config="vllm",  # what a checkpoint saved for chatting must not change the policy
@@ -77,13 +83,26 @@ class VllmBackend:
         ]
 
 
+def shards(config: Any, devices: int) -> int:
+    """Over how many of the GPUs one copy of a model is spread: the most that divide the attention heads of
+    its language and its vision half (4 of 8 for 28 and 16 heads); vLLM takes no other number."""
+    halves = [config.get_text_config(), getattr(config, "vision_config", None)]
+    names = ("num_attention_heads", "num_heads")
+    heads = [
+        getattr(half, name) for half in halves for name in names if isinstance(getattr(half, name, None), int)
+    ]
+    return max(n for n in range(1, max(1, devices) + 1) if all(count % n == 0 for count in heads))
+
+
 def engine_input(processor: Any, request: Request) -> dict[str, Any]:
-    """A request as vLLM takes it: the chat template's text, and the pictures in its order."""
+    """A request as vLLM takes it: the tokens of the chat template's text and of nothing else (vLLM would
+    add the tokenizer's own beginning to a text), and the pictures in its order."""
     text = processor.apply_chat_template(
         list(request.prompt.messages), add_generation_prompt=True, tokenize=False
     )
     shown = list(request.prompt.images)
-    return {"prompt": text, **({"multi_modal_data": {"image": shown}} if shown else {})}
+    tokens = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return {"prompt_token_ids": tokens, **({"multi_modal_data": {"image": shown}} if shown else {})}
 
 
 def sampling_options(request: Request, decoding: Decoding, placeholders: Sequence[int]) -> dict[str, Any]:
