@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from evaluation_fixtures import generation, item, results_folder
 
+from sightline.analysis.results_page import write_results_page
 from sightline.evaluation.dependence import dependence
-from sightline.evaluation.records import append_lines
+from sightline.evaluation.records import append_lines, read_lines, write_lines
 from sightline.evaluation.results import write_results
 from sightline.evaluation.scores import Scored, score
 from sightline.evaluation.summary import blindness, compare_protocols, measure
@@ -168,3 +169,62 @@ def test_clusters_are_the_unit_of_every_interval(tmp_path: Path) -> None:
         assert measured["accuracy"]["value"] == pytest.approx(right.mean())
         widths.append(measured["accuracy"]["high"] - measured["accuracy"]["low"])
     assert widths[0] / widths[1] == pytest.approx(np.sqrt(5), rel=0.1)
+
+
+def several(path: Path, **settings):
+    """Three benchmarks of one run: 50 %, and We-Math and DynaMath with answers worked out by hand."""
+    names = {"toy": None, "steps": "we_math", "variants": "dyna_math"}
+    items = {"toy": [item(n) for n in range(8)]}
+    items["steps"] = [
+        item(n, cluster=f"2steps/{n // 3}", keys={"step": ("1", "2", "multi")[n % 3]}) for n in range(12)
+    ]
+    items["variants"] = [item(n, cluster=str(n // 10)) for n in range(20)]
+    right = {"toy": lambda n: n < 4, "steps": lambda n: n < 6 or n in (6, 7), "variants": lambda n: n != 3}
+    rows = [
+        generation(one, f"\\boxed{{{4 if right[name](n) else 5}}}", benchmark=name)
+        for name, ones in items.items()
+        for n, one in enumerate(ones)
+    ]
+    folder = results_folder(path, items["toy"], rows, **settings)
+    stored = folder.settings()
+    about = stored["sets"]["toy"]
+    stored["sets"] = {n: {**about, "used": len(items[n]), "aggregate": kind} for n, kind in names.items()}
+    folder.write_settings(stored)
+    write_lines(
+        folder.problems, [{"benchmark": n, **one.as_dict()} for n, ones in items.items() for one in ones]
+    )
+    return folder
+
+
+def test_the_markdown_holds_what_a_paper_prints(tmp_path: Path) -> None:
+    """Two problems mastered, one with its steps but not the whole right, one with neither; DynaMath right
+    in all but one of twenty variants."""
+    folder = several(tmp_path)
+    results = write_results(folder, "strict")
+    text = folder.markdown.read_text()
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if "|" in line
+    ]
+    rows = {(row[0], row[1]): row[2:] for row in cells}
+    assert rows["toy", "8"][0].startswith("50.0 [")
+    assert rows["steps", "12"][0].startswith("66.7 [")
+    assert rows["variants", "20"][0].startswith("95.0 [")
+    assert rows["mean of the benchmarks", ""][0] == "70.6"
+    assert results["mean_accuracy"] == pytest.approx((1 / 2 + 2 / 3 + 19 / 20) / 3)
+    assert rows["steps", "score strict"][0].startswith("62.5 [")
+    assert rows["steps", "CM strict"] == ["50.0"]
+    assert rows["steps", "rote rate strict"] == ["0.0"]
+    assert rows["variants", "worst case"][0].startswith("50.0 [")
+    assert cells[0][-4:] == ["no box", "truncated", "time-out", "failed"]
+
+
+def test_a_run_that_was_stopped_before_a_benchmark_says_nothing_of_it(tmp_path: Path) -> None:
+    folder = several(tmp_path)
+    kept = [row for row in read_lines(folder.generations) if row["benchmark"] == "toy"]
+    write_lines(folder.generations, kept)
+    results = write_results(folder, "strict")
+    write_results_page(folder.path)
+    stored = json.loads(folder.results.read_text())["benchmarks"]["steps"]["views"]["sighted"]
+    assert (stored["accuracy"]["value"], stored["samples"]) == (None, 0)
+    assert results["mean_accuracy"] is None
+    assert "| steps | 12 |  |" in folder.markdown.read_text()

@@ -47,6 +47,7 @@ def write_results_page(folder: Path) -> Path:
         rows=_rows(results),
         chart=_accuracy_chart(results),
         blind_views=_blind_views(results),
+        repeated=any(found["views"]["sighted"]["pass_at"] for found in results["benchmarks"].values()),
         samples=samples,
     )
 
@@ -69,6 +70,7 @@ def write_comparison_page(folder: Path) -> Path:
         rows=[],
         chart=_difference_chart(comparison),
         blind_views=[],
+        repeated=False,
         samples=read_samples(path, comparison),
     )
 
@@ -107,12 +109,15 @@ def _facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = [
         ("Decoding", f"{how}, {counted(int(decoding.get('samples', 1)), 'sample')} a problem"),
         ("Backend", results.get("backend")),
+        ("Precision", str(results.get("dtype") or "").removeprefix("torch.")),
+        ("Device", results.get("device")),
         ("Seed", results.get("seed")),
         ("Template", prompt.get("template")),
         ("Pixels", pixels),
         ("Checkpoint", results.get("checkpoint")),
+        ("Weights", results.get("weights")),
         ("Begun", results.get("started")),
-        ("Revision", str(results.get("git_revision") or "")[:10]),
+        ("Sightline", str(results.get("git_revision") or "")[:10]),
         ("Libraries", ", ".join(f"{name} {version}" for name, version in versions)),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]

@@ -14,7 +14,7 @@ screen.prepare()
 from ..analysis.results_page import write_comparison_page  # noqa: E402
 from ..evaluation.comparison import compare, headline  # noqa: E402
 from ..evaluation.folder import ResultsFolder  # noqa: E402
-from ..evaluation.tables import comparison_table, interval, points  # noqa: E402
+from ..evaluation.tables import comparison_table, interval, points, probability  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
 from ..runs import fresh_name, open_run, write_json, write_text  # noqa: E402
 from .arguments import VerbParser  # noqa: E402
@@ -69,22 +69,16 @@ def _print(found: Mapping[str, Any]) -> None:
             interval(entry["a"]),
             interval(entry["b"]),
             points(entry["difference"]),
-            _probability(entry["difference"]["p"]),
+            probability(entry["difference"]["p"]),
             f"{entry['only_a']} / {entry['only_b']}",
         ]
         for name, entry in found["benchmarks"].items()
     ]
     if average := found["average"]:
         figures = (f"{100 * average[run]:.1f}" for run in ("a", "b"))
-        rows.append(["mean", "", *figures, points(average), _probability(average["p"]), ""])
+        rows.append(["mean", "", *figures, points(average), probability(average["p"]), ""])
     screen.print_table(
         f"B against A, protocol {found['protocol']}, per cent with 95 % intervals",
         ["", "problems", "A", "B", "B - A", "p", "only A / only B"],
         rows,
     )
-
-
-def _probability(p: float | None) -> str:
-    if p is None or p != p:
-        return ""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

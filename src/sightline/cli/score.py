@@ -79,6 +79,8 @@ def print_results(results: Mapping[str, Any], folder: ResultsFolder, took: str =
                     *(percent(rates[rate]) for rate in ("no_box", "truncated", "timeout", "failed")),
                 ]
             )
+    if results["mean_accuracy"] is not None:
+        rows.append(["mean of the benchmarks", percent(results["mean_accuracy"]), *[""] * 6])
     screen.print_table(
         f"{results['model']}, protocol {results['protocol']}, per cent with 95 % intervals",
         ["", "accuracy", "picture gains", "answers", "no box", "cut", "time-out", "failed"],

@@ -13,7 +13,7 @@ from .dependence import dependence
 from .folder import ResultsFolder
 from .scores import Scored, all_scores
 from .summary import blindness, compare_protocols, measure
-from .tables import markdown_table, write_csv
+from .tables import markdown_table, mean_accuracy, write_csv
 
 Grouped = dict[str, dict[str, list[Scored]]]
 """Benchmark -> view -> samples."""
@@ -43,6 +43,7 @@ def write_results(
             "scores": {name: folder.scores(name).name for name in verdicts},
         },
     }
+    results["mean_accuracy"] = mean_accuracy(results["benchmarks"])
     results.pop("sets")
     write_json(folder.results, results)
     write_csv(folder.table, results)
@@ -66,8 +67,8 @@ def _benchmark(
     grouped: Mapping[str, Grouped],
     seed: int,
 ) -> dict[str, Any]:
-    views = grouped[protocol][name]
-    sighted = views.get(SIGHTED, [])
+    sighted = grouped[protocol][name][SIGHTED]  # empty, if the run was stopped before it
+    views = {SIGHTED: sighted, **grouped[protocol][name]}
     by_protocol = {other: found[name][SIGHTED] for other, found in grouped.items()}
     return {
         "set": dict(about),

@@ -26,6 +26,11 @@ COLUMNS = (
 )
 
 
+_RATES = {"no_box": "no box", "truncated": "truncated", "timeout": "time-out", "failed": "failed"}
+_DISAGREEMENTS = ("differ", "accepts_more", "rejects_more")
+_UNDEFINED: Mapping[str, Any] = {"value": None, "low": None, "high": None}
+
+
 def write_csv(path: Path, results: Mapping[str, Any]) -> None:
     """Every estimate of `results.json`, one row each; what is not defined is empty."""
     buffer = io.StringIO()
@@ -52,6 +57,8 @@ def _rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         for view, lost in found["blind"].items():
             for name in ("difference", "where_blind_fails"):
                 yield {**common, "benchmark": benchmark, "view": view, **_estimate(name, lost[name])}
+        for row in _token_rows(found["tokens"] or {}):
+            yield {**common, "benchmark": benchmark, "view": "sighted", **row}
         for protocol, other in found["protocols"].items():
             row = _estimate("accuracy", other["accuracy"])
             if protocol != results["protocol"]:
@@ -59,7 +66,12 @@ def _rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _view_rows(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    yield _estimate("accuracy", measured["accuracy"])
+    accuracy = measured["accuracy"]
+    yield _estimate("accuracy", accuracy)
+    low, high = measured["bootstrap"]
+    yield _estimate("accuracy, bootstrap", {**accuracy, "low": low, "high": high})
+    found = {"value": measured["detectable_difference"], "n": accuracy["n"], "clusters": accuracy["clusters"]}
+    yield _estimate("detectable difference", found)
     for name, by_k in (("pass@", measured["pass_at"]), ("maj@", measured["majority_at"])):
         for k, estimate in by_k.items():
             yield _estimate(f"{name}{k}", estimate)
@@ -72,35 +84,99 @@ def _view_rows(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield _estimate(name, value) if isinstance(value, Mapping) else {"measure": name, "value": value}
 
 
+def _token_rows(tokens: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, measure in (("kl_mean", "KL per token"), ("half_of_kl", "tokens with half of the KL")):
+        if name in tokens:
+            yield {"measure": measure, "value": tokens[name], "n": tokens["tokens"]}
+    for group in ("all", "right", "wrong") if tokens else ():
+        low, high = tokens[group]["interval"] or (None, None)
+        yield {
+            "measure": "late/early focus", "label": f"answers: {group}", "n": tokens[group]["answers"],
+            "value": tokens[group]["late_over_early"], "low": low, "high": high,
+        }  # fmt: skip
+
+
 def _estimate(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: found.get(key) for key in ("value", "low", "high", "n")}
     return {"measure": name, **kept, "problems": found.get("clusters")}
 
 
 def markdown_table(results: Mapping[str, Any]) -> str:
-    """One row per benchmark: accuracy (or avg@k) with its interval, pass@k, maj@k, the blind views, rates."""
-    benchmarks: Mapping[str, Any] = results["benchmarks"]
-    blind = list(dict.fromkeys(view for found in benchmarks.values() for view in found["blind"]))
-    most = max((found["views"]["sighted"]["samples_per_problem"] for found in benchmarks.values()), default=1)
+    """Tables for a paper or a README: accuracy (or avg@k, pass@k, maj@k) with intervals and rates; below it,
+    where there are any, the benchmarks' own scores, the blind views, and how other protocols judge."""
+    found: Mapping[str, Any] = results["benchmarks"]
+    parts = [_main(found), _caption(results), _own_scores(found), _blind(found), _protocols(results)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+    """A table whose first columns hold words and the others figures; empty without rows."""
+    if not rows:
+        return ""
+    rule = "|" + "---|" * words + "---:|" * (len(head) - words)
+    return "\n".join([_line(head), rule, *map(_line, rows)])
+
+
+def _main(benchmarks: Mapping[str, Any]) -> str:
+    seen = {name: found["views"]["sighted"] for name, found in benchmarks.items()}
+    most = max((one["samples_per_problem"] for one in seen.values()), default=1)
+    several = ("pass_at", "majority_at") if most > 1 else ()
     head = ["benchmark", "problems", f"avg@{most}" if most > 1 else "accuracy"]
-    head += [f"pass@{most}", f"maj@{most}"] if most > 1 else []
-    head += [f"{view} (difference)" for view in blind] + ["no box", "truncated", "failed"]
-    lines = [_line(head), "|---|" + "---:|" * (len(head) - 1)]
-    lines += [_line(_row(name, found, blind, most)) for name, found in benchmarks.items()]
-    return "\n".join([*lines, "", _caption(results), ""])
+    head += [f"pass@{most}", f"maj@{most}"] if several else []
+    rows = [
+        [
+            name,
+            str(benchmarks[name]["set"]["used"]),
+            interval(one["accuracy"]),
+            *(interval(one[by].get(str(most), _UNDEFINED)) for by in several),
+            *(percent(one["rates"][rate]) for rate in _RATES),
+        ]
+        for name, one in seen.items()
+    ]
+    head += _RATES.values()
+    if (average := mean_accuracy(benchmarks)) is not None:
+        rows.append(["mean of the benchmarks", "", percent(average), *[""] * (len(head) - 3)])
+    return _table(head, rows)
 
 
-def _row(name: str, found: Mapping[str, Any], blind: Sequence[str], most: int) -> list[str]:
-    seen = found["views"]["sighted"]
-    row = [name, str(seen["accuracy"]["clusters"]), interval(seen["accuracy"])]
-    if most > 1:
-        row += [percent(by.get(str(most), {}).get("value")) for by in (seen["pass_at"], seen["majority_at"])]
-    for view in blind:
-        lost = found["blind"].get(view)
-        value = found["views"][view]["accuracy"]["value"] if lost else None
-        gap = points(lost["difference"]) if lost else ""
-        row.append(f"{percent(value)} ({gap})" if lost else "")
-    return [*row, *(percent(seen["rates"][name]) for name in ("no_box", "truncated", "failed"))]
+def mean_accuracy(benchmarks: Mapping[str, Any]) -> float | None:
+    """The mean of the benchmarks' accuracies, each counting once, as papers print it: no interval, since
+    benchmarks may share problems. None for a single one, or if one has no graded sample."""
+    values = [found["views"]["sighted"]["accuracy"]["value"] for found in benchmarks.values()]
+    defined = len(values) > 1 and all(value is not None and math.isfinite(value) for value in values)
+    return sum(values) / len(values) if defined else None
+
+
+def _own_scores(benchmarks: Mapping[str, Any]) -> str:
+    rows = [
+        [name, score, interval(value) if isinstance(value, Mapping) else percent(value)]
+        for name, found in benchmarks.items()
+        for score, value in found["views"]["sighted"]["scores"].items()
+        if not isinstance(value, int)
+    ]
+    return _table(["benchmark", "its own score", "value"], rows, words=2)
+
+
+def _blind(benchmarks: Mapping[str, Any]) -> str:
+    rows = []
+    for name, found in benchmarks.items():
+        for view, lost in found["blind"].items():
+            blind, gap = found["views"][view]["accuracy"], lost["difference"]
+            fails = lost["where_blind_fails"]
+            rows.append([name, view, interval(blind), points(gap), probability(gap["p"]), interval(fails)])
+    head = ["benchmark", "picture", "blind accuracy", "the picture gains", "p", "where the blind fail"]
+    return _table(head, rows, words=2)
+
+
+def _protocols(results: Mapping[str, Any]) -> str:
+    rows = [
+        [name, protocol, interval(other["accuracy"]), *(str(other[key]) for key in _DISAGREEMENTS)]
+        for name, found in results["benchmarks"].items()
+        for protocol, other in found["protocols"].items()
+        if other["differ"]
+    ]
+    head = ["benchmark", "protocol", "accuracy", "verdicts that differ", "accepted more", "rejected more"]
+    return _table(head, rows, words=2)
 
 
 def _caption(results: Mapping[str, Any]) -> str:
@@ -115,7 +191,7 @@ def _caption(results: Mapping[str, Any]) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
 
 
 def percent(share: float | None) -> str:
@@ -124,8 +200,16 @@ def percent(share: float | None) -> str:
 
 
 def interval(found: Mapping[str, Any]) -> str:
-    """`36.3 [32.2, 40.6]`."""
-    return f"{percent(found['value'])} [{percent(found['low'])}, {percent(found['high'])}]"
+    """`36.3 [32.2, 40.6]`; empty if there is no value, without its ends if they are not defined."""
+    value, low, high = (percent(found[name]) for name in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]" if value and low and high else value
+
+
+def probability(p: float | None) -> str:
+    """`0.034`, `< 0.001`; empty if it is not defined."""
+    if p is None or not math.isfinite(p):
+        return ""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def points(found: Mapping[str, Any]) -> str:
@@ -140,14 +224,14 @@ def points(found: Mapping[str, Any]) -> str:
 def comparison_table(found: Mapping[str, Any]) -> str:
     """A comparison for a paper or a README: one row per benchmark."""
     head = ["benchmark", "problems", "A", "B", "B − A", "p"]
-    lines = [_line(head), "|---|" + "---:|" * (len(head) - 1)]
-    for name, entry in found["benchmarks"].items():
-        p = entry["difference"]["p"]
-        cells = [interval(entry["a"]), interval(entry["b"]), points(entry["difference"])]
-        lines.append(_line([name, str(entry["problems"]), *cells, "" if p != p else f"{p:.3f}"]))
+    rows = [
+        [name, str(one["problems"]), interval(one["a"]), interval(one["b"]), points(one["difference"]),
+         probability(one["difference"]["p"])]
+        for name, one in found["benchmarks"].items()
+    ]  # fmt: skip
     models = [run["model"] for run in found["runs"]]
     caption = (
         f"A: {models[0]}. B: {models[1]}. Protocol {found['protocol']}; per cent, differences in points, "
         "95 % intervals clustered by problem."
     )
-    return "\n".join([*lines, "", caption, ""])
+    return f"{_table(head, rows)}\n\n{caption}\n"

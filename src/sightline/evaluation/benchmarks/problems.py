@@ -273,7 +273,7 @@ def _shapes(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark
     ]
     about = {
         "source": "shapes", "place": "drawn", "config": None, "splits": ["test"], "revision": None,
-        "expected": None if limit else benchmark.rows, "loaded": len(items), "used": len(items),
+        "expected": limit or benchmark.rows, "loaded": len(items), "used": len(items),
         "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": None,
     }  # fmt: skip
     return OpenBenchmark(
