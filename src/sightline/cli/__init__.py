@@ -21,7 +21,7 @@ VERBS = {
     "watch": "follow a run in the browser while it trains",
     "data": "check a dataset from end to end, or preview it",
     "doctor": "check versions, GPU, vLLM, disk and hub, and train for two steps",
-    "world": "build the embedded world's checkpoint again from nothing",
+    "world": "build an embedded checkpoint again, or measure a model in its world",
 }
 
 DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130

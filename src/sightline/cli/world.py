@@ -1,15 +1,17 @@
-"""`sightline world build`: make an embedded checkpoint again from nothing."""
+"""`sightline world`: make an embedded checkpoint again, or measure a model in its world."""
 
 from __future__ import annotations
 
 import argparse
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from . import DONE, screen
 
-EXAMPLE = "example: sightline world build --output_dir runs/world --seed 1"
+BUILD_EXAMPLE = "example: sightline world build --output_dir runs/world --seed 1"
+MEASURE_EXAMPLE = "example: sightline world measure embedded-2 --task shapes-2 --limit 256"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -17,16 +19,16 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="sightline world",
         description="The embedded worlds and the small models that live in them.",
-        epilog=EXAMPLE,
+        epilog=BUILD_EXAMPLE,
     )
-    actions = whole.add_subparsers(dest="action", required=True, metavar="build")
+    actions = whole.add_subparsers(dest="action", required=True, metavar="build|measure")
     build = actions.add_parser(
         "build",
         help="train an embedded model and write its checkpoint",
         description="Train an embedded model, write its checkpoint, and measure it on held-out problems. "
         "Level 1 (`embedded`, task `shapes`) is made from nothing in five to ten minutes on one core; "
         "level 2 (`embedded-2`, task `shapes-2`) from the shipped model of level 1 in about twice the time.",
-        epilog=EXAMPLE,
+        epilog=BUILD_EXAMPLE,
     )
     build.add_argument("--output_dir", type=Path, metavar="DIR", help="default: a fresh folder under runs/")
     build.add_argument("--level", type=int, default=1, help="the world: 1 (default) or 2")
@@ -37,6 +39,22 @@ def parser() -> argparse.ArgumentParser:
     )
     build.add_argument("--overwrite", action="store_true", help="replace the files of an earlier build")
     build.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    measure = actions.add_parser(
+        "measure",
+        help="say how often a model is right in its world, what it misreads, and where looking counts",
+        description="Ask held-out problems greedily, once at temperature 1 and once on black pictures; "
+        "tell accuracies, and by the role of each sampled token its share of the tokens and of the KL.",
+        epilog=MEASURE_EXAMPLE,
+    )
+    measure.add_argument("model", metavar="MODEL", help="`embedded`, `embedded-2`, or a trained model")
+    measure.add_argument(
+        "--task", default="shapes", help="shapes (default), shapes-2, shapes-2:3, shapes-2:4"
+    )
+    measure.add_argument("--split", default="test", choices=("train", "dev", "test"))
+    measure.add_argument("--seed", type=int, default=0, help="of the problems and of the samples (default 0)")
+    measure.add_argument("--limit", type=int, default=256, metavar="N", help="problems (default 256)")
+    measure.add_argument("--max_new_tokens", type=int, default=160, metavar="N", help="default 160")
+    measure.add_argument("--json", action="store_true", help="print the result as one JSON object")
     return whole
 
 
@@ -44,6 +62,10 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     options = parser().parse_args(argv)
     screen.prepare()
+    return {"build": _build, "measure": _measure}[options.action](options)
+
+
+def _build(options: argparse.Namespace) -> int:
     from ..models.embedded.build import build
     from ..runs import fresh_name
 
@@ -65,4 +87,29 @@ def main(argv: Sequence[str]) -> int:
         columns = ["accuracy on held-out problems", *built.accuracies]
         row = [f"n = {options.limit}", *(f"{value:.3f}" for value in built.accuracies.values())]
         screen.print_table(str(folder), columns, [row])
+    return DONE
+
+
+def _measure(options: argparse.Namespace) -> int:
+    from ..evaluation.worlds import measure_world
+    from ..models.loading import load_model
+    from ..tasks import load_task
+
+    screen.quiet()
+    task = load_task(options.task)
+    loaded = load_model(options.model, dtype="float32")
+    found = measure_world(loaded, task, options.split, options.limit, options.seed, options.max_new_tokens)
+    if options.json:
+        print(json.dumps(asdict(found)))
+        return DONE
+    prior = {} if found.prior is None else {"prior": found.prior}
+    shares = {**found.accuracy, **prior, **found.greedy_by_kind, "wrong by misreading": found.misread}
+    title = f"{options.model} on {task.name}, {found.problems} problems of {options.split}"
+    screen.print_table(title, list(shares), [[f"{value:.3f}" for value in shares.values()]])
+    columns = ["role", "tokens", "share of KL", "mean KL", "mean entropy"]
+    rows = [
+        [name, f"{one.tokens:.3f}", f"{one.kl:.3f}", f"{one.mean_kl:.3f}", f"{one.mean_entropy:.3f}"]
+        for name, one in found.roles.items()
+    ]
+    screen.print_table(f"{found.length:.1f} tokens a sampled response", columns, rows)
     return DONE
