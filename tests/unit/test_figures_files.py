@@ -6,6 +6,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 
+import numpy as np
 import pytest
 import yaml
 from parsed_page import Page
@@ -62,6 +63,9 @@ def test_every_figure_has_its_picture_its_drawing_and_its_numbers(inspected):
         if path.suffix == ".png":
             with Image.open(path) as picture:
                 assert min(picture.size) > 200
+                pixels = np.asarray(picture.convert("L"))
+                edges = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
+                assert min(edge.min() for edge in edges) == 255, f"{path.name} is cut off"
         elif path.suffix == ".svg":
             assert ElementTree.parse(path).getroot().tag == "{http://www.w3.org/2000/svg}svg"
         else:

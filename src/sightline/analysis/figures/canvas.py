@@ -35,7 +35,8 @@ STYLE: dict[Any, Any] = {
     "axes.titlelocation": "left",
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
-    "figure.dpi": 100,
+    "figure.constrained_layout.w_pad": 0.06,
+    "figure.dpi": 200,  # laid out with the widths of letters that the PNG will have
     "font.family": ["DejaVu Sans"],
     "font.size": 8,
     "grid.color": RULE,
