@@ -138,6 +138,23 @@ def test_the_slider_goes_from_method_to_method(browser, page):
     assert browser.evaluate("document.getElementById('method').getAttribute('aria-valuetext')") == "vgpo"
     browser.click("#score-i")
     assert browser.evaluate("document.getElementById('method').value") == "2"
+    browser.evaluate("document.getElementById('method').focus()")
+    browser.press("1")
+    assert browser.evaluate(shown) == "score-a"
+
+
+@pytest.mark.parametrize("width", [1280, 700])
+def test_a_token_stays_where_it_is_when_it_is_pointed_at(browser, page, width):
+    browser.open(page, width=width)
+    browser.evaluate("document.querySelectorAll('article')[3].scrollIntoView({behavior: 'instant'})")
+    token = "document.querySelectorAll('article')[3].querySelectorAll('.t')[5]"
+    place = f"(b => [b.x, b.y])({token}.getClientRects()[0])"
+    browser.point_at("article:nth-of-type(4) h3")
+    before = browser.evaluate(place)
+    browser.point_at("article:nth-of-type(4) .strip .t", 5)
+    assert len(chosen(browser)) == 1
+    browser.point_at("article:nth-of-type(4) h3")
+    assert browser.evaluate(place) == before
 
 
 def test_the_panel_tells_where_attention_goes_and_nothing_covers_it(browser, page):

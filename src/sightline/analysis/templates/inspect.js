@@ -259,7 +259,7 @@
   const radios = [...document.querySelectorAll("input[name=score]")];
   document.addEventListener("keydown", event => {
     if (event.key === "Escape") { dismiss(); return; }
-    const typing = event.target.closest && event.target.closest("input:not([type=radio]):not([type=checkbox]), select, textarea");
+    const typing = event.target.closest && event.target.closest("input:not([type=radio], [type=checkbox], [type=range]), select, textarea");
     if (typing || !byId("shortcuts").checked || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === "j" || event.key === "k") turn(event.key === "j" ? 1 : -1);
     else if (event.key === "/") byId("find").focus();
