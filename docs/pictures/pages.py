@@ -25,7 +25,7 @@ from sightline.analysis import write_comparison, write_report  # noqa: E402
 from sightline.analysis.watch import WatchServer  # noqa: E402
 from sightline.cli import main  # noqa: E402
 
-COLOURS = 64
+COLOURS = 256
 WIDE, NARROW = (1280, 860), (360, 780)
 
 
@@ -74,7 +74,7 @@ def inspect(browser: Browser, run: Path, folder: Path) -> None:
     ):
         browser.open(folder / "inspect.html", width=width, height=height, scheme=scheme)
         browser.evaluate(f"document.getElementById('{shading}').click()")
-        show(browser, f"article:nth-of-type({chosen + 1})", 140 if width > 400 else 0)
+        show(browser, f"article:nth-of-type({chosen + 1})", 124 if width > 400 else 0)
         x, y = browser.evaluate(
             "(b => [b.x + b.width / 2, b.y + b.height / 2])(document.querySelectorAll("
             f"\"[data-answer='{chosen}'] .t\")[{token}].getBoundingClientRect())"

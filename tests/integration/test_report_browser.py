@@ -84,6 +84,8 @@ def test_no_width_overflows(browser, page, width):
         e.getBoundingClientRect().right > {width} + 1).map(e => e.outerHTML.slice(0, 80))"""
     )
     assert outside == []
+    room = "(w => w.scrollWidth - w.clientWidth)(document.querySelector('.wide:has(.accuracy)'))"
+    assert browser.evaluate(room) == 0
 
 
 def test_dark_follows_the_system_and_the_reader_may_choose(browser, page):
