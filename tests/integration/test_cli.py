@@ -101,6 +101,27 @@ def test_models_that_are_none(verb: str, capsys: pytest.CaptureFixture[str], tmp
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--limit", "2"], "gives 2 training rows, but one rollout batch takes"),
+        (["--rewards", "acuracy"], "did you mean accuracy"),
+        (["--use_peft", "--lora_target_modules", "q_porj", "v_proj"], "match nothing: q_porj"),
+    ],
+)
+def test_what_does_not_fit_leaves_no_folder(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    assert said in refused(capsys, "train", "--config", DEMO, "--output_dir", str(folder), *flags)
+    assert not folder.exists()
+    folder.mkdir()
+    (folder / "config.yaml").write_text("method: vgpo\n")
+    again = ["train", "--config", DEMO, "--output_dir", str(folder), "--overwrite", *flags]
+    assert said in refused(capsys, *again)
+    assert (folder / "config.yaml").is_file(), "an older run is not thrown away for one that cannot start"
+
+
 def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot write to" in refused(capsys, "train", "--config", DEMO, "--output_dir", "/proc/run")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import torch
 
 from sightline.engines.trl.batches import nearest
 from sightline.engines.trl.changes import check_resumed
+from sightline.engines.trl.fit import check_adapters
 from sightline.engines.trl.machine import check_peft, check_vllm
 from sightline.engines.trl.rewards import reward_functions, reward_weights
+from sightline.engines.trl.saving import load_policy
 from sightline.engines.trl.settings import parse
 from sightline.errors import UserError
 from sightline.models.loading import load_model
@@ -64,7 +67,23 @@ def test_dapo_replaces_uninformative_groups_and_grpo_does_not() -> None:
         ),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps must be at least 1"),
         (["--use_vllm"], "vLLM is not installed; pip install 'vllm>=0.22.0,<=0.31.0'"),
-        (["--when_uninformative", "drop"], "keep or error"),
+        (["--when_uninformative", "drop"], "unknown when_uninformative 'drop'.* valid: error, keep"),
+        (["--steps_per_generation", "0"], "steps_per_generation must be at least 1, got 0"),
+        (["--num_iterations", "0"], "num_iterations must be at least 1"),
+        (["--learning_rate", "nan"], "learning_rate must be at least 0, got nan"),
+        (["--temperature", "0"], "temperature must be above 0"),
+        (["--top_p", "1.5"], "top_p must be above 0 and at most 1, got 1.5"),
+        (["--adam_beta1", "1"], "adam_beta1 must be at least 0 and at most"),
+        (["--max_completion_length", "0"], "max_completion_length must be at least 1"),
+        (["--max_steps", "0"], "max_steps must be at least 1, or -1"),
+        (["--num_train_epochs", "0"], "num_train_epochs must be above 0"),
+        (["--save_steps", "0"], "save_steps must be above 0.* save_strategy"),
+        (["--save_total_limit", "-1"], "save_total_limit must be at least 0"),
+        (["--limit", "-1"], "limit must be at least 1"),
+        (["--seed", "-1"], "seed must be at least 0 and at most 4294967295"),
+        (["--warn_drift", "-1"], "warn_drift must be at least 0"),
+        (["--loss_type", "dpao"], "unknown loss_type 'dpao': did you mean dapo"),
+        (["--report_to", "wandv"], "unknown tracker in report_to 'wandv': did you mean wandb"),
         (["--max_rounds", "0"], "max_rounds must be at least 1"),
         (["--rewards", "{accuracy: 0.9"], "not valid JSON or YAML"),
         (["--mehtod", "vgpo"], "unknown flag"),
@@ -75,6 +94,47 @@ def test_one_line_that_says_what_to_do(argv: list[str], says: str) -> None:
     import re
 
     assert re.search(says, refused(*argv))
+
+
+@pytest.mark.parametrize(
+    ("module", "argv", "says"),
+    [
+        (
+            "wandb",
+            ["--report_to", "wandb"],
+            "report_to names wandb, which is not installed; pip install wandb",
+        ),
+        ("deepspeed", ["--deepspeed", "zero3.json"], "DeepSpeed is not installed; pip install deepspeed"),
+    ],
+)
+def test_what_is_not_installed_is_said_before_anything_runs(module: str, argv: list[str], says: str) -> None:
+    if find_spec(module) is not None:
+        pytest.skip(f"{module} is installed")
+    assert says in refused(*argv)
+
+
+def adapters(*argv: str) -> str:
+    settings = parse([*CPU, "--use_peft", *argv])
+    with pytest.raises(UserError) as error:
+        check_adapters(settings.model, load_model("embedded").model)
+    return str(error.value)
+
+
+def test_adapters_for_modules_that_are_not_there() -> None:
+    assert "match nothing: q_porj; qwen3_vl has" in adapters("--lora_target_modules", "q_porj", "v_proj")
+    assert "match nothing: .*attn; " in adapters("--lora_target_modules", ".*attn")
+    assert "is not set, and PEFT has no default here" in adapters()
+    assert "lora_r must be at least 1, got 0" in adapters("--lora_r", "0")
+    loaded = load_model("embedded").model
+    for targets in (["all-linear"], ["q_proj", "o_proj"], [r".*\.q_proj"]):
+        check_adapters(parse([*CPU, "--use_peft", "--lora_target_modules", *targets]).model, loaded)
+
+
+def test_an_attention_that_is_not_installed() -> None:
+    if find_spec("flash_attn") is not None:
+        pytest.skip("flash_attn is installed")
+    with pytest.raises(UserError, match="attn_implementation flash_attention_2 cannot be used here"):
+        load_policy(parse([*CPU, "--attn_implementation", "flash_attention_2"]))
 
 
 def test_sizes_count_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,6 +64,7 @@ def vllm_for_cpus() -> Iterator[None]:
     """vLLM in float32, keeping weights in the layout in which they can be written again.
 
     Its linear layers for CPUs pack their weights once and drop the original, so an update would not arrive.
+    Without compilation, which takes minutes of C++ for seconds of sampling.
     """
     import trl.generation.vllm_generation as generation
     from vllm.model_executor.layers import utils
@@ -71,9 +72,10 @@ def vllm_for_cpus() -> Iterator[None]:
     def unpacked(layer: Any, remove_weight: bool = False) -> None:
         layer.cpu_linear = torch.nn.functional.linear
 
+    plain: dict[str, Any] = {"dtype": "float32", "enforce_eager": True}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(utils, "dispatch_cpu_unquantized_gemm", unpacked)
-        patched.setattr(generation, "LLM", functools.partial(generation.LLM, dtype="float32"))
+        patched.setattr(generation, "LLM", functools.partial(generation.LLM, **plain))
         yield
 
 

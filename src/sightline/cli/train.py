@@ -23,6 +23,7 @@ from ..analysis import write_report  # noqa: E402
 from ..engines.trl.card import model_card  # noqa: E402
 from ..engines.trl.changes import check_resumed  # noqa: E402
 from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
+from ..engines.trl.fit import check_fit  # noqa: E402
 from ..engines.trl.ranks import Ranks  # noqa: E402
 from ..engines.trl.saving import load_policy  # noqa: E402
 from ..engines.trl.settings import Settings, parse  # noqa: E402
@@ -48,6 +49,8 @@ def main(argv: Sequence[str]) -> int:
     args.output_dir = ranks.from_main(str(args.output_dir))
     task = load_task(args.task, _data_options(args))
     loaded = load_policy(settings)
+    problems = task.train(args.limit, args.seed)
+    check_fit(settings, loaded, task, problems)
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
     ranks.wait()
     screen.quiet()
@@ -56,7 +59,7 @@ def main(argv: Sequence[str]) -> int:
         screen.say(settings.describe_method())
     run = _Run(settings, folder, ranks, task, argv, started)
     try:
-        return run.go(loaded)
+        return run.go(loaded, problems)
     except KeyboardInterrupt:
         return run.interrupted(None)
     except StoppedError as error:
@@ -96,13 +99,13 @@ class _Run:
         if self.ranks.main:
             screen.say(text)
 
-    def go(self, loaded: LoadedModel) -> int:
+    def go(self, loaded: LoadedModel, problems: Sequence[Any]) -> int:
         """All of it."""
         args = self.settings.train
         if args.eval_problems:
             self.say(f"measuring {args.eval_problems} held-out problems, before and after training")
         self.measure("before", loaded)
-        problems = _fitting(args, self.task, loaded, self.say)
+        problems = _fitting(args, self.task, problems, loaded, self.say)
         training = time.perf_counter()
         trained = train(self.settings, loaded, self.task, problems, self.folder, self.say)
         seconds = {"training": time.perf_counter() - training}
@@ -171,9 +174,10 @@ def _data_options(args: Any) -> DataOptions:
     return DataOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _fitting(args: Any, task: Any, loaded: LoadedModel, say: Callable[[str], None]) -> Sequence[Any]:
+def _fitting(
+    args: Any, task: Any, problems: Sequence[Any], loaded: LoadedModel, say: Callable[[str], None]
+) -> Sequence[Any]:
     """The training problems whose prompts are short enough."""
-    problems = task.train(args.limit, args.seed)
     if args.max_prompt_length is None:
         return problems
     kept = fitting(task, problems, token_counter(loaded.processor), args.max_prompt_length)

@@ -10,7 +10,8 @@ from trl.trainer.grpo_config import GRPOConfig
 
 from ...errors import UserError
 from .batches import check_batches
-from .machine import check_machine
+from .bounds import check_bounds
+from .machine import check_machine, check_trackers
 
 PLAIN_DATA = ("method_options", "rewards", "task", "columns")
 """Settings that a flag may give as JSON or YAML."""
@@ -143,14 +144,11 @@ class TrainConfig(GRPOConfig):
 
     def __post_init__(self) -> None:
         check_machine(self)
+        check_bounds(self)
         check_batches(self)
         super().__post_init__()
         for name in PLAIN_DATA:
             value = getattr(self, name)
             if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
                 setattr(self, name, _plain(name, value))
-        if self.when_uninformative not in ("keep", "error"):
-            raise UserError(f"when_uninformative must be keep or error, got {self.when_uninformative!r}")
-        for name, least in (("max_rounds", 1), ("max_skipped_steps", 1), ("blind_every", 0)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        check_trackers(self.report_to)

@@ -8,8 +8,12 @@ from typing import Any
 
 import torch
 from packaging.version import Version
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 
-from ...errors import UserError
+from ...errors import UserError, unknown_name
 
 VLLM_RANGE = ("0.22.0", "0.31.0")
 """The vLLM releases that TRL 1.16 names as supported, both ends included."""
@@ -29,6 +33,24 @@ def check_machine(args: Any) -> None:
         )
     if args.use_vllm:
         check_vllm(installed_vllm())
+    if args.deepspeed and find_spec("deepspeed") is None:
+        raise UserError("deepspeed is set, but DeepSpeed is not installed; pip install deepspeed")
+
+
+def check_trackers(names: Any) -> None:
+    """Refuse trackers that transformers does not know, or that are not installed.
+
+    Raises:
+        UserError: naming what there is, or what to install.
+    """
+    for name in [names] if isinstance(names, str) else names or ():
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise unknown_name("tracker in report_to", name, [*INTEGRATION_TO_CALLBACK, "none"])
+        if name not in get_available_reporting_integrations():
+            raise UserError(
+                f"report_to names {name}, which is not installed; pip install {name}, or leave it out: "
+                "metrics.jsonl is always written"
+            )
 
 
 def installed_vllm() -> str | None:

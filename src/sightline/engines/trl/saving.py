@@ -9,6 +9,7 @@ from typing import Any
 
 from trl.trainer.utils import get_quantization_config
 
+from ...errors import UserError
 from ...models.loading import LoadedModel, load_model
 from ...runs import RunFolder
 from .settings import Settings
@@ -28,13 +29,21 @@ def load_policy(settings: Settings, *, quantized: bool = True) -> LoadedModel:
         "attn_implementation": wanted.attn_implementation,
         "quantization_config": get_quantization_config(wanted) if quantized else None,
     }
-    return load_model(
-        str(wanted.model_name_or_path),
-        wanted.dtype or "float32",
-        trust_remote_code=settings.train.trust_remote_code,
-        revision=wanted.model_revision,
-        **{name: value for name, value in given.items() if value is not None},
-    )
+    try:
+        return load_model(
+            str(wanted.model_name_or_path),
+            wanted.dtype or "float32",
+            trust_remote_code=settings.train.trust_remote_code,
+            revision=wanted.model_revision,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except (ImportError, ValueError) as error:
+        if wanted.attn_implementation is None:
+            raise
+        raise UserError(
+            f"attn_implementation {wanted.attn_implementation} cannot be used here: "
+            f"{str(error).strip().splitlines()[0]} Leave it out for torch's own"
+        ) from error
 
 
 def save_trained(trainer: Any, settings: Settings, loaded: LoadedModel, folder: RunFolder) -> LoadedModel:

@@ -65,7 +65,7 @@ class _Late(dict[str, Any]):
         super().__init__()
         self._encode = encode
 
-    def get(self, name: str, default: Any = None) -> Any:
+    def get(self, name: str, default: Any = None, /) -> Any:
         if name == "image" and name not in self:
             self[name] = self._encode()
         return super().get(name, default)

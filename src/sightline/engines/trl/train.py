@@ -21,7 +21,8 @@ from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
 from .card import model_card
 from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
-from .placeholders import check_shortened, without_placeholders
+from .fit import check_rows
+from .placeholders import without_placeholders
 from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
 from .rows import training_rows
@@ -57,15 +58,7 @@ def make_trainer(
     args: Any = settings.train
     config: Any = loaded.model.config
     args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
-    if args.use_vllm and args.vllm_mode == "colocate":
-        check_shortened(loaded.processor, config)
-    needed = args.generation_batch_size // args.num_generations
-    if 0 < len(problems) < needed:
-        raise UserError(
-            f"task {task.name!r} gives {len(problems)} training rows, but one rollout batch takes {needed} "
-            f"prompts ({args.generation_batch_size} rollouts / {args.num_generations} per prompt); give more "
-            "rows or lower per_device_train_batch_size, gradient_accumulation_steps or generation_batch_size"
-        )
+    check_rows(args, task, problems)
     weights = reward_weights(args.rewards, args.reward_weights)
     rewards, args.reward_weights = reward_functions(
         weights, settings.method.objective, args.max_completion_length
