@@ -235,6 +235,7 @@ def test_detectable_difference_against_statsmodels() -> None:
     effect = NormalIndPower().solve_power(nobs1=1000, alpha=0.05, power=0.8)
     assert detectable_between(error) == pytest.approx(effect * 0.5, rel=0.02)
     assert detectable(error) == pytest.approx(2.8016 * error, rel=1e-4)
+    assert math.isnan(detectable_between(0.0))
 
 
 def test_pass_at_k_is_the_mean_over_all_subsets() -> None:

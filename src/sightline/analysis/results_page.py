@@ -19,8 +19,10 @@ from .numerals import counted, number, percent, points
 from .pages import page
 from .samples import mapping
 
-MOST_LONG = 24
-"""Characters of a name that fit beside an interval."""
+MOST_LONG = 22
+"""Characters of a name that are shown beside an interval."""
+CHARACTER = 7.0
+"""Width of one, at most."""
 APART = 8
 
 
@@ -198,7 +200,8 @@ def _chart(
 ) -> IntervalChart | None:
     if not rows:
         return None
-    x = axis(low, high, 142, WIDTH - 16, ticks=4, share=True)
+    longest = max(min(len(name), MOST_LONG) for name, _ in rows)
+    x = axis(low, high, max(60.0, 14 + CHARACTER * longest), WIDTH - 16, ticks=4, share=True)
     show = percent if shares else points
     drawn, said = [], []
     for place, (name, values) in enumerate(rows):

@@ -109,7 +109,12 @@ def _binomial(larger: int, n: int) -> float:
 
 
 def detectable(standard_error: float) -> float:
-    """The smallest true difference that a test at 5 % finds with 80 % power: (z_0.975 + z_0.8) · se."""
+    """The smallest true difference that a test at 5 % finds with 80 % power: (z_0.975 + z_0.8) · se.
+
+    NaN if the samples do not vary: then they do not say how much others would.
+    """
+    if not standard_error > 0:
+        return math.nan
     return (Z_95 + Z_POWER_80) * standard_error
 
 
