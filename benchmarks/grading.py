@@ -26,7 +26,7 @@ from sightline.rewards.boxed import last_box
 
 PAIRS = Path(__file__).parent.parent / "tests" / "golden" / "answer_pairs.jsonl"
 THINKING = "<think>" + "We look at the figure and see that the two angles are equal. " * 25 + "</think>"
-HOSTILE = (r"\boxed{\sin(9^{9^{9}})}", r"\cos 1")
+HOSTILE = (r"\boxed{\sin(e^{e^{18}})}", r"\cos 1")
 SYMBOLIC = [(rf"\boxed{{\sin {n}x + \cos x}}", rf"\cos x + \sin {n}x") for n in range(2, 42)]
 PATIENCE = 20.0
 PLAIN_HOSTILE = """
@@ -136,9 +136,14 @@ def hostile(pool: Pool) -> list[Row]:
     except subprocess.TimeoutExpired:
         print(f"math-verify has not come back from the hostile answer after {PATIENCE:g} s")
     other = time.perf_counter() - started
+    many = [(rf"\boxed{{\sin(e^{{e^{{18}}}} + {n})}}", HOSTILE[1]) for n in range(64)]
+    started = time.perf_counter()
+    assert {verdict.how for verdict in grade_many(many, pool=pool)} == {"timeout"}
+    each = (time.perf_counter() - started) / len(many)
     alone, beside = _symbolic(pool), _symbolic(pool, HOSTILE)
     return [
         Row("a hostile answer (the worst of 3 in a row)", max(costs), other, max(costs) / other, "s"),
+        Row("each of 64 hostile answers in one batch", each, other, each / other, "s"),
         Row("40 symbolic answers beside a hostile one (plain: without)", beside, alone, beside / alone, "s"),
     ]
 

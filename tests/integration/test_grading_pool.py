@@ -14,7 +14,7 @@ from sightline.rewards import Pool, grade, grade_many
 from sightline.rewards.nursery import WorkersDoNotStart
 from sightline.rewards.verdict import Question
 
-HOSTILE = ("\\boxed{\\sin(9^{9^{9}})}", "\\cos 1")
+HOSTILE = ("\\boxed{\\sin(e^{e^{18}})}", "\\cos 1")
 """An answer whose comparison does not end."""
 ORDINARY = [(rf"\boxed{{\sin {n}x + \cos x}}", rf"\cos x + \sin {n}x") for n in range(2, 22)]
 """Answers that need the symbolic engine."""
@@ -93,7 +93,7 @@ def test_many_hostile_answers_queue_behind_no_warming_up(pool):
     with Pool(workers=2, seconds=0.2) as short:
         grade(*ORDINARY[0], pool=short)
         before = short.counts["started"]
-        hostile = [(rf"\boxed{{(x+\sin {n})^{{99999}}}}", r"x+\cos 1") for n in range(2, 32)]
+        hostile = [(rf"\boxed{{\sin(e^{{e^{{18}}}} + {n})}}", r"\cos 1") for n in range(30)]
         started = time.monotonic()
         assert {verdict.how for verdict in grade_many(hostile, pool=short)} == {"timeout"}
         assert time.monotonic() - started < 15  # thirty processes that import took over a minute

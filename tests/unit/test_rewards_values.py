@@ -146,6 +146,14 @@ def test_a_number_beyond_all_measure_is_refused_at_once(number):
     assert (verdict.correct, verdict.how) == (False, "number")
 
 
+@pytest.mark.parametrize(
+    "answer", [r"\sin(9^{9^{9}})", r"\ln 2 + 99999999!", r"\sqrt{2 + \sqrt{3}}^{2^{9^9}}"]
+)
+def test_an_expression_that_holds_such_a_number_is_too(answer):
+    verdict = decide(answer, r"\cos 1", (), undecided)
+    assert (verdict.correct, verdict.how) == (False, "number")
+
+
 @pytest.mark.parametrize("answer", ["5" * 2001, "{" * 50 + "5" + "}" * 50, "((" * 100])
 def test_what_is_too_long_or_too_deep_is_not_read(answer):
     assert decide(answer, "5", (), undecided).how == "too long"

@@ -15,7 +15,7 @@ from ..analysis.tokens import LETTERS, LEVELS
 from ..tasks.problem import Problem, Task
 
 STYLE = """
-.row { border-top: 1px solid var(--rule); padding-top: 1.2rem; }
+.row:first-of-type { border-top: 1px solid var(--rule); }
 .turn figure { display: inline-block; margin: .4rem 1rem .4rem 0; vertical-align: top; }
 .turn img { max-width: min(100%, 30rem); height: auto; border: 1px solid var(--rule); background: #fff; }
 .turn pre { white-space: pre-wrap; overflow-wrap: anywhere; font: .9rem/1.5 var(--mono); margin: .3rem 0; }

@@ -15,7 +15,7 @@ from .items import Items, items_of, unnamed
 from .letters import announced
 from .notation import canonical, closing, compact, split
 from .numbers import near, same_polynomials
-from .quantities import beyond_measure, quantity, same_quantity, without_unit
+from .quantities import beyond_measure, holds_beyond_measure, quantity, same_quantity, without_unit
 from .wording import (
     AND,
     OR,
@@ -302,6 +302,8 @@ def _as_expressions(answer: str, gold: str, symbolic: Symbolic) -> Match:
     exactly = same_polynomials(ours, theirs)
     if exactly is not None:
         return _verdict(exactly, "polynomial", answer, gold)
+    if holds_beyond_measure(ours) and not holds_beyond_measure(theirs):
+        return Match(False, "number", "the answer holds a number beyond all measure")
     return _verdict(symbolic(theirs, ours), "symbolic", answer, gold)
 
 

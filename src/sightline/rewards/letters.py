@@ -35,6 +35,10 @@ _BARE = re.compile(r"([A-Z])\s+(?=[-0-9\\$.])")
 _BRACKETED = re.compile(r"([A-Z]|\([A-Z]\))\s+\(([^()]+|[^()]*\([^()]*\)[^()]*)\)")
 _DOUBTED = re.compile(rf"{DENIAL.pattern}|(?<![A-Za-z\\])[A-{_LAST_OF_RUN}](?![A-Za-z])")
 """A denial or another letter in the brackets behind a letter."""
+_ASSERTED = re.compile(
+    r"\(?([A-Z])\)?\s+is\s+(?:the\s+)?(?:(?:correct|right|best)(?:\s+(?:answer|option|choice|one))?|answer)"
+)
+_SPOKEN_OF = re.compile(r"(?:is|are|was|isn't|cannot|can't)\b")
 _BRACED = re.compile(r"\\\{(.*)\\\}|\[(.*)\]")
 _ANOTHER = re.compile(
     r"(?:^|[\s,;/(])(?:\(?[A-Z]\)|[A-Z][.:](?=\s|$))|\b(?:or|and|not)\s+\(?[A-Z]\)?\s*$|^\(?[A-Z]\)?$|[,/]\s*[A-Z]\s*$"
@@ -74,13 +78,15 @@ def letters(text: str) -> Letters | None:
         return _distinct(re.findall(r"(?<![A-Za-z])[A-Za-z](?![A-Za-z])", re.sub(_BOTH, "", text, count=1)))
     if _RUN.fullmatch(text):
         return _distinct(list(text))
+    if asserted := _ASSERTED.fullmatch(text):
+        return _labelled(asserted[1], "")
     if (bracketed := _BRACKETED.fullmatch(text)) and not _DOUBTED.search(bracketed[2]):
         return _labelled(bracketed[1].strip("()"), bracketed[2])
     label = _LABEL.match(text) or _BARE.match(text)
     if label is None:
         return None
     rest = text[label.end() :].strip()
-    if label.re is _BARE and quantity(canonical(rest)) is None:
+    if (label.re is _BARE and quantity(canonical(rest)) is None) or _SPOKEN_OF.match(rest):
         return None
     return _labelled(_first(label), rest)
 

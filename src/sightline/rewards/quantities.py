@@ -14,6 +14,7 @@ from functools import lru_cache
 from .exact import NotANumber, TooLarge
 from .notation import flat
 from .numbers import Number, equal, read
+from .reading import Reader
 from .wording import FUNCTIONS, is_functional
 
 _ALIASES = {
@@ -55,6 +56,7 @@ _FRACTION = re.compile(r"\\frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^
 _UNIT_TAIL = re.compile(
     r"\s*(\\text\s*\{[^{}]{1,40}\}|\^\s*\\circ(?![A-Za-z]))(\s*\^\s*(?:[23]|\{\s*[23]\s*\}))?$"
 )
+_LITERAL_BEGINS = re.compile(r"(?<![0-9.])[0-9]")
 _INVERSE = re.compile(r"\s*(?<![A-Za-z])([A-Za-z]+) ?\^ ?-1(?![0-9])")
 _MONEY = re.compile(r"\s*([+-]?)\s*(\\\$|€|£|¥|\\text\s*\{\s*(?:\\\$|€|£|¥)\s*\}|(?:USD|RMB)(?![A-Za-z]))\s*")
 
@@ -98,6 +100,20 @@ def beyond_measure(text: str) -> bool:
         return True
     except NotANumber:
         return False
+    return False
+
+
+def holds_beyond_measure(text: str) -> bool:
+    r"""Whether some number in canonical `text` is too large to be written out: `\\sin(9^{9^{9}})`."""
+    for literal in _LITERAL_BEGINS.finditer(text):
+        reader = Reader(text, variables=False)
+        reader.position = literal.start()
+        try:
+            reader.power(0)
+        except TooLarge:
+            return True
+        except NotANumber:
+            continue
     return False
 
 

@@ -37,7 +37,9 @@ AND = re.compile(r"(?<![A-Za-z\\])and(?![A-Za-z])|\\(?:land|wedge)(?![a-z])")
 _WORD = rf"(?:[A-Za-z]+|\|[A-Z]{{2}}\||\\text\s*\{{[^{{}}]*\}}|{_LETTER})"
 _MARKED = (
     r"m?\s*\\(?:angle|triangle|overline|widehat|overrightarrow|vec|hat|bar|sin|cos|tan|cot|log|ln)(?![A-Za-z])"
-    r"\s*(?:\{[A-Za-z ]*\}|\\angle\s*[A-Z]+|" + _WORD + ")"
+    r"\s*(?:\{[A-Za-z ]*\}|\\angle\s*(?:[A-Z]+|[0-9])|"
+    + _WORD
+    + r"|(?<=angle )[0-9]{1,2}|(?<=angle)[0-9]{1,2})"
 )
 _NAME = rf"(?:{_MARKED}|{_WORD})(?:_(?:\{{[^{{}}]*\}}|[A-Za-z0-9]))?'*(?:\s?\([A-Za-z0-9, ]*\))?"
 DENIAL = re.compile(r"(?<![A-Za-z])(?i:not?|never|neither|nor|isn|without|wrong|incorrect|false)(?![A-Za-z])")

@@ -43,7 +43,7 @@ _FIRST = [
     (r"y = \sqrt{x}", r"2y = 3 \sqrt{x}"),
     (r"|x - \log_2 3|", r"|x|"),
 ]
-_MEMORY = 2 << 30
+_MEMORY = 1 << 30
 
 
 def main() -> None:
