@@ -7,6 +7,7 @@ and evaluated. Rollouts stand on the page of `watch` if the run was trained with
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -24,6 +25,7 @@ from browser import Browser  # noqa: E402
 from sightline.analysis import write_comparison, write_report  # noqa: E402
 from sightline.analysis.watch import WatchServer  # noqa: E402
 from sightline.cli import main  # noqa: E402
+from sightline.tasks import ShapesTask  # noqa: E402
 
 COLOURS = 256
 WIDE, NARROW = (1280, 860), (360, 780)
@@ -146,6 +148,21 @@ def evaluations(browser: Browser, run: Path, folder: Path) -> None:
         shoot(browser, shot)
 
 
+def preview(browser: Browser, folder: Path) -> None:
+    """Some problems of the embedded world as a set of rows on the disk."""
+    (folder / "my_set" / "pictures").mkdir(parents=True)
+    rows = []
+    for number, problem in enumerate(ShapesTask().test(6, 0)):
+        name = f"pictures/{number}.png"
+        problem.images[0].resize((256, 256), Image.Resampling.NEAREST).save(folder / "my_set" / name)
+        rows.append({"image": name, "question": problem.question, "answer": problem.answer})
+    (folder / "my_set" / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    with contextlib.chdir(folder):
+        main(["data", "preview", "my_set/rows.jsonl", "--output", "preview.html"])
+    browser.open(folder / "preview.html", width=WIDE[0], height=WIDE[1])
+    shoot(browser, "preview")
+
+
 if __name__ == "__main__":
     runs = [Path(word) for word in sys.argv[1:]]
     if not runs:
@@ -157,3 +174,4 @@ if __name__ == "__main__":
         report(browser, runs[0])
         compare(browser, runs, Path(made))
         evaluations(browser, runs[0], Path(made))
+        preview(browser, Path(made))

@@ -23,6 +23,7 @@ from sightline.analysis.samples import Answer
 from sightline.analysis.shades import LEVELS, weight_shades
 from sightline.analysis.tokens import strip
 from sightline.errors import UserError
+from sightline.evaluation.inspection import picture_bytes
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,17 @@ def test_attention_and_the_share_of_the_highest_tenth_are_told(text):
     assert [name for name, _ in shown] == ["picture", "question", "answer so far"]
     assert [values for _, values in shown] == list(told["attention"].values())
     assert "of the visual dependency (exact KL, black)" in Page(text).all("p", class_="lead")[0][1]
+
+
+def test_a_page_of_as_many_tokens_as_it_shows_stays_below_15_megabytes(tmp_path, monkeypatch):
+    """At a twentieth of the size, pictures aside."""
+    for name in ("MOST_ALTERNATIVES", "MOST_CELLS"):
+        monkeypatch.setattr(details_module, name, getattr(details_module, name) // 20)
+    answers = 10
+    tokens = tokens_module.PAGE_TOKENS // 20 // answers
+    folder = write_inspect_data(tmp_path, samples=answers, longest=tokens, hostile=False)
+    size = len(re.sub(r'src="data:[^"]*"', "", write_inspection(folder).read_text()))
+    assert 20 * size + picture_bytes(tokens_module.PAGE_TOKENS) < 15_000_000
 
 
 def test_pictures_wait_until_they_are_scrolled_to(text):

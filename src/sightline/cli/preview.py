@@ -16,6 +16,7 @@ from ..tasks.problem import Problem, Task
 
 STYLE = """
 .row:first-of-type { border-top: 1px solid var(--rule); }
+main > .row { margin-top: 1.3rem; }
 .turn figure { display: inline-block; margin: .4rem 1rem .4rem 0; vertical-align: top; }
 .turn img { max-width: min(100%, 30rem); height: auto; border: 1px solid var(--rule); background: #fff; }
 .turn pre { white-space: pre-wrap; overflow-wrap: anywhere; font: .9rem/1.5 var(--mono); margin: .3rem 0; }
