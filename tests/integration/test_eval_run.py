@@ -293,6 +293,18 @@ def test_wrong_use_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yaml", "rows.jsonl"]
 
 
+def test_a_set_from_the_hub_is_announced_before_it_is_fetched(tmp_path, monkeypatch, capsys) -> None:
+    for name in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
+        monkeypatch.setattr(name, True)
+    monkeypatch.setattr("datasets.config.HF_CACHE_HOME", tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(["eval", "embedded", "--benchmarks", "shapes,geometry3k"]) == 2
+    first, last = capsys.readouterr().err.strip().splitlines()
+    assert first == "geometry3k: fetching hiyouga/geometry3k from the hub, or what is kept of it"
+    assert last.endswith("then give --data_dir DATA")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -23,6 +23,7 @@ from ..evaluation.asking import SIGHTED, Plan, ask, expected  # noqa: E402
 from ..evaluation.backends import Backend  # noqa: E402
 from ..evaluation.backends.local import LocalBackend  # noqa: E402
 from ..evaluation.benchmarks import BENCHMARKS, SUITES, Suite, benchmark, read_benchmarks, suite  # noqa: E402
+from ..evaluation.benchmarks.places import fetched  # noqa: E402
 from ..evaluation.benchmarks.problems import OpenBenchmark, open_benchmark  # noqa: E402
 from ..evaluation.folder import ResultsFolder  # noqa: E402
 from ..evaluation.results import write_results  # noqa: E402
@@ -219,17 +220,22 @@ def _open(args: argparse.Namespace, chosen: Suite | None, options: DataOptions) 
     names = _names(given, {**BENCHMARKS, **own}, "benchmark")
     if not names:
         raise UserError(f"--benchmarks names none; valid: {', '.join([*own, *BENCHMARKS])}")
-    return [
-        open_benchmark(
-            name,
-            benchmark(name, own),
-            options=options,
-            data_dir=args.data_dir,
-            accept_differences=args.accept_differences,
-            limit=args.limit,
+    opened = []
+    for name in names:
+        wanted = benchmark(name, own)
+        if fetched(wanted, args.data_dir):
+            screen.say(f"{name}: fetching {wanted.source} from the hub, or what is kept of it")
+        opened.append(
+            open_benchmark(
+                name,
+                wanted,
+                options=options,
+                data_dir=args.data_dir,
+                accept_differences=args.accept_differences,
+                limit=args.limit,
+            )
         )
-        for name in names
-    ]
+    return opened
 
 
 def _backend(

@@ -42,6 +42,12 @@ def find(name: str, benchmark: Benchmark, data_dir: str | Path | None) -> list[F
     return [_from_source(name, benchmark, part) for part in benchmark.parts]
 
 
+def fetched(benchmark: Benchmark, data_dir: str | Path | None) -> bool:
+    """Whether `find` goes to the hub, which may take long: neither drawn, nor a path, nor a copy."""
+    here = benchmark.source == "shapes" or benchmark.copy_only or Path(benchmark.source).expanduser().exists()
+    return not here and _copy(benchmark, data_dir) is None
+
+
 def _copy(benchmark: Benchmark, data_dir: str | Path | None) -> Path | None:
     if data_dir is None:
         return None
