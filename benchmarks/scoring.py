@@ -25,13 +25,13 @@ from sightline.rollouts import Rollouts
 from sightline.views import Black, Patches, TextOnly, View
 
 SIGNALS = frozenset(["exact_kl", "visual_focus"])
-SIZES = {"P=600, T=128": ((18, 25), 600, 128), "P=1300, T=256": ((25, 39), 1300, 256)}
-SMALLEST = {"P=40, T=8": ((4, 6), 40, 8)}
-VIEWS: dict[str, View] = {
-    "text only": TextOnly(),
-    "black, per prompt": Black(),
-    "patches, per rollout": Patches(),
+SHARED: dict[str, View] = {"text only": TextOnly(), "black, per prompt": Black()}
+VIEWS = SHARED | {"patches, per rollout": Patches()}
+SIZES = {
+    "P=600, T=128": (((18, 25), 600, 128), VIEWS),
+    "P=1300, T=256": (((25, 39), 1300, 256), SHARED),
 }
+SMALLEST = {"P=40, T=8": (((4, 6), 40, 8), VIEWS)}
 TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.1}
 
 
@@ -89,14 +89,7 @@ def compare(chosen: Any, batch: Rollouts, name: str, view: View, args: Any) -> R
         torch.testing.assert_close(mine, other, atol=near, rtol=near)
     del found, wanted, got
     meter = Meter(args.device)
-    return meter.in_turns(
-        f"{name}, {view_name(view)}", ours, lambda: plain(chosen, both, batch), args.rounds, warm=True
-    )
-
-
-def view_name(view: View) -> str:
-    """As `VIEWS` calls it."""
-    return next(name for name, known in VIEWS.items() if known == view)
+    return meter.in_turns(name, ours, lambda: plain(chosen, both, batch), args.rounds, warm=True)
 
 
 def main() -> None:
@@ -107,9 +100,11 @@ def main() -> None:
     shape, group = SHAPES[args.shape], 2 if args.smallest else 8
     chosen = model(shape, args.device, args.dtype)
     rows = []
-    for name, size in (SMALLEST if args.smallest else SIZES).items():
+    for name, (size, views) in (SMALLEST if args.smallest else SIZES).items():
         batch = rollouts(shape, *size, group, args.device)
-        rows += [compare(chosen, batch, f"{name}, G={group}", view, args) for view in VIEWS.values()]
+        rows += [
+            compare(chosen, batch, f"{name}, G={group}, {seen}", view, args) for seen, view in views.items()
+        ]
     report(args.out / "scoring.json", rows, f"Scoring both views: {args.shape}, {args.dtype}", args.device)
 
 

@@ -1,0 +1,111 @@
+"""Puts what `make bench` measured into docs/performance.md: `make performance`.
+
+Rows and machine of each benchmark go from benchmarks/out/ to docs/measured.json, the plot of growth to
+docs/pictures/, and the tables are written between the page's marks. A benchmark that was not run keeps its
+rows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT, DOCS = ROOT / "benchmarks" / "out", ROOT / "docs"
+MARKED = re.compile(r"(<!-- measured: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a row should reach: `column` at most `limit`."""
+
+    limit: float
+    column: str = "ratio"
+
+    @property
+    def words(self) -> str:
+        """As the table says it."""
+        return f"≤ {self.limit:.2f}" if self.column == "ratio" else f"≤ {self.limit:.0f}"
+
+
+GOALS: dict[str, dict[str, Goal]] = {
+    "scoring": {
+        "P=600, T=128, G=8, text only": Goal(1 / 3),
+        "P=600, T=128, G=8, black, per prompt": Goal(1 / 3),
+        "P=1300, T=256, G=8, text only": Goal(1 / 2.5),
+        "P=1300, T=256, G=8, black, per prompt": Goal(1 / 2.5),
+    },
+    "exact_kl": {"time, 256 tokens": Goal(1.0), "extra memory, 2048 tokens": Goal(256, "ours")},
+    "steps": {
+        "grpo against stock TRL": Goal(0.65),
+        "vgpo against grpo": Goal(1.10),
+        "vppo against grpo": Goal(1.25),
+        "vppo, per prompt against grpo": Goal(1.25),
+        "pgpo against grpo": Goal(1.25),
+    },
+    "rollouts": {"32 prompts x 8": Goal(1 / 1.6)},
+    "growth": {
+        f"{what} grows with {size} as": Goal(1.1, "ours") for what in ("time", "memory") for size in "TG"
+    },
+}
+
+
+def table(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows of one benchmark in Markdown, with the goal and whether it is reached."""
+    lines = ["| | ours | plain | unit | ours / plain | goal | reached |", "|---|---:|---:|---|---:|---|---|"]
+    for row in rows:
+        goal = GOALS[name].get(row["name"])
+        reached = "" if goal is None else "yes" if row[goal.column] <= goal.limit else "**no**"
+        if goal is not None and goal.column == "ours":
+            numbers = f"{goal.words} {row['unit']}" if row["unit"] == "MB" else f"ours {goal.words}"
+        else:
+            numbers = "" if goal is None else goal.words
+        lines.append(
+            f"| {row['name']} | {row['ours']:.2f} | {row['plain']:.2f} | {row['unit']} | {row['ratio']:.2f} "
+            f"| {numbers} | {reached} |"
+        )
+    return "\n".join(lines)
+
+
+PLOTS = {
+    "growth": "![Time and memory of the scoring pass over response length, group size and prompt length]"
+    "(pictures/growth.svg)\n\n"
+}
+
+
+def filled(page: str, measured: Mapping[str, Any]) -> str:
+    """The page with every marked block written anew."""
+
+    def block(found: re.Match[str]) -> str:
+        name = found[2]
+        if name not in measured:
+            return f"{found[1]}Not measured yet: `make bench`, then `make performance`.\n{found[3]}"
+        entry = measured[name]
+        rows = table(name, entry["rows"])
+        return f"{found[1]}{PLOTS.get(name, '')}{rows}\n\n{entry['machine']}\n{found[3]}"
+
+    return MARKED.sub(block, page)
+
+
+def main() -> None:
+    store = DOCS / "measured.json"
+    measured = json.loads(store.read_text()) if store.is_file() else {}
+    for name in GOALS:
+        if (OUT / f"{name}.json").is_file():
+            rows = json.loads((OUT / f"{name}.json").read_text())
+            measured[name] = {"machine": (OUT / f"{name}.txt").read_text().strip(), "rows": rows}
+    if (OUT / "growth.svg").is_file():
+        shutil.copyfile(OUT / "growth.svg", DOCS / "pictures" / "growth.svg")
+    store.write_text(json.dumps(measured, indent=1) + "\n")
+    page = DOCS / "performance.md"
+    page.write_text(filled(page.read_text(encoding="utf-8"), measured), encoding="utf-8")
+    print(f"{page.relative_to(ROOT)}: {', '.join(measured)}")
+
+
+if __name__ == "__main__":
+    main()
