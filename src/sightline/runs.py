@@ -141,10 +141,8 @@ def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False)
     """
     folder = Path(path)
     try:
-        if folder.exists() and not folder.is_dir():
-            raise UserError(f"{path} is a file; expected a folder, choose another --output_dir")
-        if not resume:
-            _check_content(RunFolder(folder), overwrite)
+        if not resume or not folder.is_dir():
+            check_free(folder, overwrite)
         folder.mkdir(parents=True, exist_ok=True)
         run = RunFolder(folder, FolderLock(folder))
         if not resume:
@@ -157,6 +155,18 @@ def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False)
             f"cannot write to {path}: {error.strerror}; choose another --output_dir or change its permissions"
         ) from error
     return run
+
+
+def check_free(path: str | Path, overwrite: bool = False) -> None:
+    """Raise what `open_run` would for a new run, before time is spent on anything else.
+
+    Raises:
+        UserError: it is a file, or has content that may not be replaced.
+    """
+    folder = Path(path)
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{path} is a file; expected a folder, choose another --output_dir")
+    _check_content(RunFolder(folder), overwrite)
 
 
 def _content(folder: RunFolder) -> list[str]:

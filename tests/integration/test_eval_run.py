@@ -293,6 +293,18 @@ def test_wrong_use_is_one_line_and_leaves_nothing(arguments, says, tmp_path, mon
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.yaml", "rows.jsonl"]
 
 
+@pytest.mark.parametrize(("there", "says"), [("a", "a is a file"), ("b", "b already holds a run")])
+def test_a_folder_that_cannot_be_used_is_said_before_a_model_is_loaded(
+    there, says, tmp_path, monkeypatch, capsys
+) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b/results.json").touch()
+    monkeypatch.setattr("sightline.cli.eval.load_model", None)
+    assert main(["eval", "embedded", "--output_dir", str(tmp_path / there)]) == 2
+    assert says in capsys.readouterr().err
+
+
 def test_a_set_from_the_hub_is_announced_before_it_is_fetched(tmp_path, monkeypatch, capsys) -> None:
     for name in ("huggingface_hub.constants.HF_HUB_OFFLINE", "datasets.config.HF_HUB_OFFLINE"):
         monkeypatch.setattr(name, True)

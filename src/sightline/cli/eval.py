@@ -31,7 +31,7 @@ from ..evaluation.setup import begin, describe, weights_name  # noqa: E402
 from ..evaluation.token_scores import score_tokens  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
-from ..runs import fresh_name, open_run  # noqa: E402
+from ..runs import check_free, fresh_name, open_run  # noqa: E402
 from ..tasks import DataOptions  # noqa: E402
 from ..views import VIEWS, PixelView, view  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
@@ -204,6 +204,8 @@ def _prompt_settings(options: DataOptions) -> dict[str, Any]:
 def _check_output(args: argparse.Namespace) -> None:
     """Wrong use of the folder is said before a model is loaded."""
     if not args.resume:
+        if args.output_dir:
+            check_free(args.output_dir, args.overwrite)
         return
     if not args.output_dir:
         raise UserError("--resume needs --output_dir, the folder of the run to go on with")
