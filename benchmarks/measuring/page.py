@@ -27,10 +27,11 @@ class Goal:
     limit: float
     column: str = "ratio"
 
-    @property
-    def words(self) -> str:
+    def words(self, unit: str) -> str:
         """As the table says it."""
-        return f"≤ {self.limit:.2f}" if self.column == "ratio" else f"≤ {self.limit:.0f}"
+        if self.column == "ratio":
+            return f"≤ {self.limit:.2f}"
+        return f"ours ≤ {self.limit:.0f} MB" if unit == "MB" else f"ours ≤ {self.limit:.2f}"
 
 
 GOALS: dict[str, dict[str, Goal]] = {
@@ -61,10 +62,7 @@ def table(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         goal = GOALS[name].get(row["name"])
         reached = "" if goal is None else "yes" if row[goal.column] <= goal.limit else "**no**"
-        if goal is not None and goal.column == "ours":
-            numbers = f"{goal.words} {row['unit']}" if row["unit"] == "MB" else f"ours {goal.words}"
-        else:
-            numbers = "" if goal is None else goal.words
+        numbers = "" if goal is None else goal.words(row["unit"])
         lines.append(
             f"| {row['name']} | {row['ours']:.2f} | {row['plain']:.2f} | {row['unit']} | {row['ratio']:.2f} "
             f"| {numbers} | {reached} |"

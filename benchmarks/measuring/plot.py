@@ -55,16 +55,20 @@ def _drawn(panel: Panel) -> str:
     parts.append(
         f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{escape(panel.across)}</text>'
     )
+    ends = [up.place(values[-1]) for values in panel.lines.values()]
     for name, values in panel.lines.items():
-        parts.append(_line(panel, name, values, across, up))
+        crowded = max(ends) - min(ends) < 14 and up.place(values[-1]) == max(ends)
+        parts.append(_line(panel, name, values, across, up, 16 if crowded else -6))
     return "".join(parts)
 
 
-def _line(panel: Panel, name: str, values: Sequence[float], across: Axis, up: Axis) -> str:
+def _line(
+    panel: Panel, name: str, values: Sequence[float], across: Axis, up: Axis, label_from_end: float
+) -> str:
     points = [(across.place(size), up.place(value)) for size, value in zip(panel.sizes, values, strict=True)]
     colour = COLOURS[name]
     dots = "".join(f'<circle cx="{x}" cy="{y}" r="2.2" fill="{colour}"/>' for x, y in points)
     path = " ".join(f"{x},{y}" for x, y in points)
     x, y = points[-1]
-    label = f'<text x="{x}" y="{y - 6}" text-anchor="end" fill="{colour}">{name}</text>'
+    label = f'<text x="{x}" y="{y + label_from_end}" text-anchor="end" fill="{colour}">{name}</text>'
     return f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.6"/>{dots}{label}'
