@@ -316,4 +316,4 @@ def test_pool_arguments_are_checked():
     for arguments in ({"workers": 0}, {"seconds": 0}):
         with pytest.raises(ValueError, match="at least one worker"):
             Pool(**arguments)
-    assert 2 <= Pool().size <= max(2, os.cpu_count() or 1)
+    assert 4 <= Pool().size <= 8

@@ -130,6 +130,11 @@ def _as_lists(answer: str, gold: str, symbolic: Symbolic, depth: int) -> Match |
         bool(AND.search(text)) - bool(OR.search(text)) for text in (answer, gold)
     } == {1, -1}:
         return Match(False, "list", '"and" is not "or"')
+    alternatives = any(
+        not items.brackets and OR.search(text) for items, text in ((left, answer), (right, gold))
+    )
+    if alternatives and "()" in brackets:
+        return Match(False, "list", "alternatives are no tuple")
     if left.label and right.label and left.label != right.label:
         return Match(False, "list", f"{left.label} instead of {right.label}")
     if len(left.parts) != len(right.parts):
@@ -152,7 +157,7 @@ def _list_against_one(
         answer, gold = (items.parts[0], gold) if left else (answer, items.parts[0])
     elif "=" in alone and label is not None:
         answer, gold = (answer, value) if left else (value, gold)
-    elif items.brackets and (_RELATION.search(answer) or _RELATION.search(gold)):
+    elif items.brackets and not items.label and (_RELATION.search(answer) or _RELATION.search(gold)):
         return None
     else:
         return Match(False, "list", "one value against several")

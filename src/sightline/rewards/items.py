@@ -18,6 +18,7 @@ _LABELLED_POINT = re.compile(r"[A-Z]'?\s*(?=\(.*,.*\)$)")
 _NAMED_TUPLE = re.compile(
     r"\(\s*((?:\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]\}?)?\s*,\s*)+\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]\}?)?)\s*\)\s*=\s*(\(.*\))"
 )
+_RELATED = re.compile(r"[=<>]|\\[lg]e(?![A-Za-z])")
 _ZEROS = re.compile(r"0[0-9]")
 _MOST_ITEMS = 64
 
@@ -54,11 +55,14 @@ def items_of(text: str, forced: bool = False) -> Items | None:
 
 
 def unnamed(answer: str, gold: str) -> tuple[str, str]:
-    """Both texts with `(x, y) = (1, 2)` as (1, 2), or as `x=1, y=2` if the other side has names."""
+    """Both texts with `(x, y) = (1, 2)` as (1, 2), or as `x=1, y=2` beside an equation or relation."""
     ours, theirs = _NAMED_TUPLE.fullmatch(answer), _NAMED_TUPLE.fullmatch(gold)
     if ours and theirs and split(ours[1], {","}) == split(theirs[1], {","}):
         return ours[2], theirs[2]
-    return _without_names(answer, ours, "=" in gold), _without_names(gold, theirs, "=" in answer)
+    return (
+        _without_names(answer, ours, _RELATED.search(gold) is not None),
+        _without_names(gold, theirs, _RELATED.search(answer) is not None),
+    )
 
 
 def _without_names(text: str, named: re.Match[str] | None, keep: bool) -> str:
@@ -67,9 +71,9 @@ def _without_names(text: str, named: re.Match[str] | None, keep: bool) -> str:
     names, values = split(named[1], {","}), split(named[2][1:-1], {",", ";"})
     if len(names) != len(values):
         return text
-    return (
-        ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True)) if keep else named[2]
-    )
+    if not keep:
+        return named[2]
+    return ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
 
 
 def _parts(text: str, forced: bool) -> list[str]:

@@ -19,7 +19,8 @@ SECONDS = 1.5
 """Time for one comparison, counted from the start of the work on it; half of it may be spent on computing."""
 _QUESTIONS_PER_WORKER = 5000
 """Then a fresh process takes over, so that the engine's caches do not grow."""
-_MOST_WORKERS = 8
+_FEWEST_WORKERS, _MOST_WORKERS = 4, 8
+"""More than one per CPU where there are few: on a busy machine hostile answers mostly wait for their turn."""
 
 
 class Pool:
@@ -28,7 +29,7 @@ class Pool:
     def __init__(self, workers: int | None = None, seconds: float = SECONDS) -> None:
         if seconds <= 0 or (workers is not None and workers < 1):
             raise ValueError(f"a pool needs at least one worker and some time, got {workers} and {seconds} s")
-        self.size = workers or max(2, min(os.cpu_count() or 1, _MOST_WORKERS))
+        self.size = workers or max(_FEWEST_WORKERS, min(os.cpu_count() or 1, _MOST_WORKERS))
         self.seconds = seconds
         self.counts: Counter[str] = Counter()
         """How many questions were asked, timed out or crashed, and how many processes were started."""
@@ -51,8 +52,7 @@ class Pool:
             nursery.close()  # a thread whose worker is gone notices
         if threads is not None:
             threads.shutdown(wait=True, cancel_futures=True)
-        while self._workers:
-            self._workers.pop().forget()
+        _let_go(self._workers)
         self._idle.clear()
 
     def __enter__(self) -> Pool:
@@ -133,6 +133,7 @@ class Pool:
         self._nursery: Nursery | None = None
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
+        weakref.finalize(self, _let_go, self._workers)
 
     def after_fork(self) -> None:
         """In a forked child: lets go of the parent's processes and starts without any."""
@@ -144,6 +145,11 @@ class Pool:
 
 
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _let_go(workers: set[Worker]) -> None:
+    while workers:
+        workers.pop().forget()
 
 
 def _after_fork() -> None:

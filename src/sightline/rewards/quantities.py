@@ -39,6 +39,8 @@ _ALIASES = {
 _UNITS = {alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases.split())}
 _AS_VARIABLE = frozenset("mgsthlLNJWV")
 """Units that are a single letter: written without a space or a font, they may be a variable."""
+_RATHER_VARIABLE = frozenset("htl")
+"""Those that are one in an answer to a bare number (`2t`, `5h`)."""
 _NOT_COUNTED = """
     a about above alpha and another approximately are at away base be below beta billion but by choose
     correct cubed dozen dozens double equals even factor factorial false for fraction from gamma greater
@@ -119,7 +121,8 @@ def holds_beyond_measure(text: str) -> bool:
 
 def same_quantity(answer: Quantity, gold: Quantity) -> bool:
     """Whether two quantities are the same; a unit may be missing, a percentage may be a fraction."""
-    if gold.uncertain and not answer.unit:
+    doubtful = answer.uncertain and answer.unit in _RATHER_VARIABLE and not gold.unit
+    if doubtful or (gold.uncertain and not answer.unit):
         return False
     if "%" in (answer.unit, gold.unit) and {answer.unit, gold.unit} <= {"%", ""}:
         return _same_share(answer, gold)
