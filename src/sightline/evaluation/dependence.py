@@ -61,7 +61,7 @@ def dependence(
         "answers": len(answers),
         "tokens": len(every),
         "kl_mean": float(every.mean()),
-        "half_of_kl": _share_of_half(every),
+        "half_of_kl": share_of_half(every),
         **{name: _focus(chosen, seed) for name, chosen in groups.items()},
     }
 
@@ -73,7 +73,7 @@ def _answer(row: Mapping[str, Any], scored: Scored) -> _Answer:
     return _Answer(scored.item.cluster, bool(scored.correct), np.array(row[DEPENDENCY], dtype=float), focus)
 
 
-def _share_of_half(values: Values) -> float | None:
+def share_of_half(values: Values) -> float | None:
     """The share of values, largest first, whose sum is half of the total; None if the total is 0."""
     ordered = np.sort(values)[::-1].cumsum()
     if not ordered[-1] > 0:

@@ -148,7 +148,7 @@ def _training(sources: Sequence[Source], target: Path) -> list[Path]:
         name = f"training-{heading.lower()}"
         with styled():
             paths += save(draw.training(drawn, order), target, name)
-        paths.append(write_csv(target / f"{name}.csv", _curve_table({q.name: found for q, found in drawn})))
+        paths.append(write_csv(target / f"{name}.csv", curve_table({q.name: found for q, found in drawn})))
     return paths
 
 
@@ -159,7 +159,8 @@ def labelled_metrics(sources: Sequence[Source]) -> list[tuple[str, Metrics]]:
     return [(label, run.metrics) for label, run in zip(told, runs, strict=True) if len(run.metrics.steps)]
 
 
-def _curve_table(drawn: Mapping[str, Sequence[Curve]]) -> Table:
+def curve_table(drawn: Mapping[str, Sequence[Curve]]) -> Table:
+    """The numbers behind curves: quantity -> its curves."""
     rows = []
     for name, found in drawn.items():
         for curve in found:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
 from trl.trainer.utils import get_peft_config
 
 from ...errors import UserError
@@ -87,10 +87,13 @@ def train(
     problems: Sequence[Problem],
     folder: RunFolder,
     say: Callable[[str], None] = log.info,
+    *,
+    watch: TrainerCallback | None = None,
 ) -> Trained:
     """Train `loaded.model` in place, leaving checkpoints, metrics.jsonl and model/ in `folder`.
 
-    `say` gets the few lines that the person who runs this should see; rank 0 alone calls it.
+    `say` gets the few lines that the person who runs this should see; rank 0 alone calls it. `watch`
+    follows the training in place of the progress bar.
 
     Raises:
         UserError: `resume` is set and every checkpoint is damaged.
@@ -100,7 +103,7 @@ def train(
     say = say if ranks.main else log.debug
     start = _resumed_checkpoint(folder.path, settings.train.resume, ranks, say)
     stop = CleanStop()
-    callbacks = [stop, MetricsFile(folder.metrics), Progress(settings.method.name)]
+    callbacks = [stop, MetricsFile(folder.metrics), watch or Progress(settings.method.name)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks)
     stop.any_rank, trainer.say = trainer.any_rank, say
     trainer.card = lambda: model_card(settings, folder, trainer.state.global_step, len(problems))
