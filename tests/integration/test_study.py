@@ -188,7 +188,7 @@ def test_gradient_of_the_log_probs_is_that_of_a_plain_forward() -> None:
         logits = model(input_ids=both, mm_token_type_ids=types, **pictures).logits[0]
         expected.append(logits[len(ids) - 1 : -1].log_softmax(-1).gather(-1, said[:, None]).sum())
     found = log_probs(loaded, rollouts)
-    assert found.sum(1).tolist() == pytest.approx([float(value) for value in expected], abs=1e-4)
+    assert found.sum(1).tolist() == pytest.approx(torch.stack(expected).tolist(), abs=1e-4)
     parameters = list(model.parameters())
     ours, theirs = (
         torch.cat([part.flatten() for part in torch.autograd.grad(total, parameters)])
