@@ -306,7 +306,7 @@ def test_mistakes_are_one_clear_line(tmp_path):
     (tmp_path / "pictures" / "a.png").write_bytes(png(1))
     (tmp_path / "none").mkdir()
     for spec, said_so in [
-        ("shape", r"unknown task 'shape': did you mean shapes\?"),
+        ("shape", r"unknown task 'shape': did you mean shapes\b"),
         (str(tmp_path / "absent.jsonl"), "does not exist"),
         ("./absent", "does not exist"),
         (str(tmp_path / "notes.txt"), "is no data file"),
