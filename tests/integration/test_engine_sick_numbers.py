@@ -183,3 +183,26 @@ def test_incidents_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_pat
     )
     assert sorted(path.name for path in (tmp_path / "incidents").iterdir()) == ["step-1", "step-2"]
     assert short_runs.metrics(tmp_path)[-1]["incidents/skipped_steps"] == 4
+
+
+def test_a_sampler_that_drifts_is_measured_and_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As vLLM would, the sampler says what it gave each token: here -1, whatever the policy gives."""
+    wanted: list[float] = []
+
+    def disturb(trainer: Any) -> None:
+        sampling, compute = trainer._generate_single_turn, trainer._compute_loss
+
+        def sampled(*args: Any) -> Any:
+            ids, _ = sampling(*args)
+            return ids, [[-1.0] * len(one) for one in ids]
+
+        def kept(model: Any, inputs: Any) -> Any:
+            shown = inputs["completion_mask"].bool()
+            wanted.append((inputs["old_per_token_logps"] + 1)[shown].abs().mean().item())
+            return compute(model, inputs)
+
+        trainer._generate_single_turn, trainer._compute_loss = sampled, kept
+
+    _, said, _ = run_disturbed(monkeypatch, tmp_path, disturb, "--max_steps", "6")
+    assert [row["sampling/drift"] for row in short_runs.metrics(tmp_path)] == pytest.approx(wanted, abs=1e-4)
+    assert sum("nats apart on average" in line for line in said) == 1

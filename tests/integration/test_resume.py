@@ -60,6 +60,25 @@ def test_second_epoch_of_a_loader_s_order(tmp_path: Path) -> None:
     assert short_runs.metrics(cut) == short_runs.metrics(tmp_path / "whole")
 
 
+def test_the_same_batches_in_other_micro_batches(
+    whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    """As a run goes on with other processes: the next rollout batch comes when it would have come."""
+    halves = ("--per_device_train_batch_size", "2", "--steps_per_generation", "4")
+    halves += ("--gradient_accumulation_steps", "2", "--max_steps", "10")
+    folder = short_runs.restart(whole[0], 4, tmp_path / "run")
+    short_runs.run(folder, *halves, "--resume")
+    found, wanted = (short_runs.metrics(one)[4:10] for one in (folder, whole[0]))
+    assert len(found) == 6
+    assert [row["step"] for row in found if "reward" in row] == [5, 9]
+    for one, other in zip(found[:2], wanted[:2], strict=True):  # rounding then grows, update by update
+        for name in other.keys() & {"reward", "accuracy", "grad_norm"}:
+            assert one[name] == pytest.approx(other[name], rel=1e-3, abs=1e-5), (one["step"], name)
+    amid = short_runs.restart(whole[0], 3, tmp_path / "amid")
+    with pytest.raises(UserError, match=r"amid a rollout batch by 1 processes of 4 micro-batches each"):
+        short_runs.run(amid, *halves, "--resume")
+
+
 def test_a_run_that_was_done_trains_no_further(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:

@@ -10,6 +10,7 @@ import tiny_models
 from hypothesis import given
 from hypothesis import strategies as some
 
+from sightline.engines.trl.fit import check_fit
 from sightline.engines.trl.guarded import GuardedTrainer
 from sightline.engines.trl.placeholders import (
     check_shortened,
@@ -64,6 +65,14 @@ def test_families_that_vllm_would_expand_twice_are_refused(family: str) -> None:
     model, processor = tiny_models.build(family)
     with pytest.raises(UserError, match=r"vllm_mode colocate cannot be used with .* vllm_mode: server"):
         check_shortened(processor, model.config)
+
+
+def test_such_a_run_is_refused_before_it_starts() -> None:
+    model, processor = tiny_models.build("gemma3")
+    train = SimpleNamespace(use_vllm=True, vllm_mode="colocate")
+    loaded: Any = SimpleNamespace(model=model, processor=processor)
+    with pytest.raises(UserError, match="colocate cannot be used with gemma3"):
+        check_fit(SimpleNamespace(train=train), loaded, None, [])  # pyright: ignore
 
 
 class Recorded:

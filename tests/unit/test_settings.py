@@ -243,6 +243,16 @@ def test_a_harmless_change_needs_force() -> None:
     assert check_resumed(BEFORE, now, force=True) == ["save_steps 100 -> 50"]
 
 
+def test_other_processes_train_on_the_same_batches() -> None:
+    sizes = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 32, "steps_per_generation": 128}
+    before = BEFORE | sizes | {"generation_batch_size": 4096}
+    half = {"gradient_accumulation_steps": 64, "steps_per_generation": 256}  # of the GPUs
+    assert len(check_resumed(before, before | half, force=True)) == 2
+    for other in ({"gradient_accumulation_steps": 64}, half | {"generation_batch_size": 8192}):
+        with pytest.raises(UserError, match=r"change what is trained or measured: .*gradient_accumulation"):
+            check_resumed(before, before | other, force=True)
+
+
 def test_a_change_of_what_is_trained_is_refused_whatever_is_given() -> None:
     now = BEFORE | {"save_steps": 50, "learning_rate": 1e-5}
     with pytest.raises(UserError, match=r"learning_rate 1e-06 -> 1e-05") as error:

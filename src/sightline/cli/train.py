@@ -25,6 +25,7 @@ from ..engines.trl.changes import check_resumed  # noqa: E402
 from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
 from ..engines.trl.fit import check_fit  # noqa: E402
 from ..engines.trl.ranks import Ranks  # noqa: E402
+from ..engines.trl.rewards import reward_functions, reward_weights  # noqa: E402
 from ..engines.trl.saving import load_policy  # noqa: E402
 from ..engines.trl.settings import Settings, parse  # noqa: E402
 from ..engines.trl.stopped import StoppedError  # noqa: E402
@@ -51,6 +52,8 @@ def main(argv: Sequence[str]) -> int:
     loaded = load_policy(settings)
     problems = task.train(args.limit, args.seed)
     check_fit(settings, loaded, task, problems)
+    weights = reward_weights(args.rewards, args.reward_weights)
+    reward_functions(weights, settings.method.objective, int(args.max_completion_length or 256))
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
     ranks.wait()
     screen.quiet()

@@ -22,6 +22,8 @@ _HARMLESS = (
 )  # fmt: skip
 """What changes nothing that is trained or measured."""
 
+_DIVISION = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation")
+"""How a rollout batch is divided over processes and passes, whose products say what is trained."""
 _LENGTH = ("max_steps", "num_train_epochs")
 _CONSTANT = ("constant", "constant_with_warmup")
 
@@ -38,7 +40,7 @@ def check_resumed(before: Mapping[str, Any], now: Mapping[str, Any], force: bool
         if name not in _OWN and before[name] != now[name]
     }
     lines = [f"{name} {old!r} -> {new!r}" for name, (old, new) in differ.items()]
-    serious = [name for name in differ if not _is_harmless(name, now)]
+    serious = [name for name in differ if not _is_harmless(name, before, now)]
     if serious:
         listed = "; ".join(line for name, line in zip(differ, lines, strict=True) if name in serious)
         raise UserError(
@@ -53,7 +55,15 @@ def check_resumed(before: Mapping[str, Any], now: Mapping[str, Any], force: bool
     return lines
 
 
-def _is_harmless(name: str, now: Mapping[str, Any]) -> bool:
+def _is_harmless(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    if name in _DIVISION:  # as many rollouts a batch, trained on in as many steps: other processes, same run
+        return _batches(before) == _batches(now)
     if name in _LENGTH:  # a longer run is the same run, unless the learning rate counts down to its end
         return now.get("lr_scheduler_type") in _CONSTANT
     return any(fnmatchcase(name, pattern) for pattern in _HARMLESS)
+
+
+def _batches(settings: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Rollouts of a batch, and its share that one optimizer step takes."""
+    steps, size = settings.get("gradient_accumulation_steps"), settings.get("steps_per_generation")
+    return settings.get("generation_batch_size"), steps / size if steps and size else None

@@ -10,7 +10,6 @@ from ...errors import UserError
 from ...models.loading import LoadedModel
 from ...tasks.problem import Problem, Task
 from .placeholders import check_shortened
-from .rewards import reward_functions, reward_weights
 from .settings import Settings
 from .trainable import vision_tower
 
@@ -19,16 +18,13 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     """Refuse what would fail later, when folders and minutes are spent.
 
     Raises:
-        UserError: too few rows for a rollout batch; a reward that cannot be loaded; adapters for modules that
-            the model does not have; a vision tower to freeze where there is none; a family that cannot be
-            sampled beside the trainer.
+        UserError: too few rows for a rollout batch; adapters for modules that the model does not have; a
+            vision tower to freeze where there is none; a family that cannot be sampled beside the trainer.
     """
     args: Any = settings.train
     if args.use_vllm and args.vllm_mode == "colocate":
         check_shortened(loaded.processor, loaded.model.config)
     check_rows(args, task, problems)
-    weights = reward_weights(args.rewards, args.reward_weights)
-    reward_functions(weights, settings.method.objective, args.max_completion_length)
     check_adapters(settings.model, loaded.model)
     if args.freeze_vision:
         vision_tower(loaded.model)

@@ -97,8 +97,7 @@ class ResumableTrainer(GRPOTrainer):
         self.accelerator.wait_for_everyone()
 
     def _save_in_hand(self, staged: Path) -> None:
-        remaining = self._step % (self.args.steps_per_generation * self.num_iterations)
-        if remaining and self._buffered_inputs is not None:
+        if self._step % self._micro_steps_per_batch and self._buffered_inputs is not None:
             in_hand.save(staged, self.accelerator.process_index, self._buffered_inputs)
         if self.accelerator.is_main_process:
             if self.args.sync_ref_model:
@@ -106,12 +105,17 @@ class ResumableTrainer(GRPOTrainer):
             (staged / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle that nothing reads
             (staged / PROGRESS).write_text(json.dumps(self._progress()), encoding="utf-8")
 
+    @property
+    def _micro_steps_per_batch(self) -> int:
+        """Micro-batches that one rollout batch feeds."""
+        return int(self.args.steps_per_generation * self.num_iterations)
+
     def _progress(self) -> dict[str, Any]:
         """Plain data from which `_restore` goes on."""
-        generation = self.args.steps_per_generation * self.num_iterations
-        rollouts = self._buffered_inputs is not None and self._step % generation != 0
+        rollouts = self._buffered_inputs is not None and self._step % self._micro_steps_per_batch != 0
         return {
             "micro_steps": self._step,
+            "micro_steps_per_batch": self._micro_steps_per_batch,
             "rollouts_in_hand": rollouts,
             "processes": self.accelerator.num_processes,
         }
@@ -164,19 +168,24 @@ class ResumableTrainer(GRPOTrainer):
             self._restore(json.loads((folder / PROGRESS).read_text(encoding="utf-8")), folder)
 
     def _restore(self, progress: dict[str, Any], folder: Path) -> None:
-        """Go on where `_progress` says."""
-        saved, here = progress["processes"], self.accelerator.num_processes
+        """Go on where `_progress` says.
+
+        Between two rollout batches that may be on other ranks and in other micro-batches.
+        """
+        sizes = progress["processes"], progress["micro_steps_per_batch"]
+        here = self.accelerator.num_processes, self._micro_steps_per_batch
+        self._step = progress["micro_steps"] // sizes[1] * here[1] + progress["micro_steps"] % sizes[1]
         if progress["rollouts_in_hand"]:
-            if saved != here:
+            if sizes != here:
                 raise UserError(
-                    f"{folder.name} was saved by {saved} processes amid a rollout batch, here are "
-                    f"{here}; resume with {saved}, or from a checkpoint at the end of a rollout batch"
+                    f"{folder.name} was saved amid a rollout batch by {sizes[0]} processes of {sizes[1]} "
+                    f"micro-batches each, here are {here[0]} of {here[1]}; resume with the same, or from a "
+                    "checkpoint at the end of a rollout batch"
                 )
             device = self.accelerator.device
             self._buffered_inputs = in_hand.load(folder, self.accelerator.process_index, device)
         if self.args.sync_ref_model:
             load_model(self.accelerator.unwrap_model(self.ref_model), folder / REFERENCE)
-        self._step = progress["micro_steps"]
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         self._sampler = super()._get_train_sampler(dataset)

@@ -21,7 +21,7 @@ from ...tasks.problem import Problem, Task
 from .callbacks import CleanStop, MetricsFile, Progress
 from .card import model_card
 from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
-from .fit import check_rows
+from .fit import check_fit
 from .placeholders import without_placeholders
 from .ranks import Ranks
 from .rewards import reward_functions, reward_weights
@@ -53,12 +53,12 @@ def make_trainer(
     """A trainer ready to run. Multimodal placeholders are banned from sampling on every path.
 
     Raises:
-        UserError: the task has no rows, or fewer than one rollout batch needs.
+        UserError: settings, model and data do not fit together (`check_fit`), or a reward cannot be loaded.
     """
     args: Any = settings.train
     config: Any = loaded.model.config
     args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
-    check_rows(args, task, problems)
+    check_fit(settings, loaded, task, problems)
     weights = reward_weights(args.rewards, args.reward_weights)
     rewards, args.reward_weights = reward_functions(
         weights, settings.method.objective, args.max_completion_length
