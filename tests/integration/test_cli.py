@@ -64,6 +64,14 @@ def test_wrong_settings_of_train(
         ("model: embedded\nmax_steps: [1\n", "not valid YAML"),
         ("- model\n", "must hold a mapping"),
         ("model: embedded\nmax_steps: soon\n", "max_steps cannot be 'soon'"),
+        ("model: embedded\nmax_steps: [1, 2]\n", "max_steps cannot be a list"),
+        ("model: [embedded]\n", "model cannot be a list"),
+        ("model: embedded\nlearning_rate: {a: 1}\n", "learning_rate cannot be a mapping"),
+        ("model: embedded\nlearning_rate: null\n", "learning_rate cannot be null"),
+        (
+            "model: embedded\nuse_cpu: true\nbf16: false\nlearning_rate: .nan\n",
+            "learning_rate",
+        ),
         ("max_steps: 1\nuse_cpu: true\nbf16: false\n", "expected one model"),
     ],
 )

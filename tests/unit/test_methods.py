@@ -324,14 +324,14 @@ def test_the_documented_python_composition_is_pgpo_on_the_cosine():
 
 def test_the_documented_yaml_compositions_build_and_weigh():
     short, longer = (yaml.safe_load(text) for text in snippets("yaml"))
-    built = method(**short)
+    built = method(short["method"], **short["method_options"])
     assert built.objective.dual_clip == 3.0
     cosine = SCORES.clamp(max=1) * 2 - 1
     assert torch.equal(
         built.weights(cosine, MASK, GROUPS),
         method("pgpo", signal="visual_focus").weights(cosine, MASK, GROUPS),
     )
-    composed = method(**longer)
+    composed = method(longer["method"], **longer["method_options"])
     assert composed.needs.signals == {"exact_kl", "entropy"}
     assert composed.view == view("grey")
     assert [term.coefficient for term in composed.terms] == [-0.01]

@@ -6,8 +6,10 @@ import argparse
 import contextlib
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Mapping, Sequence
+import typing
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,9 +22,11 @@ from ...errors import UserError, unknown_name
 from ...methods import Method
 from ...methods import method as make_method
 from ...runs import fresh_name
-from .config import TrainConfig
+from .config import PLAIN_DATA, TrainConfig
 from .machine import check_peft
 from .objective import grpo_settings
+
+_HINTS = typing.get_type_hints(ModelConfig) | typing.get_type_hints(TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,7 @@ def parse(argv: Sequence[str]) -> Settings:
     defaults = grpo_settings(method.objective)
     parser.set_defaults_with_config(**{"output_dir": fresh_name("train")} | defaults | config)
     train, model = _parse(parser, flags)
+    _check_finite(train, model, [*config, *by_flag])
     set_by = (
         dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
     )
@@ -160,6 +165,7 @@ def _check_yaml(config: Mapping[str, Any], actions: Mapping[str, argparse.Action
         if key not in actions:
             raise UserError(f"{file}: {unknown_name('setting', str(key), actions)}")
         action = actions[key]
+        _check_kind(key, value, file)
         for item in value if isinstance(value, list) else [value]:
             if item is None or isinstance(item, dict) or not callable(action.type):
                 continue
@@ -171,6 +177,25 @@ def _check_yaml(config: Mapping[str, Any], actions: Mapping[str, argparse.Action
                 raise UserError(
                     f"{file}: {key} cannot be {item!r}; choose from {', '.join(map(str, action.choices))}"
                 )
+
+
+def _check_kind(key: str, value: Any, file: str | None) -> None:
+    """Lists, mappings and null only where the annotation has them; argparse lets all of them pass."""
+    if key in PLAIN_DATA:
+        return
+    hint = _HINTS[key]
+    kinds = [typing.get_origin(one) or one for one in typing.get_args(hint) or (hint,)]
+    kinds = [typing.get_origin(hint)] if typing.get_origin(hint) in (list, dict) else kinds
+    for kind, name in ((list, "a list"), (dict, "a mapping"), (type(None), "null")):
+        if isinstance(value, kind) and kind not in kinds:
+            raise UserError(f"{file}: {key} cannot be {name}, got {value!r}")
+
+
+def _check_finite(train: TrainConfig, model: ModelConfig, names: Iterable[str]) -> None:
+    for name in names:
+        value = getattr(train, name, getattr(model, name, None))
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{name} must be a finite number, got {value}")
 
 
 def _flags_given(flags: Sequence[str], actions: Mapping[str, argparse.Action]) -> set[str]:
@@ -208,8 +233,9 @@ def _parse(parser: Any, flags: list[str]) -> tuple[TrainConfig, ModelConfig]:
             return parser.parse_args_into_dataclasses(args=flags)
     except UserError:
         raise
-    except (ValueError, TypeError) as error:
-        raise UserError(" ".join(str(error).split())) from error
+    except (ValueError, TypeError, AttributeError, KeyError, OverflowError, OSError, ImportError) as error:
+        what = " ".join(str(error).split())
+        raise UserError(f"the settings make no sense: {what}" if what else repr(error)) from error
 
 
 def _one_model(train: TrainConfig, model: ModelConfig) -> str:
