@@ -235,6 +235,6 @@ def test_the_gradient_test_goes_on_where_it_was_killed(
     assert main([*words, str(tmp_path / "killed"), "--resume"]) == 0
     assert json.loads(capsys.readouterr().out)["weightings"] == whole["weightings"]
     assert set(whole["weightings"]) == {EVEN, "vgpo", *PARTS}
-    assert not (tmp_path / "killed" / "gradients.f32").exists()
+    assert not (tmp_path / "killed" / "scratch").exists()
     for name in ("gradient.md", "gradient.csv", "gradient.html", "products.npz"):
         assert (tmp_path / "killed" / name).is_file()

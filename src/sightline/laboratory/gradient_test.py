@@ -60,9 +60,7 @@ def measure_gradients(folder: StudyFolder, plan: Plan, tell: Callable[[int], obj
     longest = int(settings.train.max_completion_length or 256)
     size = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)
     rows = folder.path / "batches.jsonl"
-    stored = GradientFile(
-        folder.path / "gradients.f32", plan.gradient.batches, 1 + len(chosen) + len(PARTS), size
-    )
+    stored = GradientFile(folder.path / "scratch", plan.gradient.batches, 1 + len(chosen) + len(PARTS), size)
     write_lines(rows, read_lines(rows) if stored.continued else [])
     done = len(read_lines(rows))
     tell(done)

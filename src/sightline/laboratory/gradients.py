@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,10 +161,16 @@ def batch_gradients(
 
 
 class GradientFile:
-    """Gradients [B, M, P] as float32 on disk, batch after batch, so that a killed test goes on."""
+    """Gradients [B, M, P] as float32 on disk, batch after batch, so that a killed test goes on.
 
-    def __init__(self, path: Path, batches: int, rows: int, size: int):
-        self.path = path
+    They lie in a folder that git ignores, since they are gigabytes that nobody keeps.
+    """
+
+    def __init__(self, folder: Path, batches: int, rows: int, size: int):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        path = folder / "gradients.f32"
         shape = (batches, rows, size)
         self.continued = path.is_file() and path.stat().st_size == 4 * int(np.prod(shape))
         self.values = np.memmap(path, np.float32, "r+" if self.continued else "w+", shape=shape)
@@ -174,9 +181,9 @@ class GradientFile:
         self.values.flush()
 
     def remove(self) -> None:
-        """Delete the file."""
+        """Delete them."""
         del self.values
-        self.path.unlink()
+        shutil.rmtree(self.folder)
 
 
 def weight_shares(weights: Tensor, batch: RolloutBatch) -> dict[str, float]:
