@@ -16,17 +16,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from .errors import UserError
 
 LOCK = ".lock"
-"""Locked by the process that writes into a run folder; says who that is."""
+"""Locked by the process that writes into a run folder; says who that is, and that the folder is ours."""
+
+_HELD_BY = "process "
 
 
 class FolderLock:
     """A run folder held for this process: no other run can write there until it is closed.
 
     It is a record lock of the system: children do not inherit it, and it ends with the process however
-    that ends. The file itself stays and means nothing.
+    that ends. The file itself stays: by it a folder is known as a run's.
 
     Raises:
         UserError: another process holds it; says which.
@@ -46,7 +50,7 @@ class FolderLock:
                 f"{folder} is in use by another run ({holder}); wait for it, stop it, "
                 "or choose another --output_dir"
             ) from None
-        who = f"process {os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
+        who = f"{_HELD_BY}{os.getpid()} on {socket.gethostname()} since {datetime.now():%Y-%m-%d %H:%M:%S}"
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, who.encode(), 0)
 
@@ -131,9 +135,9 @@ def fresh_name(kind: str) -> str:
 def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False) -> RunFolder:
     """Make or reuse the folder of a run, and keep every other run out of it.
 
-    An existing folder with content is refused unless `resume` (kept as it is) or `overwrite` (emptied,
-    if it looks like a run of ours). The lock goes with the process that holds it, so a killed run
-    leaves none behind.
+    An existing folder with content is refused unless `resume` (kept as it is) or `overwrite` (emptied),
+    and then too unless our lock file or a config.yaml with our version shows that it is a run's. The lock
+    goes with the process that holds it, so a killed run leaves none behind.
 
     Raises:
         UserError: the folder has content, is in use by another run, is not writable, or is not a run
@@ -141,12 +145,11 @@ def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False)
     """
     folder = Path(path)
     try:
-        if not resume or not folder.is_dir():
-            check_free(folder, overwrite)
+        check_free(folder, overwrite, resume)
         folder.mkdir(parents=True, exist_ok=True)
         run = RunFolder(folder, FolderLock(folder))
         if not resume:
-            _check_content(run, overwrite)  # once more: another run may have come and gone
+            _check_content(run, overwrite, resume)  # once more: another run may have come and gone
             _empty(run)
         with tempfile.TemporaryFile(dir=folder):
             pass
@@ -157,7 +160,7 @@ def open_run(path: str | Path, *, overwrite: bool = False, resume: bool = False)
     return run
 
 
-def check_free(path: str | Path, overwrite: bool = False) -> None:
+def check_free(path: str | Path, overwrite: bool = False, resume: bool = False) -> None:
     """Raise what `open_run` would for a new run, before time is spent on anything else.
 
     Raises:
@@ -166,7 +169,7 @@ def check_free(path: str | Path, overwrite: bool = False) -> None:
     folder = Path(path)
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{path} is a file; expected a folder, choose another --output_dir")
-    _check_content(RunFolder(folder), overwrite)
+    _check_content(RunFolder(folder), overwrite, resume)
 
 
 def _content(folder: RunFolder) -> list[str]:
@@ -174,22 +177,34 @@ def _content(folder: RunFolder) -> list[str]:
     return sorted(entry.name for entry in entries if entry.name != LOCK)
 
 
-def _check_content(folder: RunFolder, overwrite: bool) -> None:
-    """Refuse a folder that holds anything, or with `overwrite` one that holds no run."""
+def _check_content(folder: RunFolder, overwrite: bool, resume: bool) -> None:
+    """Refuse a folder that holds anything, or with `overwrite` or `resume` one that holds no run."""
     content = _content(folder)
     if not content:
         return
     listing = ", ".join(content[:8]) + (", ..." if len(content) > 8 else "")
-    if not overwrite:
+    if not (overwrite or resume):
         raise UserError(
             f"{folder.path} already holds a run ({listing}); nothing was changed. Give --overwrite to "
             "replace it, --resume to continue a training, or another --output_dir"
         )
-    if not (folder.config.is_file() or folder.results.is_file()):
+    if not _is_ours(folder):
+        flag = "--resume" if resume else "--overwrite"
         raise UserError(
-            f"{folder.path} holds {listing} but no config.yaml or results.json, so it is not a run of ours "
-            "and --overwrite leaves it alone; choose another --output_dir"
+            f"{folder.path} holds {listing} but neither the {LOCK} nor the config.yaml of a run, so it is "
+            f"not ours and {flag} leaves it alone; choose another --output_dir"
         )
+
+
+def _is_ours(folder: RunFolder) -> bool:
+    """Whether a run held the folder once, or, in a copy without hidden files, its config.yaml names us."""
+    lock = folder.path / LOCK
+    if lock.is_file() and lock.read_bytes().startswith(_HELD_BY.encode()):
+        return True
+    try:
+        return "sightline" in yaml.safe_load(folder.config.read_text(encoding="utf-8"))["versions"]
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return False
 
 
 def _empty(folder: RunFolder) -> None:

@@ -27,22 +27,38 @@ def test_overwrite_empties_a_run_but_never_follows_links(tmp_path: Path) -> None
     outside.mkdir()
     (outside / "kept.txt").write_text("kept")
     run = tmp_path / "run"
-    (run / "checkpoint-1").mkdir(parents=True)
-    (run / "config.yaml").write_text("")
+    open_run(run).release()
+    (run / "checkpoint-1").mkdir()
     (run / "link").symlink_to(outside)
     open_run(run, overwrite=True)
     assert [path.name for path in run.iterdir()] == [".lock"]
     assert (outside / "kept.txt").read_text() == "kept"
 
 
-def test_overwrite_leaves_a_folder_alone_that_is_no_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["overwrite", "resume"])
+@pytest.mark.parametrize("name", ["thesis.tex", "config.yaml", "results.json"])
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path, name: str, how: str) -> None:
+    (tmp_path / name).write_text("years: of work")
+    with pytest.raises(UserError, match=f"not ours and --{how} leaves it alone"):
+        open_run(tmp_path, overwrite=how == "overwrite", resume=how == "resume")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_another_program_s_lock_makes_no_run(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("")
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(UserError, match=r"not a run of ours"):
+    with pytest.raises(UserError, match="not ours"):
         open_run(tmp_path, overwrite=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    assert (tmp_path / "thesis.tex").exists()
+
+
+def test_a_copy_without_hidden_files_is_still_a_run(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("versions: {sightline: 0.1.0}\n")
+    assert open_run(tmp_path, resume=True).config.is_file()
 
 
 def test_resume_keeps_everything(tmp_path: Path) -> None:
+    open_run(tmp_path).release()
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     assert open_run(tmp_path, resume=True).metrics.read_text() == "{}\n"
 
