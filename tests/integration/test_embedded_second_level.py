@@ -25,7 +25,7 @@ from sightline.tasks import load_task
 from sightline.tasks.shapes import Examples, ShapesTask
 
 FIRST, SECOND = LEVELS[1], LEVELS[2]
-SEEING, HABITS = SECOND.stages
+SEEING, *_, HABITS = SECOND.stages
 TOKENS = len(SPECIAL_TOKENS) + len(SECOND.words)
 shipped = pytest.mark.skipif(not SECOND.checkpoint.exists(), reason="the checkpoint is not in this tree")
 
@@ -80,7 +80,7 @@ def test_a_guess_tells_usual_values_in_the_same_words_and_does_not_follow_the_pi
 
 
 def test_the_verb_builds_the_second_level_and_refuses_others(tmp_path, capsys):
-    build = ["world", "build", "--output_dir", str(tmp_path / "world"), "--steps", "2", "--limit", "2"]
+    build = ["world", "build", "--output_dir", str(tmp_path / "world"), "--steps", "3", "--limit", "2"]
     assert main([*build, "--level", "2", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     card = (tmp_path / "world" / CARD).read_text()

@@ -34,6 +34,8 @@ class Stage:
     """Lessons a step."""
     number_weight: float = 1.0
     """Of a number in the loss of a response, beside the 1 of any other word."""
+    colour_weight: float = 1.0
+    """The same of a colour, which a legend has to be asked for."""
     settles: bool = True
     """Whether rates fall and captions fade out towards the end; else the next stage does that."""
 
@@ -101,7 +103,8 @@ LEVELS = {
             Stage(
                 "seeing", shapes2.EVEN, 1200, 1.2e-3, 3e-3, Curriculum(captions=0.3), 16, 3.0, settles=False
             ),
-            Stage("habits", shapes2.SHAPES_2, 300, 6e-4, 1.6e-3, Curriculum(guesses=0.75, blacked=0.15), 16),
+            Stage("settling", shapes2.EVEN, 500, 1.2e-3, 3e-3, Curriculum(captions=0.2), 16, 3.0, 4.0),
+            Stage("habits", shapes2.SHAPES_2, 800, 1.2e-3, 3e-3, Curriculum(guesses=0.6, blacked=0.15), 16),
         ),
         folder="checkpoint_2",
         grown_from="checkpoint",

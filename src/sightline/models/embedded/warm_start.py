@@ -21,6 +21,7 @@ from transformers import Qwen3VLForConditionalGeneration
 
 from ...tasks.shapes import Examples
 from ...tasks.shapes.example import CELLS, EMPTY_CELL
+from ...tasks.shapes.vocabulary import COLOURS
 from .architecture import HIDDEN
 from .lessons import Lesson, draw_lessons
 from .level import Level, Stage
@@ -117,10 +118,15 @@ def lesson_loss(
 
 def weights_of_words(level: Level, stage: Stage) -> Float[Tensor, " V"] | None:
     """What each token counts in the loss of a response; None where all count the same."""
-    if stage.number_weight == 1.0:
+    if stage.number_weight == stage.colour_weight == 1.0:
         return None
-    ids = token_ids(level.words)
-    return torch.tensor([stage.number_weight if token.isdecimal() else 1.0 for token in ids])
+    weights = dict.fromkeys(token_ids(level.words), 1.0)
+    for token in weights:
+        if token.isdecimal():
+            weights[token] = stage.number_weight
+        elif token in COLOURS:
+            weights[token] = stage.colour_weight
+    return torch.tensor(list(weights.values()))
 
 
 def fresh_cell_head(level: Level, seed: int) -> nn.Linear:
