@@ -153,6 +153,11 @@ class StudyRun:
         return self.summary.is_file()
 
     @property
+    def revision(self) -> str | None:
+        """The state of the code that made a finished run."""
+        return json.loads(self.summary.read_text(encoding="utf-8")).get("git_revision")
+
+    @property
     def failed(self) -> str | None:
         """Why it failed; None if it did not."""
         if self.finished or not self.failure.is_file():

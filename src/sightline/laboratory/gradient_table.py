@@ -16,12 +16,12 @@ from .gradients import PARTS
 from .table import Rows, markdown
 
 HEADINGS = {
-    "noise to signal": "noise to signal, batches",
-    "ln ratio to even": "ln of its ratio to even weights",
-    "relative noise": "noise, even weights = 1",
-    "alignment": "alignment with the even mean",
-    "progress": "gain of an update of equal size",
-    "progress under Adam": "the same under Adam",
+    "noise to signal": "noise to signal",
+    "ln ratio to even": "ln of ratio to even",
+    "relative noise": "noise, even = 1",
+    "alignment": "alignment",
+    "progress": "gain at equal size",
+    "progress under Adam": "gain under Adam",
 }
 
 

@@ -58,7 +58,7 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
         "power": _power(primary, plan, grouped),
         "null": _null(plan, grouped),
         "runs": [{"arm": one.arm, "seed": one.seed, **one.values} for one in found],
-        "notes": _notes(plan, arms),
+        "notes": [*_notes(plan, arms), *_revisions(folder, found)],
         **provenance(),
     }
 
@@ -162,6 +162,15 @@ def _null(plan: Plan, grouped: Mapping[str, Sequence[Record]]) -> dict[str, Any]
     measure = plan.primary.measure if plan.primary else MEASURES[0]
     found = null_share(list(_values(grouped, plan.baseline, measure).values()))
     return None if found is None else {"arm": plan.baseline, "measure": measure, **found}
+
+
+def _revisions(folder: StudyFolder, found: Sequence[Record]) -> list[str]:
+    """A note where runs of one study were made by more than one state of the code."""
+    made = {folder.run(one.arm, one.seed).revision for one in found}
+    if len(made) < 2:
+        return []
+    names = ", ".join(sorted(str(revision)[:10] for revision in made))
+    return [f"The runs were made by {len(made)} revisions of the code: {names}."]
 
 
 def _notes(plan: Plan, arms: Mapping[str, Any]) -> list[str]:
