@@ -1,0 +1,77 @@
+"""Writes docs/results.md from the committed results: `python results/write.py`.
+
+Every number on the page is computed here from raw files (products.npz of the gradient test, evaluations.jsonl
+and metrics.jsonl.gz of the runs); the words around them are in page.md.jinja.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from sightline.analysis.numerals import numeral, percent, points
+from sightline.laboratory.folder import StudyFolder
+from sightline.laboratory.gradient_table import class_rows, estimate, weight_rows, weighting_rows
+from sightline.laboratory.gradient_test import gradient_results
+from sightline.laboratory.results import study_results
+from sightline.laboratory.table import (
+    DIFFERENCES,
+    claim_rows,
+    difference,
+    difference_rows,
+    main_rows,
+    markdown,
+    measured,
+    probability,
+)
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "results.md"
+
+
+def render() -> str:
+    """The page, from the raw files."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True, autoescape=False,  # noqa: S701 (Markdown, from our own numbers)
+    )  # fmt: skip
+    environment.filters.update(
+        numeral=numeral, percent=percent, points=points, estimate=estimate, probability=probability,
+        difference=difference, measured=measured,
+    )  # fmt: skip
+    return environment.get_template("page.md.jinja").render(
+        start=_gradient(HERE / "gradient-shapes"),
+        main=_study(HERE / "main-shapes"),
+    )
+
+
+def _gradient(path: Path) -> dict[str, Any]:
+    """The gradient test of a folder with its tables."""
+    folder = StudyFolder(path)
+    results = gradient_results(folder, folder.plan())
+    tables = {"weightings": weighting_rows, "classes": class_rows, "weight": weight_rows}
+    return results | {"tables": {name: markdown(*rows(results)) for name, rows in tables.items()}}
+
+
+def _study(path: Path) -> dict[str, Any]:
+    """The study of a folder with its tables."""
+    folder = StudyFolder(path)
+    results = study_results(folder, folder.plan())
+    tables = {
+        "main": main_rows(results),
+        "steps": difference_rows(results, "differences", DIFFERENCES),
+        "time": difference_rows(results, "equal_time_differences", ("sampled", "greedy")),
+        "claims": claim_rows(results),
+    }
+    first = folder.run(results["runs"][0]["arm"], results["runs"][0]["seed"])
+    return results | {
+        "tables": {name: markdown(*rows) for name, rows in tables.items()},
+        "start": first.read_evaluations()[0]["greedy"],
+        "collapsed": int(sum(run["collapsed"] for run in results["runs"])),
+    }
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")

@@ -1,0 +1,63 @@
+"""Every number of docs/results.md, computed again from the committed raw files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.laboratory.folder import StudyFolder
+from sightline.laboratory.gradient_test import gradient_results
+from sightline.laboratory.results import study_results
+
+RESULTS = Path(__file__).parents[2] / "results"
+MOST_BYTES = 20_000_000
+MADE_WITH = ("git_revision", "versions")
+
+
+def test_the_page_is_what_the_raw_files_say() -> None:
+    spec = importlib.util.spec_from_file_location("write_results", RESULTS / "write.py")
+    assert spec is not None and spec.loader is not None
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    assert writer.PAGE.read_text(encoding="utf-8") == writer.render()
+
+
+@pytest.mark.parametrize(
+    ("name", "compute"),
+    [
+        *((path, study_results) for path in sorted(RESULTS.glob("*/results.json"))),
+        *((path, gradient_results) for path in sorted(RESULTS.glob("*/gradient.json"))),
+    ],
+    ids=lambda value: value.parent.name if isinstance(value, Path) else "",
+)
+def test_stored_results_are_those_of_the_raw_files(name: Path, compute: object) -> None:
+    assert callable(compute)
+    folder = StudyFolder(name.parent)
+    stored = json.loads(name.read_text(encoding="utf-8"))
+    again = compute(folder, folder.plan())
+    again = json.loads(json.dumps(again).replace("NaN", "null"))
+    for made_with in MADE_WITH:
+        stored.pop(made_with), again.pop(made_with)
+    assert _rounded(again) == _rounded(stored)
+
+
+def test_the_committed_results_are_small_and_name_no_machine() -> None:
+    files = [path for path in RESULTS.rglob("*") if path.is_file() and path.name != ".lock"]
+    assert sum(path.stat().st_size for path in files) < MOST_BYTES
+    for path in files:
+        if path.suffix in (".yaml", ".json", ".jsonl", ".md", ".csv", ".html"):
+            assert "/work/" not in path.read_text(encoding="utf-8"), path
+
+
+def _rounded(value: object) -> object:
+    """Floats to nine digits: sums over batches may differ in their last ones between machines."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}")
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_rounded(inner) for inner in value]
+    return value
