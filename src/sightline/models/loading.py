@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 from transformers.processing_utils import ProcessorMixin
 
@@ -17,6 +18,9 @@ from .processors import load_processor
 _EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED = {"embedded": _EMBEDDED / "checkpoint", "embedded-2": _EMBEDDED / "checkpoint_2"}
 """Words for the models that ship with the package, one for each embedded world."""
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StrictDataclassError,
+           SafetensorError)  # fmt: skip
+"""What reading somebody's files raises when they are not what they should be."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ def load_model(
     `dtype` "auto" keeps the saved one. Remote code runs only when `trust_remote_code` says so.
 
     Raises:
-        UserError: nothing is found under that name, or it is not a vision-language model.
+        UserError: nothing is found under that name, it is not a vision-language model, its files are
+            damaged, or its weights are not those of its config: none is ever made up.
     """
     path = resolve(name)
     hub: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -71,27 +76,57 @@ def load_model(
         hub["revision"] = revision
     try:
         config = AutoConfig.from_pretrained(path, **hub)
-    except (OSError, ValueError, KeyError, StrictDataclassError) as error:
+    except _DAMAGE as error:
         raise unloadable(name, error) from error
     if type(config) not in AutoModelForImageTextToText._model_mapping.keys() and not trust_remote_code:  # noqa: SIM118
         raise UserError(
             f"{name} is a {config.model_type} model, not a vision-language model that transformers "
             "knows; expected one that AutoModelForImageTextToText loads, such as Qwen2.5-VL"
         )
-    processor = load_processor(path, **hub)
-    try:
-        model = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=dtype, use_safetensors=True, **hub, **kwargs
-        )
-    except OSError as error:
-        raise unloadable(name, error, "the weights of") from error
+    processor = _processor(path, name, **hub)
+    model = _with_weights(path, name, dtype=dtype, **hub, **kwargs)
     return LoadedModel(model.eval(), processor, name)
+
+
+def _processor(path: str, name: str, **hub: Any) -> ProcessorMixin:
+    """The processor with its chat template."""
+    try:
+        processor = load_processor(path, **hub)
+    except UserError:
+        raise
+    except _DAMAGE as error:
+        raise unloadable(name, error, "the processor of") from error
+    if getattr(processor, "chat_template", None) is None:
+        raise UserError(
+            f"{name} has no chat template, so no prompt can be written for it; expected a "
+            "chat_template.jinja beside its tokenizer, as instruction-tuned models have"
+        )
+    return processor
+
+
+def _with_weights(path: str, name: str, **options: Any) -> PreTrainedModel:
+    """The model with all of its weights from disk."""
+    try:
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+            path, use_safetensors=True, ignore_mismatched_sizes=True, output_loading_info=True, **options
+        )
+    except _DAMAGE as error:
+        raise unloadable(name, error, "the weights of") from error
+    model, found = loaded
+    if missing := sorted(found["missing_keys"]):
+        raise UserError(
+            f"the weights of {name!r} lack {len(missing)} of the model's tensors, such as {missing[0]}"
+        )
+    for key, saved, expected in sorted(found["mismatched_keys"])[:1]:
+        raise UserError(f"the weights of {name!r} do not fit its config.json: {key} is {list(saved)}, "
+                        f"expected {list(expected)}")  # fmt: skip
+    return model
 
 
 def unloadable(name: str, error: BaseException, what: str = "model") -> UserError:
     """Why MODEL cannot be loaded, and for a hub id what to set and how to use a copy."""
-    said = f"cannot load {what} {name!r}: {_first_line(error)}"
-    if name == EMBEDDED or Path(name).expanduser().is_dir():
+    said = f"cannot load {what} {name!r}: {_one_line(error)}"
+    if name in EMBEDDED or Path(name).expanduser().is_dir():
         return UserError(said)
     return UserError(
         f"{said.rstrip('.')}. If it is private or gated, accept its terms and set HF_TOKEN; without a "
@@ -99,5 +134,5 @@ def unloadable(name: str, error: BaseException, what: str = "model") -> UserErro
     )
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
