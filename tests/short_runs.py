@@ -18,7 +18,7 @@ import torch
 from sightline.engines.trl.settings import Settings, parse
 from sightline.engines.trl.train import Trained, train
 from sightline.models.loading import load_model
-from sightline.runs import RunFolder
+from sightline.runs import FolderLock, RunFolder
 from sightline.tasks import ShapesTask
 
 PROBLEMS = 6
@@ -56,6 +56,7 @@ def run(folder: Path, *more: str, said: list[str] | None = None) -> Trained:
 def restart(whole: Path, step: int, folder: Path) -> Path:
     """A run folder as a crash after checkpoint `step` leaves it, with a line too many in its metrics."""
     folder.mkdir()
+    FolderLock(folder).close()
     shutil.copytree(whole / f"checkpoint-{step}", folder / f"checkpoint-{step}")
     lines = (whole / "metrics.jsonl").read_text().splitlines(keepends=True)
     (folder / "metrics.jsonl").write_text("".join(lines[: step + 1]) + '{"step": ')

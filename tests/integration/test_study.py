@@ -116,7 +116,9 @@ def test_a_finished_study_is_told_again_without_running(
 
 def test_a_killed_study_goes_on_to_the_same_numbers(study: Path, tmp_path: Path) -> None:
     """Ctrl-C amid a run, then --resume: every measurement is that of the study that was left alone."""
-    code = "import sys; from sightline.cli import main; sys.exit(main(['study', *sys.argv[1:]]))"
+    code = "import signal, sys; from sightline.cli import main; "
+    code += "signal.signal(signal.SIGINT, signal.default_int_handler); "  # ignored in a shell's background
+    code += "sys.exit(main(['study', *sys.argv[1:]]))"
     words = ["--config", lab(tmp_path), "--output_dir", str(tmp_path / "out")]
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words], stderr=subprocess.PIPE, text=True, env={**os.environ}
