@@ -82,7 +82,7 @@ def test_one_arm_against_itself_is_rarely_significant() -> None:
     t_test, flips = np.mean(shares, axis=0)
     assert t_test < 0.065  # 0.05 plus three standard errors of 4000 dependent studies
     assert flips < 0.06
-    assert null_share([0.4, 0.5, 0.6]) is None
+    assert null_share([0.4, 0.5, 0.6, 0.45, 0.55, 0.5, 0.48]) is None
 
 
 def test_the_null_check_notices_a_test_that_rejects_too_often() -> None:

@@ -11,6 +11,7 @@ from study_folders import write_lab
 from sightline.errors import UserError
 from sightline.laboratory.folder import StudyFolder
 from sightline.laboratory.plan import from_plain, read_plan
+from sightline.runs import open_run
 
 
 def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:
@@ -91,6 +92,15 @@ def test_another_study_is_not_continued(tmp_path: Path, changed: dict[str, objec
     with pytest.raises(UserError, match=r"other settings|knows arm"):
         folder.begin(read_plan(write_lab(tmp_path, **changed)))
     assert folder.config.read_text() == before
+
+
+def test_a_study_that_came_without_hidden_files_goes_on(tmp_path: Path) -> None:
+    """As from a fresh clone of committed results."""
+    folder = StudyFolder(tmp_path / "study")
+    plan = read_plan(write_lab(tmp_path))
+    folder.begin(plan)
+    open_run(folder.path, resume=True).release()
+    assert folder.begin(plan) == plan
 
 
 def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:

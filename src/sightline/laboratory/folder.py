@@ -13,6 +13,7 @@ import yaml
 
 from .. import __version__
 from ..errors import UserError
+from ..provenance import provenance
 from ..runs import RunFolder, write_text
 from .plan import Plan, from_plain
 
@@ -66,7 +67,9 @@ class StudyFolder:
         """
         if self.config.is_file():
             plan = _joined(self.plan(), plan, self.path)
-        content = {"kind": "study", "format": FORMAT, "sightline": __version__, "plan": plan.plain()}
+        content = {
+            "kind": "study", "format": FORMAT, "sightline": __version__, "plan": plan.plain(), **provenance(),
+        }  # fmt: skip
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         return plan

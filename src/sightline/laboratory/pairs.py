@@ -78,11 +78,11 @@ def null_share(
     """How often one arm against itself under other seeds comes out significant.
 
     In each of `studies` resampled studies the seeds are split at random into two halves, paired at random,
-    and compared as two arms are. `share` of p < `level`, of the t test and by flipping signs. Fewer than four
-    values give None.
+    and compared as two arms are. `share` of p < `level`, of the t test and by flipping signs. Fewer than
+    eight values give None: their halves can be paired in too few ways.
     """
     pairs = len(values) // 2
-    if pairs < 2:
+    if pairs < 4:
         return None
     random = np.random.default_rng(seed)
     hits = {"p": 0, "p_flip": 0}
