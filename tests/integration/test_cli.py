@@ -113,6 +113,9 @@ def test_models_that_are_none(verb: str, capsys: pytest.CaptureFixture[str], tmp
     ("flags", "said"),
     [
         (["--limit", "2"], "gives 2 training rows, but one rollout batch takes"),
+        (["--limit", "40", "--max_prompt_length", "3"], "has no training rows"),
+        (["--method_options", "{layer: 9}"], "the model has layers 0 to 3"),
+        (["--rewards", "format,strict_format", "--max_rounds", "2"], "judged by the accuracy reward"),
         (["--rewards", "acuracy"], "did you mean accuracy"),
         (["--use_peft", "--lora_target_modules", "q_porj", "v_proj"], "match nothing: q_porj"),
     ],
@@ -132,6 +135,25 @@ def test_what_does_not_fit_leaves_no_folder(
 
 def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot write to" in refused(capsys, "train", "--config", DEMO, "--output_dir", "/proc/run")
+
+
+@pytest.mark.parametrize("method", ["vgpo", "vppo", "pgpo", "papo"])
+def test_a_task_without_pictures(method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "2+2?", "answer": "4"}\n' * 40)
+    out = tmp_path / "run"
+    words = ["--task", str(rows), "--output_dir", str(out), "--method", method, "--eval_problems", "0"]
+    said = f"none of 40 problems of task '{rows.name}' has a picture, and {method} credits tokens"
+    assert said in refused(capsys, "train", "--config", DEMO, *words)
+    assert not out.exists()
+
+
+def test_a_task_without_held_out_rows(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    rows = tmp_path / "train.jsonl"
+    rows.write_text('{"question": "2+2?", "answer": "4"}\n' * 40)
+    words = ["--task", str(rows), "--output_dir", str(tmp_path / "run"), "--method", "grpo"]
+    assert "split" in refused(capsys, "train", "--config", DEMO, *words)
+    assert not (tmp_path / "run").exists()
 
 
 def test_an_existing_run_is_kept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ def trained_on(task: Any, folder: Path, *flags: str) -> training.Trained:
 @pytest.mark.parametrize(
     ("method", "options"),
     [
+        ("grpo", {}),
         ("vgpo", {}),
         ("vppo", {}),
         ("papo", {"second_grad": True}),
@@ -59,8 +60,7 @@ def test_rows_with_and_without_pictures(method: str, options: dict[str, Any], tm
     rows = short_runs.metrics(tmp_path)
     assert result.steps == 3 and len(rows) == 3  # batches of prompts 0 1 | 2 3 | 4 5: mixed, shown, text only
     assert all(row["loss"] is not None and row["grad_norm"] is not None for row in rows)
-    if method != "papo":
-        assert [row["rollouts/without_image"] for row in rows] == [4, 0, 8]
+    assert [row["rollouts/without_image"] for row in rows] == [4, 0, 8]
 
 
 def test_rewards_are_weighed_and_long_answers_punished(tmp_path: Path) -> None:

@@ -36,12 +36,11 @@ from ..tasks import DataOptions  # noqa: E402
 from ..views import VIEWS, PixelView, view  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
 from .score import print_results  # noqa: E402
+from .threads import one_thread_if_small  # noqa: E402
 
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 LOCAL, VLLM = "hf", "vllm"
 TOKEN_SCORES = 64
-SMALL = 20_000_000
-"""Parameters below which threads on a CPU wait for each other longer than they work."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -280,8 +279,7 @@ def _load(args: argparse.Namespace) -> LoadedModel:
         loaded = load_model(args.model, args.dtype, **hub)
         model: Any = loaded.model
         loaded = LoadedModel(model.to(args.device), loaded.processor, loaded.name)
-    if loaded.model.device.type == "cpu" and loaded.model.num_parameters() < SMALL:
-        torch.set_num_threads(1)
+    one_thread_if_small(loaded, loaded.model.device)
     return loaded
 
 

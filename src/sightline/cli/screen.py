@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from rich.console import Console
@@ -14,6 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import spelled
+
+_HELD = 100_000
+"""Log records kept until there is a file for them."""
 
 
 def prepare() -> None:
@@ -38,6 +42,11 @@ def quiet() -> None:
     datasets.disable_progress_bars()
 
 
+def hold_log() -> None:
+    """Keep log records and warnings in memory until `log_to` says where they go."""
+    logging.getLogger().addHandler(MemoryHandler(_HELD, flushLevel=logging.CRITICAL + 1))
+
+
 def log_to(path: Path) -> None:
     """Send every library's log records and warnings to a file instead of the screen."""
     handler = logging.FileHandler(path, encoding="utf-8", delay=True)
@@ -45,7 +54,10 @@ def log_to(path: Path) -> None:
     root = logging.getLogger()
     for old in list(root.handlers):
         root.removeHandler(old)
-        if isinstance(old, logging.FileHandler):
+        if isinstance(old, MemoryHandler):
+            old.setTarget(handler)
+            old.close()
+        elif isinstance(old, logging.FileHandler):
             old.close()
     root.addHandler(handler)
     for name in ("transformers", "datasets", "accelerate", "huggingface_hub", "trl"):

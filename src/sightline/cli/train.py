@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +25,19 @@ from ..engines.trl.changes import check_resumed  # noqa: E402
 from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
 from ..engines.trl.fit import check_fit  # noqa: E402
 from ..engines.trl.ranks import Ranks  # noqa: E402
-from ..engines.trl.rewards import reward_functions, reward_weights  # noqa: E402
 from ..engines.trl.saving import load_policy  # noqa: E402
 from ..engines.trl.settings import Settings, parse  # noqa: E402
 from ..engines.trl.stopped import StoppedError  # noqa: E402
 from ..engines.trl.train import Trained, train  # noqa: E402
-from ..evaluation.before_after import MODES, BeforeAfter  # noqa: E402
+from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter  # noqa: E402
 from ..models.lengths import token_counter  # noqa: E402
 from ..models.loading import LoadedModel  # noqa: E402
 from ..provenance import provenance  # noqa: E402
 from ..runs import RunFolder, open_run, write_text  # noqa: E402
 from ..tasks import DataOptions, load_task  # noqa: E402
 from ..tasks.lengths import fitting  # noqa: E402
+from ..tasks.problem import Problem  # noqa: E402
+from .threads import one_thread_if_small  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -48,19 +49,23 @@ def main(argv: Sequence[str]) -> int:
     args = settings.train
     ranks = Ranks(args)
     args.output_dir = ranks.from_main(str(args.output_dir))
-    task = load_task(args.task, _data_options(args))
-    loaded = load_policy(settings)
-    problems = task.train(args.limit, args.seed)
-    check_fit(settings, loaded, task, problems)
-    weights = reward_weights(args.rewards, args.reward_weights)
-    reward_functions(weights, settings.method.objective, int(args.max_completion_length or 256))
-    folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
-    ranks.wait()
     screen.quiet()
     if ranks.main:
+        screen.hold_log()
+    # Wrong use is said before anything is written: the folder is opened last.
+    task = load_task(args.task, _data_options(args))
+    held_out = task.test(args.eval_problems, 0) if args.eval_problems else []  # the same whatever the seed
+    loaded = load_policy(settings)
+    one_thread_if_small(loaded, args.device)
+    problems, left_out = _fitting(args, task, loaded)
+    check_fit(settings, loaded, task, problems)
+    folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
+    ranks.wait()
+    if ranks.main:
         screen.log_to(folder.log)
-        screen.say(settings.describe_method())
-    run = _Run(settings, folder, ranks, task, argv, started)
+        for line in (settings.describe_method(), *left_out):
+            screen.say(line)
+    run = _Run(settings, folder, ranks, task, held_out, argv, started)
     try:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
@@ -82,6 +87,7 @@ class _Run:
         folder: RunFolder,
         ranks: Ranks,
         task: Any,
+        held_out: Sequence[Problem],
         argv: Sequence[str],
         started: float,
     ):
@@ -91,7 +97,7 @@ class _Run:
         self.evaluation = BeforeAfter(
             folder,
             task,
-            args.eval_problems,
+            held_out,
             args.report_problems,
             args.seed,
             int(args.max_completion_length or 256),
@@ -102,19 +108,18 @@ class _Run:
         if self.ranks.main:
             screen.say(text)
 
-    def go(self, loaded: LoadedModel, problems: Sequence[Any]) -> int:
+    def go(self, loaded: LoadedModel, problems: Sequence[Problem]) -> int:
         """All of it."""
-        args = self.settings.train
-        if args.eval_problems:
-            self.say(f"measuring {args.eval_problems} held-out problems, before and after training")
-        self.measure("before", loaded)
-        problems = _fitting(args, self.task, problems, loaded, self.say)
+        held_out = len(self.evaluation.problems)
+        if held_out:
+            self.say(f"measuring {held_out} held-out problems, before and after training")
+        self.measure(BEFORE, loaded)
         training = time.perf_counter()
         trained = train(self.settings, loaded, self.task, problems, self.folder, self.say)
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
             return self.interrupted(trained)
-        self.measure("after", trained.model)
+        self.measure(AFTER, trained.model)
         if self.ranks.main:
             card = model_card(self.settings, self.folder, trained.steps, len(problems))
             write_text(self.folder.model / "README.md", card)
@@ -177,19 +182,17 @@ def _data_options(args: Any) -> DataOptions:
     return DataOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _fitting(
-    args: Any, task: Any, problems: Sequence[Any], loaded: LoadedModel, say: Callable[[str], None]
-) -> Sequence[Any]:
-    """The training problems whose prompts are short enough."""
+def _fitting(args: Any, task: Any, loaded: LoadedModel) -> tuple[Sequence[Problem], list[str]]:
+    """The training problems whose prompts are short enough, and a line if others were left out."""
+    problems = task.train(args.limit, args.seed)
     if args.max_prompt_length is None:
-        return problems
+        return problems, []
     kept = fitting(task, problems, token_counter(loaded.processor), args.max_prompt_length)
-    if kept.left_out:
-        say(
-            f"left out {len(kept.left_out)} of {len(problems)} problems whose prompt has more than "
-            f"{args.max_prompt_length} tokens"
-        )
-    return kept
+    line = (
+        f"left out {len(kept.left_out)} of {len(problems)} problems whose prompt has more than "
+        f"{args.max_prompt_length} tokens"
+    )
+    return kept, [line] if kept.left_out else []
 
 
 def _config(settings: Settings) -> dict[str, Any]:
@@ -220,7 +223,7 @@ def _print_results(
         return
     rows = []
     for mode in MODES:
-        pair = [evaluation.value(moment, mode) for moment in ("before", "after")]
+        pair = [evaluation.value(moment, mode) for moment in (BEFORE, AFTER)]
         if all(pair):
             rows.append([f"{mode} accuracy", *map(str, pair)])
     if rows:

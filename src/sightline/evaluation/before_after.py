@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from ..models.generation import Decoding
 from ..models.loading import LoadedModel
 from ..runs import RunFolder, write_json
-from ..tasks.problem import Task
+from ..tasks.problem import Problem, Task
 from ..views import Black
 from .answers import answer
 from .samples import sample_rows, scored_samples
 from .statistics import Measured
 
+BEFORE, AFTER = "before", "after"
 MODES = ("greedy", "sampled", "blind")
 
 
 class BeforeAfter:
     """Measures a model twice and keeps both in eval.json, with a few samples in samples.json."""
 
-    def __init__(self, folder: RunFolder, task: Task, count: int, shown: int, seed: int, max_new_tokens: int):
-        self.folder, self.task, self.shown = folder, task, shown
+    def __init__(
+        self,
+        folder: RunFolder,
+        task: Task,
+        problems: Sequence[Problem],
+        shown: int,
+        seed: int,
+        max_new_tokens: int,
+    ):
+        self.folder, self.task, self.problems, self.shown = folder, task, problems, shown
         self.seed, self.max_new_tokens = seed, max_new_tokens
-        self.problems = task.test(count, 0) if count else []  # the same problems whatever the seed of the run
         self.measured: dict[str, dict[str, Any]] = self._read(folder.evaluation, {})
         self.samples: list[dict[str, Any]] = self._read(folder.samples, [])
 
@@ -33,8 +42,9 @@ class BeforeAfter:
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Greedy, sampled (temperature 1, one sample) and blind (greedy, black pictures) accuracy at
-        `moment`, "before" or "after". A moment that a resumed run has measured already is kept."""
-        if not self.problems or moment in self.measured:
+        `moment`, "before" or "after". A resumed run keeps what it measured before training, and measures
+        again after it: the model may have been trained further."""
+        if not self.problems or (moment == BEFORE and moment in self.measured):
             return
         greedy = Decoding(self.max_new_tokens, seed=self.seed)
         runs = {

@@ -114,12 +114,7 @@ def _states_of_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
 
     Numbered like transformers' `hidden_states`: 0 is the embeddings, k what decoder layer k put out.
     """
-    layers = model.get_decoder().layers
-    index = layer if layer >= 0 else layer + len(layers) + 1
-    if not 0 <= index <= len(layers):
-        raise UserError(
-            f"layer {layer} does not exist; the model has layers 0 to {len(layers)}, or −1 for the last"
-        )
+    layers, index = model.get_decoder().layers, layer_index(model, layer)
     found: list[Tensor] = []
     if index == len(layers):
         yield found
@@ -139,6 +134,19 @@ def _states_of_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
         yield found
     finally:
         handle.remove()
+
+
+def layer_index(model: Any, layer: int) -> int:
+    """The number of a layer as transformers' `hidden_states` counts, from 0, the embeddings.
+
+    Raises:
+        UserError: the model has no such layer.
+    """
+    last = len(model.get_decoder().layers)
+    index = layer if layer >= 0 else layer + last + 1
+    if not 0 <= index <= last:
+        raise UserError(f"layer {layer} does not exist; the model has layers 0 to {last}, or −1 for the last")
+    return index
 
 
 def why_not_shared(model: PreTrainedModel) -> str | None:

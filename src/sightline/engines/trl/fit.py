@@ -7,24 +7,35 @@ from collections.abc import Sequence
 from typing import Any
 
 from ...errors import UserError
+from ...methods import Method
 from ...models.loading import LoadedModel
+from ...models.states import layer_index
+from ...tasks.lengths import outline
 from ...tasks.problem import Problem, Task
 from .placeholders import check_shortened
+from .rewards import rewards_of
 from .settings import Settings
 from .trainable import vision_tower
+
+_READ_AHEAD = 512
+"""Problems of a stream that are read in search of a picture; of others all, which costs their headers."""
 
 
 def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Sequence[Problem]) -> None:
     """Refuse what would fail later, when folders and minutes are spent.
 
     Raises:
-        UserError: too few rows for a rollout batch; adapters for modules that the model does not have; a
-            vision tower to freeze where there is none; a family that cannot be sampled beside the trainer.
+        UserError: too few rows for a rollout batch, or no pictures for a method that reads them; unknown
+            rewards; a layer or modules for adapters that the model does not have; a vision tower to freeze
+            where there is none; a family that cannot be sampled beside the trainer.
     """
     args: Any = settings.train
     if args.use_vllm and args.vllm_mode == "colocate":
         check_shortened(loaded.processor, loaded.model.config)
+    rewards_of(settings)
     check_rows(args, task, problems)
+    check_pictures(settings.method, task, problems)
+    layer_index(loaded.model, settings.method.layer)
     check_adapters(settings.model, loaded.model)
     if args.freeze_vision:
         vision_tower(loaded.model)
@@ -44,6 +55,23 @@ def check_rows(args: Any, task: Task, problems: Sequence[Problem]) -> None:
             f"task {task.name!r} gives {len(problems)} training rows, but one rollout batch takes {needed} "
             f"prompts ({args.generation_batch_size} rollouts / {args.num_generations} per prompt); give more "
             "rows or lower per_device_train_batch_size, gradient_accumulation_steps or generation_batch_size"
+        )
+
+
+def check_pictures(method: Method, task: Task, problems: Sequence[Problem]) -> None:
+    """Refuse data without any picture for a method that credits tokens by the picture.
+
+    Raises:
+        UserError: with the number of problems that were looked at.
+    """
+    if not method.needs.signals and method.needs.view is None:
+        return
+    count = min(len(problems), _READ_AHEAD) if getattr(problems, "sequential", False) else len(problems)
+    if not any(outline(problems, index)[1] for index in range(count)):
+        raise UserError(
+            f"none of {count} problems of task {task.name!r} has a picture, and {method.name} credits "
+            "tokens by the picture; name the column of pictures (columns: {images: ...}), give rows with "
+            "pictures, or train with method grpo or dapo"
         )
 
 

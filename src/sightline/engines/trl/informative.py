@@ -14,10 +14,10 @@ from accelerate.utils import gather_object
 from torch import Tensor
 from trl.data_utils import prepare_multimodal_messages
 
-from ...errors import UserError
 from ...objectives import GroupSelection, informative_groups
 from .prompt_stream import PromptStream
 from .resume import ResumableTrainer
+from .rewards import ACCURACY, accuracy_column
 from .rows import LateRows
 from .stopped import StoppedError
 from .unusable import usable_responses
@@ -54,19 +54,6 @@ class InformativeTrainer(ResumableTrainer):
         self._overflown: list[bool] = []
         self._unusable: list[str | None] = []
         self._weight = 1
-        if self.selection is not None and self.selection.key == "accuracy":
-            self._accuracy_column()
-
-    def _accuracy_column(self) -> int:
-        """Which reward function is the accuracy; if there is only one, that one."""
-        names = self.reward_func_names
-        if "accuracy" not in names and len(names) > 1:
-            raise UserError(
-                f"informative groups are judged by the accuracy reward, but there are {', '.join(names)}; "
-                "add it (a weight of 0 is enough), set the objective's informative_groups to {key: overall}, "
-                "or max_rounds to 1"
-            )
-        return names.index("accuracy") if "accuracy" in names else 0
 
     def _informative_rows(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """This rank's rows of the rollout batch, in place of those the loader chose.
@@ -157,8 +144,8 @@ class InformativeTrainer(ResumableTrainer):
         """Of each group in `rewards` [rows, functions], whether its mean lies between the bounds."""
         selection = self.selection
         assert selection is not None
-        if selection.key == "accuracy":
-            judged = rewards[:, self._accuracy_column()]
+        if selection.key == ACCURACY:
+            judged = rewards[:, accuracy_column(self.reward_func_names)]
         else:
             judged = (rewards * self.reward_weights.to(rewards.device)).nansum(1)
         groups = torch.arange(len(judged), device=judged.device) // self.num_generations

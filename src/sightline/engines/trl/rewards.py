@@ -11,6 +11,7 @@ from trl.rewards.other_rewards import get_soft_overlong_punishment
 from ...errors import UserError
 from ...objectives import Objective
 from ...rewards import reward
+from .settings import Settings
 
 ACCURACY = "accuracy"
 """The reward by which groups are judged informative, unless the objective says "overall"."""
@@ -42,6 +43,22 @@ def reward_weights(rewards: Any, weights: Sequence[float] | None = None) -> dict
     return {str(name): float(weight) for name, weight in chosen.items()}
 
 
+def rewards_of(settings: Settings) -> tuple[list[Callable[..., Any]], list[float]]:
+    """The reward functions of a run and their weights.
+
+    Raises:
+        UserError: as `reward_weights` and `reward_functions`; or groups are judged by an accuracy that is
+            not among them.
+    """
+    args, objective = settings.train, settings.method.objective
+    weights = reward_weights(args.rewards, args.reward_weights)
+    functions, values = reward_functions(weights, objective, int(args.max_completion_length or 256))
+    selection = objective.informative_groups
+    if selection is not None and selection.key == ACCURACY and args.max_rounds > 1:
+        accuracy_column([function.__name__ for function in functions])
+    return functions, values
+
+
 def reward_functions(
     weights: Mapping[str, float], objective: Objective, max_length: int
 ) -> tuple[list[Callable[..., Any]], list[float]]:
@@ -55,6 +72,21 @@ def reward_functions(
         functions.append(_overlong(max_length, objective.overlong))
         values.append(1.0)
     return functions, values
+
+
+def accuracy_column(names: Sequence[str]) -> int:
+    """Which reward function is the accuracy; if there is only one, that one.
+
+    Raises:
+        UserError: there are several, and none is the accuracy.
+    """
+    if ACCURACY not in names and len(names) > 1:
+        raise UserError(
+            f"informative groups are judged by the accuracy reward, but there are {', '.join(names)}; "
+            "add it (a weight of 0 is enough), set the objective's informative_groups to {key: overall}, "
+            "or max_rounds to 1"
+        )
+    return list(names).index(ACCURACY) if ACCURACY in names else 0
 
 
 def _overlong(max_length: int, buffer: int) -> Callable[..., Any]:

@@ -17,7 +17,7 @@ class Symptoms:
     - entropy below `warn_entropy` of what the run began with;
     - log-probs of sampler and trainer more than `warn_drift` apart on average;
     - a picture whose absence moves log-probs by less than `warn_blind`: the model trains blind;
-    - no picture at all, for a method that needs one.
+    - no picture at all.
     """
 
     def __init__(self, args: Any):
@@ -98,7 +98,10 @@ class Symptoms:
         without = logs.get("rollouts/without_image")
         if without is None or without < self.rollouts:
             return None
-        return "no rollout of this batch has a picture, so the method weighs every token alike"
+        return (
+            "no rollout of this batch has a picture: every token weighs the same, and nothing is learned "
+            "about looking"
+        )
 
     def state(self) -> dict[str, Any]:
         """Plain data from which `restore` goes on."""

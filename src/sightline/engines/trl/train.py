@@ -24,7 +24,7 @@ from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
 from .fit import check_fit
 from .placeholders import without_placeholders
 from .ranks import Ranks
-from .rewards import reward_functions, reward_weights
+from .rewards import rewards_of
 from .rows import training_rows
 from .saving import save_trained
 from .settings import Settings
@@ -53,16 +53,13 @@ def make_trainer(
     """A trainer ready to run. Multimodal placeholders are banned from sampling on every path.
 
     Raises:
-        UserError: settings, model and data do not fit together (`check_fit`), or a reward cannot be loaded.
+        UserError: settings, model and data do not fit together (`check_fit`).
     """
     args: Any = settings.train
     config: Any = loaded.model.config
     args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
     check_fit(settings, loaded, task, problems)
-    weights = reward_weights(args.rewards, args.reward_weights)
-    rewards, args.reward_weights = reward_functions(
-        weights, settings.method.objective, args.max_completion_length
-    )
+    rewards, args.reward_weights = rewards_of(settings)
     trainer = PerceptionTrainer(
         method=settings.method,
         args=args,

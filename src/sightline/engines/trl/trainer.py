@@ -107,6 +107,8 @@ class PerceptionTrainer(GuardedTrainer):
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
         scored = needs.signals or (needs.view is not None and not needs.second_view_gradient)
         scores = (self._first_look or self._score(rollouts, needs)) if scored else None
+        if scores is None:  # where there are scores, statistics count
+            self._count_without_image(rollouts)
         rollouts = self._leave_out(rollouts, self._why_unusable(inputs), scores, out)
         if scores is not None:
             out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
@@ -130,6 +132,10 @@ class PerceptionTrainer(GuardedTrainer):
         self.log_multimodal = wanted and not self.any_rank(none)
         if not self.log_multimodal:
             self._logs["images"].clear()
+
+    def _count_without_image(self, rollouts: Rollouts) -> None:
+        shown = self._gather_rows(torch.tensor(rollouts.has_image, device=rollouts.mask.device))
+        self._metrics["train"]["rollouts/without_image"].append(float((~shown).sum()))
 
     def _look_for_blindness(self, rollouts: Rollouts) -> None:
         every = self.args.blind_every
