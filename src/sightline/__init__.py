@@ -8,18 +8,33 @@
     Rollouts                          the batch every stage reads, and the legend of shapes
 
 Models, training, evaluation and reports live in their rooms (`sightline.models`,
-`sightline.engines`, ...) and are imported from there: this page needs torch alone.
+`sightline.engines`, ...) and are imported from there: this page needs torch alone, and not before a name is
+asked for.
 """
 
 from __future__ import annotations
 
-from .errors import UserError
-from .methods import METHODS, Method, Needs, method
-from .objectives import OBJECTIVES, Objective, group_advantages
-from .rewards import Verdict, grade, grade_many
-from .rollouts import Rollouts
-from .signals import SIGNALS, Signal
-from .views import VIEWS, View, view
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import UserError
+    from .methods import METHODS, Method, Needs, method
+    from .objectives import OBJECTIVES, Objective, group_advantages
+    from .rewards import Verdict, grade, grade_many
+    from .rollouts import Rollouts
+    from .signals import SIGNALS, Signal
+    from .views import VIEWS, View, view
+
+_ROOMS = {
+    "errors": ("UserError",),
+    "methods": ("METHODS", "Method", "Needs", "method"),
+    "objectives": ("OBJECTIVES", "Objective", "group_advantages"),
+    "rewards": ("Verdict", "grade", "grade_many"),
+    "rollouts": ("Rollouts",),
+    "signals": ("SIGNALS", "Signal"),
+    "views": ("VIEWS", "View", "view"),
+}
 
 __all__ = [
     "METHODS",
@@ -42,3 +57,11 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: the command line answers before torch is there."""
+    for room, names in _ROOMS.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{room}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
