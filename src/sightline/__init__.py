@@ -60,8 +60,14 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first asked for: the command line answers before torch is there."""
+    """Import a name or a room when it is first asked for: the command line answers before torch is there."""
     for room, names in _ROOMS.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{room}"), name)
+        if name in names or name == room:
+            module = import_module(f"{__name__}.{room}")
+            return module if name == room else getattr(module, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Everything that can be asked for."""
+    return sorted({*globals(), *__all__, *_ROOMS})

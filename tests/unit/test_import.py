@@ -11,9 +11,18 @@ HEAVY = ("transformers", "trl", "accelerate", "datasets", "matplotlib", "sympy",
 
 
 def test_nothing_heavy_is_imported() -> None:
-    code = f"import sys, sightline; print([name for name in {HEAVY!r} if name in sys.modules])"
+    code = "import sys, sightline; [getattr(sightline, name) for name in sightline.__all__]; "
+    code += f"print([name for name in {HEAVY!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_room_is_imported_when_it_is_asked_for() -> None:
+    code = "import sys, sightline; "
+    code += "print('torch' in sys.modules, sightline.methods.METHODS is sightline.METHODS)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    assert {"method", "rewards"} <= set(dir(sightline))
 
 
 def test_every_exported_name_exists_and_is_documented() -> None:
