@@ -103,6 +103,53 @@ def test_the_trainer_shortens_for_colocated_vllm_alone(
     assert recorded.given == expected
 
 
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_an_update_has_vllm_forget_the_pictures_it_encoded(
+    mode: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from trl.trainer.grpo_trainer import GRPOTrainer
+
+    calls: list[str] = []
+    answers = iter([200, 404])
+
+    def post(address: str) -> Any:
+        calls.append(address)
+        return SimpleNamespace(status_code=next(answers))
+
+    def sampled(self: Any, *_: Any, **__: Any) -> Any:  # as TRL does, which sends new weights first
+        calls.append("sampled")
+        self._last_loaded_step = self.state.global_step
+        return [], None
+
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", sampled)
+    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer.accelerator = SimpleNamespace(is_main_process=True)  # pyright: ignore
+    trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
+    engine = SimpleNamespace(reset_encoder_cache=lambda: calls.append("forgotten"))
+    client = SimpleNamespace(base_url="http://server", session=SimpleNamespace(post=post))
+    trainer.vllm_generation = SimpleNamespace(  # pyright: ignore
+        llm=SimpleNamespace(llm_engine=engine), vllm_client=client
+    )
+    trainer._last_loaded_step = 0
+    for step in (0, 0, 1, 1, 2):
+        trainer.state = SimpleNamespace(global_step=step)  # pyright: ignore
+        trainer._generate_single_turn([[1, IMAGE, 2]], [["picture"]], {}, 4)
+    forgotten = "forgotten" if mode == "colocate" else "http://server/reset_encoder_cache"
+    assert calls == ["sampled", "sampled", forgotten, "sampled", "sampled", forgotten, "sampled"]
+    kept = [record.getMessage() for record in caplog.records if "kept its encodings" in record.getMessage()]
+    assert kept == (
+        [] if mode == "colocate" else ["the vLLM server kept its encodings of pictures: it answered 404"]
+    )
+
+
+def test_one_rank_alone_asks_a_server_to_forget() -> None:
+    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer.vllm_mode, trainer.accelerator = "server", SimpleNamespace(is_main_process=False)  # pyright: ignore
+    trainer.vllm_generation = None  # pyright: ignore  # the other ranks hold no client
+    trainer._forget_pictures()
+
+
 def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> SimpleNamespace:
     return SimpleNamespace(use_vllm=use_vllm, vllm_mode=mode, generation_kwargs=kwargs or None)
 
