@@ -12,6 +12,7 @@ import torch
 from stored_rollouts import GROUP, settings
 
 from sightline.engines.trl.prompt_stream import PromptStream
+from sightline.engines.trl.rewards import rewards_of
 from sightline.engines.trl.rows import training_rows
 from sightline.engines.trl.stopped import StoppedError
 from sightline.engines.trl.trainer import PerceptionTrainer
@@ -160,24 +161,13 @@ def test_without_selection_the_loader_s_prompts_stay(
     assert "groups/rounds" not in trainer._metrics["train"]
 
 
-def test_several_rewards_without_accuracy_are_refused(loaded: LoadedModel, tmp_path: Path) -> None:
+def test_several_rewards_without_accuracy_are_refused(tmp_path: Path) -> None:
     run = settings(tmp_path, "dapo", {})
-
-    def form(completions: list[Any], **_: Any) -> list[float]:
-        return [0.0 for _ in completions]
-
-    def length(completions: list[Any], **_: Any) -> list[float]:
-        return [0.0 for _ in completions]
-
-    with pytest.raises(UserError, match="accuracy reward, but there are form, length"):
-        PerceptionTrainer(
-            method=run.method,
-            args=run.train,
-            model=loaded.model,
-            processing_class=loaded.processor,
-            reward_funcs=[form, length],
-            train_dataset=training_rows(ShapesTask(), ShapesTask().train(4, 3)),
-        )
+    run.train.max_rounds, run.train.rewards = 2, {"format": 0.5, "strict_format": 0.5}
+    with pytest.raises(UserError, match="accuracy reward, but there are format, strict_format"):
+        rewards_of(run)
+    run.train.rewards = {"format": 0.5, "accuracy": 0.5}
+    assert len(rewards_of(run)[0]) == 2
 
 
 def test_a_stream_goes_on_from_its_position() -> None:
