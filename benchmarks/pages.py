@@ -20,7 +20,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from measuring import Row, arguments, report, seconds
+from measuring import Meter, Row, arguments, report
 from PIL import Image
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
@@ -91,13 +91,13 @@ def followed(folder: Path, steps: int, rounds: int) -> list[Row]:
     run = write_run(folder / "run", steps=steps)
     more = [json.dumps(row) + "\n" for row in metrics(steps + rounds)[steps:]]
     with WatchServer(run, 0) as server:
-        first = seconds(server.page)
+        first = Meter().seconds(server.page)
         new, none = [], []
         for line in more:
             with (run / "metrics.jsonl").open("a") as file:
                 file.write(line)
-            new.append(seconds(server.page))
-            none.append(seconds(server.page))
+            new.append(Meter().seconds(server.page))
+            none.append(Meter().seconds(server.page))
     measured = (("read once", [first]), ("a new line", new), ("nothing new", none))
     return [_row(f"watch, {steps:,} steps: {name}", values, ASKED) for name, values in measured]
 
