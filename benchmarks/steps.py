@@ -4,8 +4,8 @@ python benchmarks/steps.py [--smallest] [--rounds 6]
 
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
-methods have equal rollouts. VPPO's default masks each rollout's picture anew, so its second view shares
-nothing; "per prompt" masks once a prompt.
+methods have equal rollouts. "per rollout" masks each rollout's picture anew, as VPPO's released code does, so
+that its second view shares nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "grpo": ("grpo", {}),
     "vgpo": ("vgpo", {}),
     "vppo": ("vppo", {}),
-    "vppo, per prompt": ("vppo", {"view": {"name": "patches", "per": "prompt"}}),
+    "vppo, per rollout": ("vppo", {"view": {"name": "patches", "per": "rollout"}}),
     "pgpo": ("pgpo", {}),
 }
 

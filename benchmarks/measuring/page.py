@@ -46,7 +46,6 @@ GOALS: dict[str, dict[str, Goal]] = {
         "grpo against stock TRL": Goal(0.65),
         "vgpo against grpo": Goal(1.10),
         "vppo against grpo": Goal(1.25),
-        "vppo, per prompt against grpo": Goal(1.25),
         "pgpo against grpo": Goal(1.25),
     },
     "rollouts": {"32 prompts x 8": Goal(1 / 1.6)},

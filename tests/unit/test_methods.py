@@ -53,8 +53,9 @@ def test_needs_are_what_the_papers_measure():
     assert method("vppo").needs.signals == {"exact_kl"}
     assert method("vppo", variant="released").needs.signals == {"sampled_k3"}
     assert method("vppo", filter_by="union").needs.signals == {"exact_kl", "entropy"}
+    assert method("vppo", variant="released").needs.view.per == "rollout"
     assert method("vppo").needs.view.plain() == {
-        "name": "patches", "per": "rollout", "stage": "after_resize", "size": 14, "probability": 0.5,
+        "name": "patches", "per": "prompt", "stage": "after_resize", "size": 14, "probability": 0.5,
     }  # fmt: skip
     assert method("pgpo").needs.view.kind == "attention"
     papo = method("papo").needs

@@ -121,7 +121,7 @@ class Method:
         return {"mask": batch.seen, "group_ids": batch.group_ids, "min_range": self.min_range}
 
 
-def view_for(shapings: Iterable[Step], chosen: Any, default: str) -> View | None:
+def view_for(shapings: Iterable[Step], chosen: Any, default: str | dict[str, str]) -> View | None:
     """The second view of a method: the chosen one, else `default` if any of its signals compares views."""
     if chosen is not None:
         return make_view(chosen)

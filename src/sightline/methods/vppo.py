@@ -11,6 +11,7 @@ from ..shaping import Step, shaping
 from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
+VIEW = {"paper": {"name": "patches", "per": "prompt"}, "released": "patches"}
 FILTERS = ("count", "mass", "entropy", "union")
 
 
@@ -35,7 +36,8 @@ def vppo(
     `keep` k, `scale_min` β_min, `scale_max` β_max (None: so that mean α is 1). `filter_by`: "count"
     keeps k of the tokens, "mass" the fewest that hold k of the summed score, "entropy" the
     `entropy_keep` of highest entropy, "union" both. `signal` None is the variant's: "exact_kl", or
-    "sampled_k3" if released; `scale_signal` None is the same for α.
+    "sampled_k3" if released; `scale_signal` None is the same for α. `view` None is patches, drawn once
+    for all rollouts of a prompt, or for each of them if released.
     `variant="released"` takes `minibatch` and `microbatch`, the row counts of α's statistics.
     """
     one_of("paper", "released")("variant of vppo", variant)
@@ -61,7 +63,7 @@ def vppo(
         variant=variant,
         options={"signal": signal, "scale_signal": scale_signal},
         objective=make_objective(objective, entropy_penalty=0.06, dual_clip=3.0 if released else None),
-        view=view_for(shapings, view, "patches"),
+        view=view_for(shapings, view, VIEW[variant]),
         shapings=shapings,
         min_range=min_range,
     )

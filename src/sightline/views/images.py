@@ -40,7 +40,7 @@ def rgb(image: Image.Image) -> Image.Image:
 class Patches(PixelView):
     """Square patches on a grid from the corner (0, 0), each blacked out with a probability.
 
-    VPPO: 14 pixels, 0.5, a fresh mask per rollout, after the resize. PAPO: 14 pixels, 0.6, one mask
+    VPPO's code: 14 pixels, 0.5, a fresh mask per rollout, after the resize. PAPO: 14 pixels, 0.6, one mask
     per prompt, on the original picture. Partial patches at the right and lower edge count as patches.
     """
 
