@@ -80,15 +80,23 @@ def test_an_overflow_costs_its_row_only(qwen: tuple[Any, Any]) -> None:
     same(found, wanted, [0, *range(2, 8)])
 
 
-def test_a_cut_prompt_is_named(qwen: tuple[Any, Any]) -> None:
+@pytest.mark.parametrize("view", [None, Black(), Patches(size=8), TextOnly()], ids=lambda v: v and v.name)
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("rows_per_pass", [2, 8])
+def test_a_cut_prompt_costs_its_rows_only(
+    qwen: tuple[Any, Any], view: View | None, share: bool, rows_per_pass: int
+) -> None:
     model, processor = qwen
     batch = rollouts(model, processor, prompts(), group=2)
+    options = {"share_prefix": share, "rows_per_pass": rows_per_pass}
+    wanted = scored(model, processor, batch, view, **options)
     ids = batch.prompt_ids.clone()
-    row = ids[0]
-    place = int((row == image_token_id(model.config)).nonzero()[0])
-    ids[:2, place] = 65
-    with pytest.raises(ValueError, match=r"problem 0 holds 3 image tokens, but its pictures take 4"):
-        scored(model, processor, replace(batch, prompt_ids=ids))
+    ids[4:6] = ids[4:6].masked_fill(ids[4:6] == image_token_id(model.config), 65)
+    found = scored(model, processor, replace(batch, prompt_ids=ids), view, **options)
+    assert found.skipped.keys() == {4, 5}
+    assert "holds 0 image tokens, but its pictures take" in found.skipped[4]
+    assert (found.log_probs[4:6] == 0).all()
+    same(found, wanted, [0, 1, 2, 3, 6, 7])
 
 
 def test_rollouts_of_one_group_share_their_prompt(qwen: tuple[Any, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -35,6 +35,24 @@ class Bundle:
     prompts: list[int]
     """One row of the batch for each distinct prompt."""
     parts: list[Part]
+
+    def without(self, rows: Collection[int]) -> Bundle:
+        """The bundle without these responses, and without prompts that no response is left of."""
+        left = [
+            (part, torch.tensor([row not in rows for row in part.rows.tolist()], device=part.rows.device))
+            for part in self.parts
+        ]
+        places = sorted({place for part, stays in left for place in part.owner[stays].tolist()})
+        new = torch.zeros(len(self.prompts), dtype=torch.long, device=self.parts[0].rows.device)
+        new[places] = torch.arange(len(places), device=new.device)
+        return Bundle(
+            prompts=[self.prompts[place] for place in places],
+            parts=[
+                Part(part.rows[stays], new[part.owner[stays]], part.length)
+                for part, stays in left
+                if stays.any()
+            ],
+        )
 
 
 def bundles(rollouts: Rollouts, rows_per_pass: int, *, even: bool = False) -> list[Bundle]:

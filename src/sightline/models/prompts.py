@@ -86,8 +86,8 @@ def shown_prompts(
     Raises:
         ValueError: a prompt holds another number of image tokens than its pictures take.
     """
-    tokens = ((ids == image_token_id(model.config)) & mask.bool()).sum(1).tolist()
-    for row, (held, taken) in enumerate(zip(tokens, pictures.counts, strict=True)):
+    held_by_each = image_tokens(model, ids, mask)
+    for row, (held, taken) in enumerate(zip(held_by_each, pictures.counts, strict=True)):
         if held != taken:
             name = names[row] if names else f"number {row}"
             raise ValueError(
@@ -95,6 +95,11 @@ def shown_prompts(
                 "was it cut, or made with another processor?"
             )
     return make_prompts(model, ids, mask, pictures.vision)
+
+
+def image_tokens(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> list[int]:
+    """How many image tokens each of n prompts holds."""
+    return ((ids == image_token_id(model.config)) & mask.bool()).sum(1).tolist()
 
 
 def make_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, vision: dict[str, Any]) -> Prompts:

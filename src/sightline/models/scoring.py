@@ -68,8 +68,7 @@ def score(
     A token's log-prob and its dependency come from the state that predicts it; its visual focus from
     its own state (VGPO App. C). Rows without an image score 0. At most `rows_per_pass` responses run at
     once. Call it inside the model's wrapped forward (`engines.trl.forward`) when the parameters are
-    sharded. Raises `ValueError` for rollouts of one group whose prompts differ, and for a prompt whose
-    image tokens are not those of its pictures.
+    sharded. Raises `ValueError` for rollouts of one group whose prompts differ.
     """
     kept, skipped = _scorable(model, rollouts)
     shared = _shares(model, share_prefix)
@@ -90,7 +89,7 @@ def score(
     model.eval()
     try:
         with gathered_head(model) as head:
-            for bundle, pictures in _prepared(plan, first, second):
+            for bundle, pictures in _prepared(plan, first, second, skipped):
                 both = second is not None and (sharded or _shows_any(bundle, kept))
                 one = first.states(bundle, pictures[0].result())
                 other = second.states(bundle, pictures[1].result()) if both and second is not None else one
@@ -127,20 +126,36 @@ def _shows_any(bundle: Bundle, rollouts: Rollouts) -> bool:
 
 
 def _prepared(
-    plan: Sequence[Bundle], first: Seen, second: Seen | None
+    plan: Sequence[Bundle], first: Seen, second: Seen | None, skipped: dict[int, str]
 ) -> Iterator[tuple[Bundle, list[Future[list[Pictures]]]]]:
     """Each bundle with its pictures in both views, which another thread processes while models run.
 
-    One thread, since tokenizers, which are part of processors, take no two calls at once.
+    Rows whose prompt was not made from their pictures are left out and named in `skipped`. One thread,
+    since tokenizers, which are part of processors, take no two calls at once.
+
+    Raises:
+        ValueError: such rows are a whole bundle and parameters are sharded, so that other ranks would wait.
     """
     views = [first] if second is None or second.image_hidden else [first, second]
     started: list[list[Future[list[Pictures]]]] = []
     with ThreadPoolExecutor(1) as thread:
+
+        def start(bundle: Bundle) -> list[Future[list[Pictures]]]:
+            return [thread.submit(view.prepare, bundle) for view in views]
+
         for number, bundle in enumerate(plan):
-            for later in plan[len(started) : number + _AHEAD + 1]:
-                started.append([thread.submit(view.prepare, later) for view in views])
-            yield bundle, [started[number][0], started[number][-1]]
-            started[number] = []
+            started += [start(later) for later in plan[len(started) : number + _AHEAD + 1]]
+            pictures, started[number] = started[number], []
+            ill = first.disagreeing(bundle, pictures[0].result())
+            if ill:
+                skipped |= ill
+                bundle = bundle.without(ill)
+                if not bundle.parts and not is_sharded(first.model):
+                    continue
+                if not bundle.parts:
+                    raise ValueError(f"row {min(ill)}: {ill[min(ill)]}")
+                pictures = start(bundle)
+            yield bundle, [pictures[0], pictures[-1]]
 
 
 def _statistics(

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from ..rollouts import Rollouts
 from ..views import PixelView, View
 from .bundles import Bundle, Part
-from .prompts import Pictures, Prompts, process, shown_prompts, without_images
+from .prompts import Pictures, Prompts, image_tokens, process, shown_prompts, without_images
 from .states import SEGMENT, SharedPrefix, States, whole
 from .views import viewer
 
@@ -47,6 +47,29 @@ class Seen:
 
     def _process(self, rows: Sequence[int], owners: Sequence[int] | None = None) -> Pictures:
         return process(self.model, self.processor, self.shown(rows), owners)
+
+    def disagreeing(self, bundle: Bundle, pictures: list[Pictures]) -> dict[int, str]:
+        """Rows of a bundle whose prompt has other image tokens than its pictures take, and how many."""
+        if self.shared and not self.per_rollout:
+            counts = pictures[0].counts
+            taken = [
+                (row, counts[place])
+                for part in bundle.parts
+                for row, place in zip(part.rows.tolist(), part.owner.tolist(), strict=True)
+            ]
+        else:
+            taken = [
+                pair
+                for part, shown in zip(bundle.parts, pictures, strict=True)
+                for pair in zip(part.rows.tolist(), shown.counts, strict=True)
+            ]
+        rows = [row for row, _ in taken]
+        tokens = image_tokens(self.model, self.rollouts.prompt_ids[rows], self.rollouts.prompt_mask[rows])
+        return {
+            row: f"its prompt holds {held} image tokens, but its pictures take {count}"
+            for (row, count), held in zip(taken, tokens, strict=True)
+            if held != count
+        }
 
     def states(self, bundle: Bundle, pictures: list[Pictures]) -> Callable[[int], States]:
         """Runs the bundle's prompts if they are shared, and gives a function from a part's number to
