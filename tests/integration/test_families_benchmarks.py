@@ -1,4 +1,4 @@
-"""Every benchmark of models and training runs at its smallest size and leaves rows."""
+"""Every benchmark that `make bench` can run, `soak` and `data` apart, runs at its smallest size and leaves rows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = ["scoring", "exact_kl", "rollouts", "growth", "steps"]
+NAMES = ["scoring", "exact_kl", "rollouts", "growth", "steps", "pages", "grading"]
 ALL = """
 import runpy, sys
 folder, out, *names = sys.argv[1:]
