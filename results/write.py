@@ -6,6 +6,7 @@ and metrics.jsonl.gz of the runs); the words around them are in page.md.jinja.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,11 @@ from sightline.analysis.numerals import numeral, percent, points
 from sightline.laboratory.folder import StudyFolder
 from sightline.laboratory.gradient_table import class_rows, estimate, weight_rows, weighting_rows
 from sightline.laboratory.gradient_test import gradient_results
+from sightline.laboratory.gradients import EVEN, PARTS
 from sightline.laboratory.results import study_results
 from sightline.laboratory.table import (
     DIFFERENCES,
+    Rows,
     claim_rows,
     difference,
     difference_rows,
@@ -29,6 +32,13 @@ from sightline.laboratory.table import (
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "results.md"
+GRADIENTS = {
+    "gradient-shapes": "Shapes, start",
+    "gradient-shapes-later": "Shapes, after 40 steps",
+    "gradient-shapes-2": "Shapes-2, start",
+    "gradient-shapes-2-later": "Shapes-2, after 60 steps",
+}
+"""Folders of gradient tests, and what their columns are called."""
 
 
 def render() -> str:
@@ -43,7 +53,9 @@ def render() -> str:
     )  # fmt: skip
     return environment.get_template("page.md.jinja").render(
         start=_gradient(HERE / "gradient-shapes"),
+        gains=markdown(*_gains({words: _gradient(HERE / name) for name, words in GRADIENTS.items()})),
         main=_study(HERE / "main-shapes"),
+        second=_study(HERE / "main-shapes-2"),
     )
 
 
@@ -53,6 +65,28 @@ def _gradient(path: Path) -> dict[str, Any]:
     results = gradient_results(folder, folder.plan())
     tables = {"weightings": weighting_rows, "classes": class_rows, "weight": weight_rows}
     return results | {"tables": {name: markdown(*rows(results)) for name, rows in tables.items()}}
+
+
+def _gains(tests: Mapping[str, Mapping[str, Any]]) -> Rows:
+    """What the tests say of the weightings, side by side: the gain of an update of equal size."""
+    names = dict.fromkeys(name for test in tests.values() for name in test["weightings"])
+    gains = [
+        [name, *(_gain(test["weightings"].get(name)) for test in tests.values())]
+        for name in names
+        if name != EVEN
+    ]
+    classes = [
+        [f"{what} of even weights on {part.removesuffix(' only')} tokens",
+         *(estimate(test[f"{what} by class"][part]) for test in tests.values())]
+        for what in ("signal", "noise")
+        for part in PARTS
+    ]  # fmt: skip
+    right = ["sampled answers right", *(percent(test["accuracy"]) for test in tests.values())]
+    return ["", *tests], [*gains, *classes, right]
+
+
+def _gain(found: Mapping[str, Any] | None) -> str:
+    return "" if found is None else estimate(found["progress"])
 
 
 def _study(path: Path) -> dict[str, Any]:
