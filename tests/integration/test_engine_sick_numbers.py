@@ -113,6 +113,16 @@ def test_a_run_that_stays_sick_stops_and_names_the_last_good_checkpoint(
     assert "incidents" in str(error.value)
 
 
+def test_a_resumed_run_goes_on_counting_skipped_steps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run_disturbed(
+        monkeypatch, tmp_path, lambda trainer: spoilt(trainer, {2, 3, 4}, "loss"), "--max_steps", "3"
+    )
+    with pytest.raises(StoppedError, match=r"3 steps in a row up to step 4 "):
+        short_runs.run(tmp_path, "--max_steps", "4", "--max_skipped_steps", "3", "--resume")
+
+
 def test_a_score_that_is_not_finite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def disturb(trainer: Any) -> None:
         plain = trainer._score
@@ -185,7 +195,9 @@ def test_incidents_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert short_runs.metrics(tmp_path)[-1]["incidents/skipped_steps"] == 4
 
 
-def test_a_sampler_that_drifts_is_measured_and_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_sampler_that_drifts_is_measured_and_told_across_a_resume(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """As vLLM would, the sampler says what it gave each token: here -1, whatever the policy gives."""
     wanted: list[float] = []
 
@@ -203,6 +215,8 @@ def test_a_sampler_that_drifts_is_measured_and_told(monkeypatch: pytest.MonkeyPa
 
         trainer._generate_single_turn, trainer._compute_loss = sampled, kept
 
-    _, said, _ = run_disturbed(monkeypatch, tmp_path, disturb, "--max_steps", "6")
+    _, said, _ = run_disturbed(monkeypatch, tmp_path, disturb, "--max_steps", "3")
+    assert not any("nats apart" in line for line in said)
+    short_runs.run(tmp_path, "--max_steps", "6", "--resume", said=said)
     assert [row["sampling/drift"] for row in short_runs.metrics(tmp_path)] == pytest.approx(wanted, abs=1e-4)
     assert sum("nats apart on average" in line for line in said) == 1
