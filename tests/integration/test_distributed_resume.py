@@ -73,12 +73,14 @@ def test_a_signal_to_one_rank_stops_both_and_they_go_on(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["SHARDED_STATE_DICT", "FULL_STATE_DICT"])
 def test_sharded_parameters_are_resumed(kind: str, tmp_path: Path) -> None:
+    """Those of the policy, and of a reference that follows it."""
     sharding = {**several_ranks.FSDP2, "FSDP_STATE_DICT_TYPE": kind}
-    train(tmp_path / "whole", sharding, "--save_steps", "3")
+    flags = ("--save_steps", "3", "--beta", "0.1", "--sync_ref_model", "--ref_model_sync_steps", "2")
+    train(tmp_path / "whole", sharding, *flags)
     if kind == "SHARDED_STATE_DICT":
         model = tmp_path / "whole" / "checkpoint-3" / "pytorch_model_fsdp_0"
         halves = [(model / f"__{rank}_0.distcp").stat().st_size for rank in (0, 1)]
         assert 0.4 < halves[0] / sum(halves) < 0.6, "parameters were not sharded"
     cut = short_runs.restart(tmp_path / "whole", 3, tmp_path / "cut")
-    train(cut, sharding, "--save_steps", "3", "--resume")
+    train(cut, sharding, *flags, "--resume")
     assert_same(cut, tmp_path / "whole")

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from sightline.engines.trl.fit import check_fit, check_reference
 from sightline.engines.trl.reference import CopyOf, reference_is_copy
+from sightline.errors import UserError
 
 
 def arguments(**changed: Any) -> Any:
@@ -40,3 +42,20 @@ def test_weights_split_as_they_are_loaded_are_loaded_again() -> None:
     args = arguments(deepspeed_plugin=SimpleNamespace(zero_stage=3))
     with reference_is_copy(args, torch.nn.Linear(2, 2)):
         assert args.model_init_kwargs == {"revision": "v2"}
+
+
+@pytest.mark.parametrize(("follows", "stage"), [(True, 2), (True, None), (False, 3)])
+def test_a_checkpoint_can_hold_it(follows: bool, stage: int | None) -> None:
+    plugin = None if stage is None else SimpleNamespace(zero_stage=stage)
+    check_reference(arguments(deepspeed_plugin=plugin, sync_ref_model=follows))
+
+
+def test_one_that_no_checkpoint_could_hold_is_refused_before_the_run_starts() -> None:
+    plugin = SimpleNamespace(zero_stage=3)
+    settings: Any = SimpleNamespace(
+        train=arguments(deepspeed_plugin=plugin, sync_ref_model=True, use_vllm=False)
+    )
+    loaded: Any = None
+    task: Any = None
+    with pytest.raises(UserError, match="sync_ref_model cannot be resumed under DeepSpeed ZeRO-3"):
+        check_fit(settings, loaded, task, [])

@@ -13,6 +13,7 @@ from ...models.states import layer_index
 from ...tasks.lengths import outline
 from ...tasks.problem import Problem, Task
 from .placeholders import check_shortened
+from .reference import is_zero3
 from .rewards import rewards_of
 from .settings import Settings
 from .trainable import vision_tower
@@ -27,11 +28,13 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     Raises:
         UserError: too few rows for a rollout batch, or no pictures for a method that reads them; unknown
             rewards; a layer or modules for adapters that the model does not have; a vision tower to freeze
-            where there is none; a family that cannot be sampled beside the trainer.
+            where there is none; a family that cannot be sampled beside the trainer; a reference model that
+            no checkpoint could hold.
     """
     args: Any = settings.train
     if args.use_vllm and args.vllm_mode == "colocate":
         check_shortened(loaded.processor, loaded.model.config)
+    check_reference(args)
     rewards_of(settings)
     check_rows(args, task, problems)
     check_pictures(settings.method, task, problems)
@@ -39,6 +42,19 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     check_adapters(settings.model, loaded.model)
     if args.freeze_vision:
         vision_tower(loaded.model)
+
+
+def check_reference(args: Any) -> None:
+    """Refuse a reference model that follows the policy where no rank holds its weights whole.
+
+    Raises:
+        UserError: DeepSpeed splits them.
+    """
+    if args.sync_ref_model and is_zero3(args):
+        raise UserError(
+            "sync_ref_model cannot be resumed under DeepSpeed ZeRO-3, where no checkpoint would hold the "
+            "reference model; use FSDP or ZeRO-2, or leave sync_ref_model out"
+        )
 
 
 def check_rows(args: Any, task: Task, problems: Sequence[Problem]) -> None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+from accelerate.utils import load_fsdp_model, save_fsdp_model
+from safetensors.torch import load_model, save_model
+
+REFERENCE = "reference.safetensors"
+"""In a checkpoint, the reference model where it follows the policy (`sync_ref_model`)."""
+_INDEX = 1
+"""The number of its shards among what accelerate saves; the policy's are number 0."""
 
 
 class CopyOf:
@@ -30,8 +39,7 @@ def reference_is_copy(args: Any, model: Any) -> Iterator[None]:
     ZeRO-3 splits weights as they are loaded, so there TRL loads them again; pass the revision in
     `model_init_kwargs`.
     """
-    zero3 = getattr(args.deepspeed_plugin, "zero_stage", 0) == 3
-    if args.beta == 0.0 or isinstance(model, str) or zero3:
+    if args.beta == 0.0 or isinstance(model, str) or is_zero3(args):
         yield
         return
     given = args.model_init_kwargs
@@ -40,3 +48,30 @@ def reference_is_copy(args: Any, model: Any) -> Iterator[None]:
         yield
     finally:
         args.model_init_kwargs = given
+
+
+def is_zero3(args: Any) -> bool:
+    """Whether DeepSpeed splits the weights themselves."""
+    return getattr(args.deepspeed_plugin, "zero_stage", 0) == 3
+
+
+def save_reference(folder: Path, model: Any, accelerator: Any) -> None:
+    """Write a reference model that follows the policy; every rank has to call it."""
+    plugin = _fsdp(accelerator)
+    if plugin is not None:
+        save_fsdp_model(plugin, accelerator, model, str(folder), model_index=_INDEX)
+    elif accelerator.is_main_process:
+        save_model(accelerator.unwrap_model(model), str(folder / REFERENCE))
+
+
+def load_reference(folder: Path, model: Any, accelerator: Any) -> None:
+    """Have `model` go on as what `save_reference` wrote; every rank has to call it."""
+    plugin = _fsdp(accelerator)
+    if plugin is not None:
+        load_fsdp_model(plugin, accelerator, model, str(folder), model_index=_INDEX)
+    else:
+        load_model(accelerator.unwrap_model(model), folder / REFERENCE)
+
+
+def _fsdp(accelerator: Any) -> Any:
+    return getattr(accelerator.state, "fsdp_plugin", None)

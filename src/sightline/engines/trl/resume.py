@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, load_model, save_model
+from safetensors.torch import load_file
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
@@ -20,13 +20,11 @@ from ...errors import UserError
 from . import in_hand
 from .checkpoints import STAGING, publish, rotate, size
 from .contract import check_contract
-from .reference import reference_is_copy
+from .reference import load_reference, reference_is_copy, save_reference
 from .stopped import StoppedError
 
 PROGRESS = "progress.json"
 """Where training stood, beside what transformers saves itself."""
-REFERENCE = "reference.safetensors"
-"""The reference model, where it follows the policy (`sync_ref_model`)."""
 
 
 class ResumableTrainer(GRPOTrainer):
@@ -99,9 +97,9 @@ class ResumableTrainer(GRPOTrainer):
     def _save_in_hand(self, staged: Path) -> None:
         if self._step % self._micro_steps_per_batch and self._buffered_inputs is not None:
             in_hand.save(staged, self.accelerator.process_index, self._buffered_inputs)
+        if self.args.sync_ref_model:
+            save_reference(staged, self.ref_model, self.accelerator)
         if self.accelerator.is_main_process:
-            if self.args.sync_ref_model:
-                save_model(self.accelerator.unwrap_model(self.ref_model), str(staged / REFERENCE))
             (staged / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle that nothing reads
             (staged / PROGRESS).write_text(json.dumps(self._progress()), encoding="utf-8")
 
@@ -185,7 +183,7 @@ class ResumableTrainer(GRPOTrainer):
             device = self.accelerator.device
             self._buffered_inputs = in_hand.load(folder, self.accelerator.process_index, device)
         if self.args.sync_ref_model:
-            load_model(self.accelerator.unwrap_model(self.ref_model), folder / REFERENCE)
+            load_reference(folder, self.ref_model, self.accelerator)
 
     def _get_train_sampler(self, dataset: Any = None) -> Any:
         self._sampler = super()._get_train_sampler(dataset)
