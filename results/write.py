@@ -51,9 +51,11 @@ def render() -> str:
         numeral=numeral, percent=percent, points=points, estimate=estimate, probability=probability,
         difference=difference, measured=measured,
     )  # fmt: skip
+    tests = {name: _gradient(HERE / name) for name in GRADIENTS}
     return environment.get_template("page.md.jinja").render(
-        start=_gradient(HERE / "gradient-shapes"),
-        gains=markdown(*_gains({words: _gradient(HERE / name) for name, words in GRADIENTS.items()})),
+        start=tests["gradient-shapes"],
+        tests=tests,
+        gains=markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
         main=_study(HERE / "main-shapes"),
         second=_study(HERE / "main-shapes-2"),
     )

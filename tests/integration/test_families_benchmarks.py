@@ -1,4 +1,4 @@
-"""Every benchmark that `make bench` can run, `soak` and `data` apart, runs at its smallest size and leaves rows."""
+"""Every benchmark that `make bench` can run, but `soak` and `data`, leaves rows at its smallest size."""
 
 from __future__ import annotations
 
