@@ -38,6 +38,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "papo": ("papo", {}),
     "papo, both views differentiated": ("papo", {"second_grad": True}),
     "vppo": ("vppo", {}),
+    "vppo, patches per rollout": ("vppo", {"view": {"name": "patches", "per": "rollout"}}),
     "pgpo": ("pgpo", {}),
     "vgpo": ("vgpo", {}),
     "vgpo, released": ("vgpo", {"variant": "released"}),
