@@ -26,7 +26,7 @@ from sightline.views import Black, Patches, TextOnly, View
 
 SIGNALS = frozenset(["exact_kl", "visual_focus"])
 SHARED: dict[str, View] = {"text only": TextOnly(), "black, per prompt": Black()}
-VIEWS = SHARED | {"patches, per rollout": Patches()}
+VIEWS = SHARED | {"patches, per rollout": Patches(per="rollout")}
 SIZES = {
     "P=600, T=128": (((18, 25), 600, 128), VIEWS),
     "P=1300, T=256": (((25, 39), 1300, 256), SHARED),

@@ -21,7 +21,7 @@ from sightline.views import Patches, TextOnly, View
 GROUP = 2
 SIGNALS = frozenset(["exact_kl", "sampled_k3", "entropy", "jensen_shannon", "visual_focus"])
 VIEWS: dict[str, View] = {
-    "patches per rollout": Patches(size=8),
+    "patches per rollout": Patches(size=8, per="rollout"),
     "patches per prompt": Patches(size=8, per="prompt"),
     "text only": TextOnly(),
 }

@@ -18,7 +18,8 @@ from sightline.views import Patches, TextOnly
 
 dist.init_process_group("gloo")
 signals = frozenset(["exact_kl", "entropy", "visual_focus"])
-for family, view in (("qwen2_5_vl", TextOnly()), ("gemma3", Patches(size=8)), ("qwen3_vl", TextOnly())):
+views = {"qwen2_5_vl": TextOnly(), "gemma3": Patches(size=8, per="rollout"), "qwen3_vl": TextOnly()}
+for family, view in views.items():
     model, processor = build(family)
     batch = rollouts(model, processor, prompts(), group=2)
     scoring = lambda m: score(m, processor, batch, Needs(signals, view, False), seed=0, step=0)

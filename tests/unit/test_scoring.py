@@ -80,7 +80,9 @@ def test_an_overflow_costs_its_row_only(qwen: tuple[Any, Any]) -> None:
     same(found, wanted, [0, *range(2, 8)])
 
 
-@pytest.mark.parametrize("view", [None, Black(), Patches(size=8), TextOnly()], ids=lambda v: v and v.name)
+@pytest.mark.parametrize(
+    "view", [None, Black(), Patches(size=8, per="rollout"), TextOnly()], ids=lambda v: v and v.name
+)
 @pytest.mark.parametrize("share", [True, False])
 @pytest.mark.parametrize("rows_per_pass", [2, 8])
 def test_a_cut_prompt_costs_its_rows_only(

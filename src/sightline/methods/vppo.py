@@ -11,7 +11,7 @@ from ..shaping import Step, shaping
 from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
-VIEW = {"paper": {"name": "patches", "per": "prompt"}, "released": "patches"}
+VIEW = {"paper": "patches", "released": {"name": "patches", "per": "rollout"}}
 FILTERS = ("count", "mass", "entropy", "union")
 
 

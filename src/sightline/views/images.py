@@ -40,12 +40,12 @@ def rgb(image: Image.Image) -> Image.Image:
 class Patches(PixelView):
     """Square patches on a grid from the corner (0, 0), each blacked out with a probability.
 
-    VPPO's code: 14 pixels, 0.5, a fresh mask per rollout, after the resize. PAPO: 14 pixels, 0.6, one mask
-    per prompt, on the original picture. Partial patches at the right and lower edge count as patches.
+    VPPO: 14 pixels, 0.5, after the resize; its code draws a fresh mask per rollout. PAPO: 14 pixels, 0.6,
+    on the original picture. Partial patches at the right and lower edge count as patches.
     """
 
     name = "patches"
-    per: Per = "rollout"
+    per: Per = "prompt"
     stage: Stage = "after_resize"
     size: int = 14
     """Side of a patch in pixels."""
