@@ -15,6 +15,7 @@ from sightline.methods import Needs
 from sightline.models import scoring, seen, states
 from sightline.models.bundles import bundles
 from sightline.models.families import image_token_id
+from sightline.models.prompts import process, shown_prompts
 from sightline.models.scoring import score
 from sightline.rollouts import Rollouts
 from sightline.views import Black, Patches, Swapped, TextOnly, View
@@ -99,6 +100,16 @@ def test_a_cut_prompt_costs_its_rows_only(
     assert "holds 0 image tokens, but its pictures take" in found.skipped[4]
     assert (found.log_probs[4:6] == 0).all()
     same(found, wanted, [0, 1, 2, 3, 6, 7])
+
+
+def test_a_cut_prompt_is_named_where_no_row_can_leave(qwen: tuple[Any, Any]) -> None:
+    model, processor = qwen
+    batch = rollouts(model, processor, prompts(), group=2)
+    pictures = process(model, processor, [batch.images[0]])
+    ids, mask = batch.prompt_ids[:1].clone(), batch.prompt_mask[:1]
+    ids[0, int((ids[0] == image_token_id(model.config)).nonzero()[0])] = 65
+    with pytest.raises(ValueError, match=r"problem bars holds 3 image tokens, but its pictures take 4"):
+        shown_prompts(model, ids, mask, pictures, ["bars"])
 
 
 def test_rollouts_of_one_group_share_their_prompt(qwen: tuple[Any, Any]) -> None:

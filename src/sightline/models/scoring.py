@@ -153,7 +153,10 @@ def _prepared(
                 if not bundle.parts and not is_sharded(first.model):
                     continue
                 if not bundle.parts:
-                    raise ValueError(f"row {min(ill)}: {ill[min(ill)]}")
+                    raise ValueError(
+                        f"row {min(ill)}: {ill[min(ill)]}, as in every row beside it; leave such rows out of "
+                        "the batch, since under sharded parameters other ranks wait for this one"
+                    )
                 pictures = start(bundle)
             yield bundle, [pictures[0], pictures[-1]]
 
