@@ -4,8 +4,9 @@ python benchmarks/growth.py [--smallest] [--device cuda --dtype bfloat16 --shape
 
 The model and both sides of benchmarks/scoring.py, one prompt, a black second view, exact KL and visual
 focus. Each size runs once, time and memory together; memory is the rise of the process's peak. The last rows
-give the exponent with which both sides grow from the second-largest size to the largest: 1 is linear. The
-plot goes to growth.svg beside the rows.
+give the exponent with which both sides grow from the second-largest size to the largest: 1 is linear. In T
+no way to run the model can be linear, since each token attends to those before it: the multiplications that
+its responses cannot do without grow so, too. The plot goes to growth.svg beside the rows.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SWEEPS = {
     "P": [(size, 256, 4) for size in (300, 600, 1300, 2600)],
 }
 SMALLEST = {"T": [(40, 8, 2), (40, 16, 2)], "G": [(40, 8, 2), (40, 8, 4)], "P": [(40, 8, 2), (80, 8, 2)]}
+NEEDED = "multiplications needed grow with T as"
 TITLES = {"T": "response tokens T", "G": "rollouts of a prompt G", "P": "prompt tokens P"}
 
 
@@ -59,6 +61,15 @@ def exponent(sizes: list[float], values: list[float]) -> float:
     return math.log(y / x) / math.log(b / a)
 
 
+def needed(chosen: Any, prompt: int, response: int) -> float:
+    """Multiplications of a response behind a prompt that has run: weights, attention to earlier tokens."""
+    text = chosen.config.get_text_config()
+    layers = sum(p.numel() for p in chosen.get_decoder().layers.parameters())
+    weights = layers + chosen.get_output_embeddings().weight.numel()
+    attention = 2 * text.num_hidden_layers * text.hidden_size
+    return response * (weights + attention * (prompt + response / 2))
+
+
 def main() -> None:
     parser = arguments(__doc__, devices=True)
     parser.set_defaults(shape="20m", dtype="float32")
@@ -79,6 +90,9 @@ def main() -> None:
             powers = [exponent(sizes, values) for values in lines.values()]
             ratio = powers[0] / powers[1] if powers[1] else 0.0
             grown.append(Row(f"{kind} grows with {name} as", *powers, ratio, "exponent"))
+        if name == "T":
+            power = exponent(sizes, [needed(chosen, prompt, response) for prompt, response, _ in sweep])
+            grown.append(Row(NEEDED, power, power, 1.0, "exponent"))
     args.out.mkdir(parents=True, exist_ok=True)
     write(args.out / "growth.svg", [*panels[0::2], *panels[1::2]], columns=3)
     report(args.out / "growth.json", rows + grown, "Growth of the scoring pass", args.device)

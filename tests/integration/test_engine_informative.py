@@ -18,6 +18,8 @@ from sightline.engines.trl.stopped import StoppedError
 from sightline.engines.trl.trainer import PerceptionTrainer
 from sightline.errors import UserError
 from sightline.models.loading import LoadedModel, load_model
+from sightline.models.prefilled import Prefilled
+from sightline.models.scoring import Scores, score
 from sightline.tasks import ShapesTask
 
 PROBLEMS = 12
@@ -181,3 +183,46 @@ def test_a_stream_goes_on_from_its_position() -> None:
     assert PromptStream(7, seed=4, shuffle=True).take(7) != whole[:7]
     assert PromptStream(3, seed=4, shuffle=False).take(5) == [0, 1, 2]
     assert PromptStream(3, seed=4, shuffle=False).take(5, {0, 1, 2}) == []
+
+
+@pytest.mark.parametrize("method", ["vgpo", "vppo", "pgpo"])
+def test_scoring_goes_on_from_the_prompts_of_every_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The same scores as where prompts run again, for groups that several calls of the sampler drew."""
+    loaded = load_model("embedded", torch.float32)
+    run = settings(tmp_path, method, {"objective": "dapo"}, "--max_rounds", "6", "--no_shuffle_dataset")
+    right = {0: MIXED, 1: RIGHT, 2: MIXED}
+    problems = ShapesTask().train(PROBLEMS, 3)
+    numbers = {problem.id: index for index, problem in enumerate(problems)}
+
+    def accuracy(completions: list[Any], id: list[str], **_: Any) -> list[float]:
+        return [right.get(numbers[name], RIGHT)[place % GROUP] for place, name in enumerate(id)]
+
+    trainer = PerceptionTrainer(
+        method=run.method,
+        args=run.train,
+        model=loaded.model,
+        processing_class=loaded.processor,
+        reward_funcs=[accuracy],
+        train_dataset=training_rows(ShapesTask(), problems),
+    )
+    trainer.current_gradient_accumulation_steps = 1
+    trainer.model.train()
+    calls: list[tuple[Prefilled, Scores, Scores]] = []
+
+    def both(*args: Any, prefilled: Prefilled | None, **kwargs: Any) -> Scores:
+        going_on = score(*args, prefilled=prefilled, **kwargs)
+        if prefilled is not None:  # a few rows are scored apart, to see whether the picture matters
+            calls.append((prefilled, going_on, score(*args, **kwargs)))
+        return going_on
+
+    monkeypatch.setattr("sightline.engines.trl.trainer.score", both)
+    trainer._generate_and_score_completions([trainer.train_dataset[row // GROUP] for row in range(2 * GROUP)])
+    ((ran, going_on, again),) = calls
+    assert ran.call.tolist() == [0] * GROUP + [1] * GROUP
+    torch.testing.assert_close(going_on.log_probs, again.log_probs, atol=1e-5, rtol=1e-5)
+    for name, values in again.signals.items():
+        torch.testing.assert_close(going_on.signals[name], values, atol=1e-4, rtol=1e-4)
+        assert values.abs().max() > 1e-3
+    assert trainer._calls == []

@@ -10,9 +10,14 @@ import pytest
 import torch
 from tiny_models import FAMILIES, build, prompts, rollouts
 from torch import Tensor
+from transformers import GenerationConfig
 
 from sightline.methods import Needs
+from sightline.models.choice import choice
 from sightline.models.families import image_token_id
+from sightline.models.prefilled import Prefilled
+from sightline.models.prompts import process, shown_prompts
+from sightline.models.sampling import sample
 from sightline.models.scoring import score
 from sightline.models.views import draw_view
 from sightline.rollouts import Rollouts
@@ -134,7 +139,26 @@ class Reference:
 reference = functools.cache(Reference)
 
 
-def check(family: str, view: View, share: bool, layer: int = -1, rows_per_pass: int = 3) -> None:
+def sampled_in_two_calls(known: Reference, layer: int) -> Prefilled:
+    """The prompts as two calls of the sampler ran them, the second one's in reverse; rows as in the batch."""
+    model, batch = known.model, known.batch
+    settings = GenerationConfig(max_new_tokens=2, do_sample=True, pad_token_id=0, eos_token_id=1)
+    drawn, place = [], torch.zeros(len(batch), dtype=torch.long)
+    for numbers in ([0, 1], [3, 2]):
+        rows = [GROUP * number for number in numbers]
+        shown = process(model, known.processor, [batch.images[row] for row in rows])
+        asked = shown_prompts(model, batch.prompt_ids[rows], batch.prompt_mask[rows], shown)
+        owner = torch.arange(len(rows)).repeat_interleave(GROUP)
+        drawn.append(sample(model, asked, owner, choice(settings, model.generation_config), layer=layer))
+        for index, row in enumerate(rows):
+            place[row : row + GROUP] = index
+    call = (torch.arange(len(batch)) >= 2 * GROUP).long()
+    return Prefilled([one.prefix for one in drawn], call, place)
+
+
+def check(
+    family: str, view: View, share: bool, layer: int = -1, rows_per_pass: int = 3, sampled: bool = False
+) -> None:
     """Scores equal the reference to 1e-4, in whatever order rows stand."""
     known = reference(family)
     batch, expected = known.batch, known.all(view, layer)
@@ -147,6 +171,10 @@ def check(family: str, view: View, share: bool, layer: int = -1, rows_per_pass: 
         sample_ids=[batch.sample_ids[row] for row in order],
         rollout_ids=order % GROUP,
     )
+    ran = None
+    if sampled:
+        ran = sampled_in_two_calls(known, layer)
+        ran = Prefilled(ran.prefixes, ran.call[order], ran.place[order])
     found = score(
         known.model,
         known.processor,
@@ -156,6 +184,7 @@ def check(family: str, view: View, share: bool, layer: int = -1, rows_per_pass: 
         step=2,
         rows_per_pass=rows_per_pass,
         share_prefix=share,
+        prefilled=ran,
     )
     assert found.skipped == {}
     got = {**found.signals, "log_prob": found.log_probs, "other_log_prob": found.other_log_probs}
@@ -175,7 +204,28 @@ def test_the_plain_pass_gives_the_reference_s_scores(family: str) -> None:
     check(family, VIEWS["patches per prompt"], share=False)
 
 
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_prompts_that_sampling_ran_give_the_reference_s_scores(family: str, view: str) -> None:
+    check(family, VIEWS[view], share=True, sampled=True)
+
+
+def test_they_do_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the text-only view nothing needs the vision tower any more."""
+    known = reference("qwen2_5_vl")
+    ran = sampled_in_two_calls(known, -1)
+    monkeypatch.setattr(known.model.model, "get_image_features", None)
+    needs = Needs(SIGNALS, TextOnly(), second_view_gradient=False)
+    score(known.model, known.processor, known.batch, needs, seed=5, step=2, prefilled=ran)
+    with pytest.raises(TypeError):
+        score(known.model, known.processor, known.batch, needs, seed=5, step=2)
+    other = Prefilled(ran.prefixes, ran.call[1:], ran.place[1:])
+    with pytest.raises(ValueError, match="prefilled is of 7 rows, the rollouts are 8"):
+        score(known.model, known.processor, known.batch, needs, seed=5, step=2, prefilled=other)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
 @pytest.mark.parametrize("layer", [0, 1, -2])
 @pytest.mark.parametrize("family", ["qwen3_vl", "gemma3"])
-def test_focus_reads_the_states_of_one_layer(family: str, layer: int) -> None:
-    check(family, VIEWS["patches per prompt"], share=True, layer=layer)
+def test_focus_reads_the_states_of_one_layer(family: str, layer: int, sampled: bool) -> None:
+    check(family, VIEWS["patches per prompt"], share=True, layer=layer, sampled=sampled)

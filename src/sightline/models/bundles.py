@@ -55,8 +55,12 @@ class Bundle:
         )
 
 
-def bundles(rollouts: Rollouts, rows_per_pass: int, *, even: bool = False) -> list[Bundle]:
+def bundles(
+    rollouts: Rollouts, rows_per_pass: int, *, even: bool = False, apart: Tensor | None = None
+) -> list[Bundle]:
     """The batch cut into bundles of whole groups, and those into parts of up to `rows_per_pass` rows.
+
+    Groups whose rows differ in `apart` [B] share no bundle.
 
     Rows of similar length share a part, so that little padding runs. With `even`, every rank that holds
     as many rows gets as many bundles of one part each, as sharded parameters need it: they are gathered
@@ -72,8 +76,10 @@ def bundles(rollouts: Rollouts, rows_per_pass: int, *, even: bool = False) -> li
         every = torch.tensor([row for rows in groups for row in rows])
         return [_bundle(rollouts, rows.tolist(), len(rows), even) for rows in every.split(size)]
     together: list[list[int]] = []
-    for rows in groups:
-        if together and len(together[-1]) + len(rows) <= size:
+    kinds = [0] * len(rollouts) if apart is None else apart.tolist()
+    for rows in sorted(groups, key=lambda rows: kinds[rows[0]]):
+        alike = together and kinds[together[-1][0]] == kinds[rows[0]]
+        if alike and len(together[-1]) + len(rows) <= size:
             together[-1] += rows
         else:
             together.append(list(rows))

@@ -42,6 +42,18 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.input_ids)
 
+    def without_pictures(self, rows: Tensor) -> Prompts:
+        """The prompts `rows` [m] with their image tokens, but with nothing to be seen."""
+        types = {name: value[rows] for name, value in self.types.items()}
+        return Prompts(
+            self.input_ids[rows],
+            self.attention_mask[rows],
+            self.position_ids[..., rows, :],
+            types,
+            {},
+            self.next_position[rows],
+        )
+
     @property
     def inputs(self) -> dict[str, Tensor]:
         """Keyword arguments of the backbone's forward."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, GenerationConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
 from .bundles import is_sharded
 from .choice import Choice, why_not_honoured
 from .prompts import Prompts
-from .states import response_positions, selected, why_not_shared
+from .states import SharedPrefix, response_positions, selected, why_not_shared
 
 _log = logging.get_logger(__name__)
 
@@ -35,6 +35,10 @@ class Sampled:
     """Mean probability, over all tokens, that the model gave to the banned ones."""
     overflown: Tensor
     """bool [R], rows that ended because their logits were not finite; their last token is the pad id."""
+    prefix: SharedPrefix
+    """The prompts as they ran, from which a scoring pass can go on while the model is the same."""
+    owner: Tensor
+    """int64 [R], each row's prompt among them."""
 
     def lists(self) -> list[list[int]]:
         """Each response's tokens without padding."""
@@ -47,8 +51,12 @@ class OverflownError(RuntimeError):
 
 
 @torch.no_grad()
-def sample(model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice) -> Sampled:
+def sample(
+    model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice, *, layer: int = -1
+) -> Sampled:
     """One response to prompt `owner[r]` for each r, as `model.generate` would draw it.
+
+    `layer` is the one whose states the prefix that comes back keeps.
 
     Random draws come from torch's global generator. Rows that end leave the batch, so the stream of
     draws differs from `generate`'s, but not what each draw is from. A row whose logits are not finite ends.
@@ -57,7 +65,7 @@ def sample(model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choi
     was_training = model.training
     model.eval()
     try:
-        running = _Running(model, prompts, owner, choice)
+        running = _Running(model, prompts, owner, choice, layer)
         while running.step():
             pass
     finally:
@@ -80,17 +88,16 @@ def prefills_once(model: PreTrainedModel, config: GenerationConfig) -> bool:
 class _Running:
     """Decoding under way: the rows that still run, and what all have written."""
 
-    def __init__(self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice):
+    def __init__(self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, layer: int):
         self.model, self.prompts, self.choice = model, prompts, choice
         self.sharded = is_sharded(model) and torch.distributed.is_initialized()
-        cache = DynamicCache(config=model.config)
-        first = model(**prompts.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        self.logits = first.logits[:, -1][owner].float()
-        self.cache = selected(cache, owner, len(prompts))
+        self.prefix, logits = SharedPrefix.with_logits(model, prompts, layer)
+        self.logits = logits[owner].float()
+        self.cache = selected(self.prefix.cache, owner, len(prompts))
         self.rows = torch.arange(len(owner), device=owner.device)
         self.mask = prompts.attention_mask[owner]
         self.history = prompts.input_ids[owner]
-        self.owner = owner
+        self.owner = self.all_owners = owner
         self.ends = torch.tensor(choice.end_ids, device=owner.device)
         self.going = torch.ones_like(owner, dtype=torch.bool)
         self.tokens = torch.full((len(owner), choice.max_new_tokens), choice.pad_id, device=owner.device)
@@ -167,4 +174,4 @@ class _Running:
         mask = (torch.arange(self.length, device=self.rows.device) < self.written[:, None]).long()
         mass = float(self.mass) / max(1, int(self.written.sum()))
         tokens, log_probs = self.tokens[:, : self.length], self.log_probs[:, : self.length]
-        return Sampled(tokens, mask, log_probs, mass, self.overflown)
+        return Sampled(tokens, mask, log_probs, mass, self.overflown, self.prefix, self.all_owners)

@@ -22,6 +22,7 @@ from ..signals import SIGNALS, token_statistics, visual_focus
 from .bundles import Bundle, Part, bundles, is_sharded
 from .families import image_token_id, longest_sequence, placeholder_ids
 from .head import Head, gathered_head
+from .prefilled import Prefilled
 from .prompts import Pictures
 from .seen import Seen, second_view
 from .states import States, why_not_shared
@@ -62,16 +63,22 @@ def score(
     temperature: float = 1.0,
     rows_per_pass: int = 16,
     share_prefix: bool = True,
+    prefilled: Prefilled | None = None,
 ) -> Scores:
     """Score every response token of `rollouts` by the signals that `needs` names.
 
     A token's log-prob and its dependency come from the state that predicts it; its visual focus from
     its own state (VGPO App. C). Rows without an image score 0. At most `rows_per_pass` responses run at
-    once. Call it inside the model's wrapped forward (`engines.trl.forward`) when the parameters are
-    sharded. Raises `ValueError` for rollouts of one group whose prompts differ.
+    once. With `prefilled` the first view goes on from prompts that sampling has run: those of `rollouts`,
+    under the same weights and for the same layer. Call it inside the model's wrapped forward
+    (`engines.trl.forward`) when the parameters are sharded; prompts then run again. Raises `ValueError` for
+    rollouts of one group whose prompts differ, and for a `prefilled` of another batch.
     """
     kept, skipped = _scorable(model, rollouts)
-    shared = _shares(model, share_prefix)
+    shared, sharded = _shares(model, share_prefix), is_sharded(model)
+    ran = prefilled if shared and not sharded else None
+    if ran is not None and len(ran.call) != len(rollouts):
+        raise ValueError(f"prefilled is of {len(ran.call)} rows, the rollouts are {len(rollouts)}")
     first = Seen(
         model,
         processor,
@@ -79,10 +86,11 @@ def score(
         lambda rows: [kept.images[row] for row in rows],
         shared=shared,
         layer=needs.layer,
+        prefilled=ran,
     )
     second = None if needs.view is None else second_view(needs.view, first, seed=seed, step=step)
-    sharded, banned = is_sharded(model), placeholder_ids(model.config)
-    plan = bundles(kept, rows_per_pass, even=sharded)
+    banned = placeholder_ids(model.config)
+    plan = bundles(kept, rows_per_pass, even=sharded, apart=None if ran is None else ran.call)
     names = ["log_prob", MASS, *sorted(needs.signals)] + (["other_log_prob"] if second is not None else [])
     found = {name: torch.zeros(kept.mask.shape, device=kept.mask.device) for name in names}
     was_training = model.training

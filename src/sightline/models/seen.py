@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from ..rollouts import Rollouts
 from ..views import PixelView, View
 from .bundles import Bundle, Part
+from .prefilled import Prefilled
 from .prompts import Pictures, Prompts, image_tokens, process, shown_prompts, without_images
 from .states import SEGMENT, SharedPrefix, States, whole
 from .views import viewer
@@ -36,9 +37,16 @@ class Seen:
     shared: bool = True
     """Whether a prompt runs once for all its rollouts."""
     layer: int = -1
+    prefilled: Prefilled | None = None
+    """Where its prompts ran with their pictures; None to run them."""
 
     def prepare(self, bundle: Bundle) -> list[Pictures]:
-        """A bundle's processed pictures, of its prompts together or part by part; safe on any thread."""
+        """A bundle's processed pictures, of its prompts together or part by part; safe on any thread.
+
+        None where the prompts have run already.
+        """
+        if self.prefilled is not None:
+            return []
         if self.per_rollout:
             return [self._process(part.rows.tolist()) for part in bundle.parts]
         if self.shared:
@@ -50,6 +58,8 @@ class Seen:
 
     def disagreeing(self, bundle: Bundle, pictures: list[Pictures]) -> dict[int, str]:
         """Rows of a bundle whose prompt has other image tokens than its pictures take, and how many."""
+        if self.prefilled is not None:
+            return {}  # their prompts could not have run
         if self.shared and not self.per_rollout:
             counts = pictures[0].counts
             taken = [
@@ -75,10 +85,7 @@ class Seen:
         """Runs the bundle's prompts if they are shared, and gives a function from a part's number to
         the states of its responses."""
         if self.shared and not self.per_rollout:
-            prefix = SharedPrefix(self.model, self._prompts(bundle.prompts, pictures[0]), self.layer)
-            return lambda number: prefix.respond(
-                bundle.parts[number].owner, *self._responses(bundle.parts[number])
-            )
+            return self._going_on(bundle, pictures)
 
         def alone(number: int) -> States:
             part = bundle.parts[number]
@@ -89,6 +96,21 @@ class Seen:
             return whole(self.model, prompts, *self._responses(part), self.layer)
 
         return alone
+
+    def _going_on(self, bundle: Bundle, pictures: list[Pictures]) -> Callable[[int], States]:
+        """The states of responses to prompts that run once."""
+        parts, ran = bundle.parts, self.prefilled
+        if ran is not None and not self.image_hidden:
+            before = ran.prefix(bundle.prompts[0])
+            return lambda number: before.respond(
+                ran.place[parts[number].rows], *self._responses(parts[number])
+            )
+        if ran is not None:
+            prompts = without_images(self.model, ran.prompts(bundle.prompts))
+        else:
+            prompts = self._prompts(bundle.prompts, pictures[0])
+        own = SharedPrefix(self.model, prompts, self.layer)
+        return lambda number: own.respond(parts[number].owner, *self._responses(parts[number]))
 
     def _prompts(self, rows: Sequence[int], pictures: Pictures) -> Prompts:
         chosen, names = list(rows), self.rollouts.sample_ids
@@ -109,13 +131,6 @@ class Seen:
 def second_view(view: View, first: Seen, *, seed: int, step: int) -> Seen:
     """`first` with its pictures taken away as `view` says."""
     if not isinstance(view, PixelView):
-        return Seen(first.model, first.processor, first.rollouts, first.shown, False, True, first.shared)
+        return replace(first, image_hidden=True, layer=-1)
     drawn = viewer(view, first.rollouts, first.processor, seed=seed, step=step)
-    return Seen(
-        first.model,
-        first.processor,
-        first.rollouts,
-        drawn,
-        per_rollout=view.per == "rollout",
-        shared=first.shared,
-    )
+    return replace(first, shown=drawn, per_rollout=view.per == "rollout", layer=-1, prefilled=None)

@@ -39,9 +39,23 @@ class SharedPrefix:
     def __init__(self, model: PreTrainedModel, prompts: Prompts, layer: int):
         self.model, self.prompts, self.layer = model, prompts, layer
         self.cache = DynamicCache(config=model.config)
-        states, chosen = _run(model, prompts.inputs, layer, self.cache)
+        self._keep(*_run(model, prompts.inputs, layer, self.cache))
+
+    @classmethod
+    def with_logits(cls, model: Any, prompts: Prompts, layer: int) -> tuple[SharedPrefix, Tensor]:
+        """The same, and the logits [n, V] of the first response token, from the whole model's forward."""
+        prefix = cls.__new__(cls)
+        prefix.model, prefix.prompts, prefix.layer = model, prompts, layer
+        prefix.cache = DynamicCache(config=model.config)
+        with _backbone_states(model) as found, _states_of_layer(model, layer) as chosen:
+            output = model(**prompts.inputs, past_key_values=prefix.cache, use_cache=True, logits_to_keep=1)
+        prefix._keep(found[0], chosen[0] if chosen else found[0])
+        return prefix, output.logits[:, -1]
+
+    def _keep(self, states: Tensor, chosen: Tensor) -> None:
         self.last = states[:, -1]
-        self.image = image_state(chosen, prompts.input_ids == image_token_id(model.config))
+        is_image = self.prompts.input_ids == image_token_id(self.model.config)
+        self.image = image_state(chosen, is_image)
 
     def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
         """Only the responses run, a segment at a time; the cache is repeated for them.
@@ -106,6 +120,19 @@ def _run(
             **inputs, past_key_values=cache, use_cache=cache is not None
         ).last_hidden_state
     return states, found[0] if found else states
+
+
+@contextlib.contextmanager
+def _backbone_states(model: Any) -> Iterator[list[Tensor]]:
+    """Collects the states after the final norm while the whole model runs."""
+    found: list[Tensor] = []
+    hook = model.base_model.register_forward_hook(
+        lambda module, given, output: found.append(output.last_hidden_state)
+    )
+    try:
+        yield found
+    finally:
+        hook.remove()
 
 
 @contextlib.contextmanager

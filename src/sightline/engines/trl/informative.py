@@ -35,7 +35,7 @@ class Group:
     number: int
     """The prompt's row in the dataset."""
     rollouts: list[dict[str, Any]]
-    """`prompt_ids`, `completion_ids`, `completion`, `logprobs` and `unusable` of each."""
+    """`prompt_ids`, `completion_ids`, `completion`, `logprobs`, `unusable` and `prefilled` of each."""
     rewards: Tensor
     """[G, functions]"""
     informative: bool
@@ -53,6 +53,8 @@ class InformativeTrainer(ResumableTrainer):
         self._chosen: list[Group] | None = None
         self._overflown: list[bool] = []
         self._unusable: list[str | None] = []
+        self._prefilled: list[tuple[int, int, int] | None] = []
+        """Of each row: the rank, the call of its sampler and the place in it where its prompt ran."""
         self._weight = 1
 
     def _informative_rows(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -129,8 +131,9 @@ class InformativeTrainer(ResumableTrainer):
         ]
         prompt_ids, completion_ids, _, completions, logprobs, *_ = self._generate(prompts)
         rewards = self._calculate_rewards(rows, prompts, completions, completion_ids)
-        names = ("prompt_ids", "completion_ids", "completion", "logprobs", "unusable")
-        columns = (prompt_ids, completion_ids, completions, logprobs or [None] * len(rows), self._unusable)
+        names = ("prompt_ids", "completion_ids", "completion", "logprobs", "unusable", "prefilled")
+        logprobs = logprobs or [None] * len(rows)
+        columns = (prompt_ids, completion_ids, completions, logprobs, self._unusable, self._prefilled)
         mine = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
         everyone: Any = gather_object(mine) if self.accelerator.num_processes > 1 else mine
         informative = self._informative(rewards)
@@ -157,11 +160,12 @@ class InformativeTrainer(ResumableTrainer):
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         if self._chosen is None:
             self._overflown = [False] * len(prompts)
+            self._prefilled = [None] * len(prompts)
             return self._with_usable_responses(super()._generate(prompts))
         mine = self._mine([rollout for group in self._chosen for rollout in group.rollouts])
         columns = {name: [rollout[name] for rollout in mine] for name in mine[0]}
         logprobs = None if columns["logprobs"][0] is None else columns["logprobs"]
-        self._unusable = columns["unusable"]
+        self._unusable, self._prefilled = columns["unusable"], columns["prefilled"]
         images = [_images(prompt) for prompt in prompts]
         return (
             columns["prompt_ids"],

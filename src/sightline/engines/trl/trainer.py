@@ -9,6 +9,9 @@ from torch import Tensor
 
 from ... import masked
 from ...methods import Method, Needs, statistics
+from ...models.bundles import is_sharded
+from ...models.prefilled import Prefilled
+from ...models.sampling import Sampled
 from ...models.scoring import Scores, score
 from ...objectives import group_advantages
 from ...rollouts import Rollouts
@@ -51,6 +54,7 @@ class PerceptionTrainer(GuardedTrainer):
                     keep_tower_in_step(self.accelerator.unwrap_model(whole), self.processing_class)
         self._unanswered: list[dict[str, Any]] | None = None
         self._first_look: Scores | None = None
+        self._calls: list[Sampled] = []
 
     # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
 
@@ -84,13 +88,41 @@ class PerceptionTrainer(GuardedTrainer):
             return super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, *args, **kwargs
             )
-        sampled = sampled_rollouts(self, prompt_ids, images, num_generations)
+        layer = self.method.layer
+        sampled = sampled_rollouts(self, prompt_ids, images, num_generations, layer)
+        self._remember(sampled)
         mode = "train" if self.model.training else "eval"
         self._metrics[mode]["sampling/placeholder_mass"].append(sampled.banned_mass)
         self._overflown = sampled.overflown.tolist()
         return sampled.lists(), None
 
+    def _remember(self, sampled: Sampled) -> None:
+        """Keep the prompts as they ran until the batch is scored, for the scoring pass to go on from."""
+        if self.model.training and self._scores_rollouts and not is_sharded(self._base):
+            rank, call = self.accelerator.process_index, len(self._calls)
+            self._prefilled = [(rank, call, place) for place in sampled.owner.tolist()]
+            self._calls.append(sampled)
+
+    @property
+    def _scores_rollouts(self) -> bool:
+        needs = self.method.needs
+        return bool(needs.signals) or (needs.view is not None and not needs.second_view_gradient)
+
+    def _prompts_that_ran(self) -> Prefilled | None:
+        """Where this rank's prompts ran; None if not all of them ran here."""
+        here = [place for place in self._prefilled if place and place[0] == self.accelerator.process_index]
+        if not here or len(here) < len(self._prefilled):
+            return None
+        _, call, place = torch.tensor(here, device=self.accelerator.device).T
+        return Prefilled([sampled.prefix for sampled in self._calls], call, place)
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return self._scored_rollouts(inputs)
+        finally:
+            self._calls = []
+
+    def _scored_rollouts(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
         self._log_pictures(inputs)
         self._unanswered, self._first_look = inputs if self._asks_for_old_log_probs() else None, None
@@ -105,8 +137,9 @@ class PerceptionTrainer(GuardedTrainer):
         if needs.second_view_gradient and needs.view is not None:
             seeds = {"seed": self.args.seed, "step": self.state.global_step}
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
-        scored = needs.signals or (needs.view is not None and not needs.second_view_gradient)
-        scores = (self._first_look or self._score(rollouts, needs)) if scored else None
+        scores = None
+        if self._scores_rollouts:
+            scores = self._first_look or self._score(rollouts, needs, self._prompts_that_ran())
         if scores is None:  # where there are scores, statistics count
             self._count_without_image(rollouts)
         rollouts = self._leave_out(rollouts, self._why_unusable(inputs), scores, out)
@@ -174,7 +207,7 @@ class PerceptionTrainer(GuardedTrainer):
             rollout_ids=rows % self._group_size,
         )
 
-    def _score(self, rollouts: Rollouts, needs: Needs) -> Scores:
+    def _score(self, rollouts: Rollouts, needs: Needs, prefilled: Prefilled | None = None) -> Scores:
         def scoring(model: Any) -> Scores:
             return score(
                 model,
@@ -185,6 +218,7 @@ class PerceptionTrainer(GuardedTrainer):
                 step=self.state.global_step,
                 temperature=self.temperature,
                 rows_per_pass=self.args.per_device_train_batch_size,
+                prefilled=prefilled,
             )
 
         with self.accelerator.autocast():
@@ -228,7 +262,8 @@ class PerceptionTrainer(GuardedTrainer):
         alone = needs.second_view_gradient and not needs.signals
         if alone:
             needs = Needs(frozenset(), None, second_view_gradient=False)
-        scores = self._score(self._rollouts(rows, columns | masks), needs)
+        prefilled = None if alone else self._prompts_that_ran()
+        scores = self._score(self._rollouts(rows, columns | masks), needs, prefilled)
         self._first_look = None if alone else scores
         return scores.log_probs
 

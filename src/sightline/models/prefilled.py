@@ -1,0 +1,31 @@
+"""Prompts that sampling has run, from which the scoring pass goes on instead of running them again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .prompts import Prompts
+from .states import SharedPrefix
+
+
+@dataclass(frozen=True)
+class Prefilled:
+    """For each row of a batch, where its prompt ran. The model must not have changed since."""
+
+    prefixes: Sequence[SharedPrefix]
+    """One per call of the sampler."""
+    call: Tensor
+    """int64 [B], the number of the call that sampled a row."""
+    place: Tensor
+    """int64 [B], its prompt among those of that call."""
+
+    def prefix(self, row: int) -> SharedPrefix:
+        """What row `row` goes on from."""
+        return self.prefixes[int(self.call[row])]
+
+    def prompts(self, rows: Sequence[int]) -> Prompts:
+        """The prompts of rows that one call sampled, without what they show."""
+        return self.prefix(rows[0]).prompts.without_pictures(self.place[list(rows)])
