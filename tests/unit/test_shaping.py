@@ -54,6 +54,21 @@ def test_top_mass_keeps_all_of_a_constant_row():
     assert shaping.top_mass(scores, ones(scores), share=0.1, **RANGE).tolist() == [[1, 1, 1]]
 
 
+def test_saturation_gives_half_at_its_level_and_never_more_than_one():
+    scores, mask = row(0.0, 0.1, 0.3, 1e30, 5.0), torch.tensor([[1, 1, 1, 1, 0]])
+    weights = shaping.saturated(scores, mask, level=0.1)
+    torch.testing.assert_close(weights, row(0.0, 0.5, 0.75, 1.0, 0.0))
+
+
+def test_saturation_weighs_a_token_by_itself():
+    scores = torch.rand(3, 6, generator=torch.Generator().manual_seed(2))
+    whole = shaping.saturated(scores, ones(scores), level=0.2)
+    other = shaping.saturated(torch.where(scores > 0.5, 100.0, scores), ones(scores), level=0.2)
+    assert (whole == other)[scores <= 0.5].all()
+    order = scores.flatten().argsort()
+    assert (whole.flatten()[order].diff() > 0).all()
+
+
 def test_progress_counts_valid_tokens_only():
     mask = torch.tensor([[0, 1, 1, 1, 1, 0]])
     assert shaping.progress(mask, schedule="linear").tolist() == [[0, 0.25, 0.5, 0.75, 1, 0]]

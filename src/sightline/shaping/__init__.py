@@ -7,7 +7,7 @@ statistic. Greek letters of the papers are spelled by meaning and named in the d
 from .compensation import batch_min_max, late_and_high, late_compensation, progress
 from .mass import importance, mass_conserving_gate, quantile_gate
 from .rules import ADJUSTMENTS, SHAPINGS, Rule, Step, adjustment, shaping
-from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
+from .tokens import centered_token_weights, saturated, top_fraction, top_fraction_union, top_mass
 from .trajectories import centered_rollout_weights, trajectory_weights
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "mass_conserving_gate",
     "progress",
     "quantile_gate",
+    "saturated",
     "shaping",
     "top_fraction",
     "top_fraction_union",

@@ -20,7 +20,7 @@ from ..errors import UserError
 from ..options import LARGEST, Check, between, check_options, known_names, one_of, switch
 from .compensation import SCHEDULES, batch_min_max, late_compensation
 from .mass import gate_statistics, importance_range, mass_conserving_gate, quantile_gate
-from .tokens import centered_token_weights, top_fraction, top_fraction_union, top_mass
+from .tokens import centered_token_weights, saturated, top_fraction, top_fraction_union, top_mass
 from .trajectories import (
     centered_rollout_weights,
     group_range,
@@ -103,6 +103,7 @@ SHAPINGS: dict[str, Rule] = {
     "top_fraction": Rule(top_fraction, {"keep": _KEEP}),
     "top_fraction_union": Rule(top_fraction_union, {"keep": _KEEP, "other_keep": _KEEP}, inputs=2),
     "top_mass": Rule(top_mass, {"share": _KEEP}, spread=masked.row_range),
+    "saturated": Rule(saturated, {"level": between(0, LARGEST, above=True)}),
     "centered_token_weights": Rule(centered_token_weights, {}, _CLAMP, spread=masked.row_range),
     "centered_rollout_weights": Rule(
         centered_rollout_weights, {}, {**_CLAMP, "scale_rows": switch}, spread=group_range

@@ -79,6 +79,18 @@ def top_mass(
     return ((kept | constant) & mask.bool()).float()
 
 
+def saturated(
+    scores: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], *, level: float
+) -> Float[Tensor, "B T"]:
+    """S/(S + c) with c = `level` > 0 in the unit of the scores: even credit for what depends enough.
+
+    In [0, 1]: 1/2 at S = c, near 1 well above it, near S/c below. A token is weighed by itself, so that no
+    rollout's weight piles up on one of its tokens and constant scores stay what they say. 0 at S = 0.
+    """
+    values = masked.clean(scores, mask)
+    return values / (values + level)
+
+
 def centered_token_weights(
     scores: Shaped[Tensor, "B T"],
     mask: Shaped[Tensor, "B T"],
