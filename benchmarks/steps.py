@@ -1,6 +1,6 @@
 """Whole training steps on the embedded model: `grpo` against stock TRL, each method against `grpo`.
 
-python benchmarks/steps.py [--smallest] [--rounds 6]
+python benchmarks/steps.py [--smallest] [--rounds 16]
 
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
@@ -39,7 +39,7 @@ def compare(name: str, mine: Sequence[float], other: Sequence[float]) -> Row:
 
 def main() -> None:
     parser = arguments(__doc__)
-    parser.set_defaults(rounds=6)
+    parser.set_defaults(rounds=16)
     args = parser.parse_args()
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
