@@ -58,6 +58,7 @@ def render() -> str:
         gains=markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
         main=_study(HERE / "main-shapes"),
         second=_study(HERE / "main-shapes-2"),
+        rates=_rates(HERE / "rates-shapes-2"),
     )
 
 
@@ -107,6 +108,41 @@ def _study(path: Path) -> dict[str, Any]:
         "start": first.read_evaluations()[0]["greedy"],
         "collapsed": int(sum(run["collapsed"] for run in results["runs"])),
     }
+
+
+def _rates(path: Path) -> dict[str, Any]:
+    """Each method's accuracy under every learning rate it was tried with, and the rate that is best."""
+    folder = StudyFolder(path)
+    results = study_results(folder, folder.plan())
+    found: dict[str, dict[float, Mapping[str, Any]]] = {}
+    for name, arm in results["arms"].items():
+        found.setdefault(name.split("-")[0], {})[arm["settings"]["learning_rate"]] = arm["measures"]
+    rates = sorted({rate for arm in found.values() for rate in arm})
+    best = {
+        name: max(arm, key=lambda rate: _area(arm[rate])) for name, arm in found.items() if any(arm.values())
+    }
+    rows = [
+        [name, *(_mean(arm.get(rate)) for rate in rates), _rate(best[name]) if name in best else "–"]
+        for name, arm in found.items()
+    ]
+    table = markdown(["", *map(_rate, rates), "best"], rows)
+    return results | {"table": table, "best": best, "rates": rates}
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.0e}".replace("e-0", "e−")
+
+
+def _area(measures: Mapping[str, Any]) -> float:
+    return measures["sampled area"]["value"] if measures else float("-inf")
+
+
+def _mean(measures: Mapping[str, Any] | None) -> str:
+    return (
+        "–"
+        if not measures
+        else f"{100 * _area(measures):.1f} ({100 * measures['greedy final']['value']:.1f})"
+    )
 
 
 if __name__ == "__main__":

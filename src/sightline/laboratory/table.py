@@ -16,10 +16,10 @@ Rows = tuple[list[str], list[list[str]]]
 SHARE, NUMBER = "share", "number"
 
 COLUMNS = (
-    ("sampled final", "sampled, end", SHARE),
-    ("sampled area", "sampled, mean over training", SHARE),
-    ("greedy final", "greedy, end", SHARE),
-    ("blind", "blind, end", SHARE),
+    ("sampled final", "sampled, end, %", SHARE),
+    ("sampled area", "sampled, mean over training, %", SHARE),
+    ("greedy final", "greedy, end, %", SHARE),
+    ("blind", "blind, end, %", SHARE),
     ("dependency", "visual dependence, nats a token", NUMBER),
     ("tokens", "tokens an answer", NUMBER),
     ("seconds per step", "CPU seconds a step", NUMBER),
@@ -30,11 +30,11 @@ DIFFERENCES = ("sampled area", "sampled final", "greedy final")
 """What is shown of the differences to the baseline."""
 
 CLAIMS = (
-    ("collapsed", "collapsed", SHARE),
+    ("collapsed", "collapsed, %", SHARE),
     ("entropy", "entropy at the end, nats", NUMBER),
     ("steps to target", "steps to the target", NUMBER),
     ("late_over_early", "late / early focus", NUMBER),
-    ("half_of_kl", "tokens with half of the KL", SHARE),
+    ("half_of_kl", "tokens with half of the KL, %", SHARE),
 )
 
 
