@@ -225,4 +225,6 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
     for name, values in again.signals.items():
         torch.testing.assert_close(going_on.signals[name], values, atol=1e-4, rtol=1e-4)
         assert values.abs().max() > 1e-3
-    assert trainer._calls == []
+    assert [len(prefix.prompts) for prefix in ran.prefixes] == [1, 1], "no replaced group's prompt is held"
+    assert all(not prefix.prompts.vision for prefix in ran.prefixes)
+    assert not trainer._calls and trainer._ran is None

@@ -13,6 +13,7 @@ from trl.trainer.utils import add_fused_lm_head
 from sightline.methods import Needs
 from sightline.models.families import image_features_inputs, process_prompts, type_ids
 from sightline.models.scoring import score
+from sightline.views import Black
 
 TEMPERATURE = 0.8
 NOTHING = Needs(frozenset(), None, second_view_gradient=False)
@@ -76,8 +77,14 @@ def test_autocast_and_a_float32_head(share: bool) -> None:
     exact = ours(model, processor, batch)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mixed, theirs = ours(model, processor, batch, share_prefix=share), engine(model, processor, batch)
+        needs = Needs(frozenset(["exact_kl", "entropy"]), Black(), second_view_gradient=False)
+        halves = score(model, processor, batch, needs, seed=0, step=0, share_prefix=share).signals
     assert (mixed - theirs).abs().mean() < 0.02
     assert (mixed - exact).abs().max() > 1e-3, "autocast was on"
+    full = score(model, processor, batch, needs, seed=0, step=0, share_prefix=share).signals
+    for name, values in halves.items():
+        assert values.dtype == torch.float32
+        assert (values - full[name]).abs().mean() < 0.02 * max(1.0, float(full[name].abs().max()))
     model.to(torch.bfloat16).lm_head.float()
     half = ours(model, processor, batch, share_prefix=share)
     with torch.autocast("cpu", dtype=torch.bfloat16):

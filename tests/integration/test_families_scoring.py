@@ -149,11 +149,11 @@ def sampled_in_two_calls(known: Reference, layer: int) -> Prefilled:
         shown = process(model, known.processor, [batch.images[row] for row in rows])
         asked = shown_prompts(model, batch.prompt_ids[rows], batch.prompt_mask[rows], shown)
         owner = torch.arange(len(rows)).repeat_interleave(GROUP)
-        drawn.append(sample(model, asked, owner, choice(settings, model.generation_config), layer=layer))
+        drawn.append(sample(model, asked, owner, choice(settings, model.generation_config), keep=layer))
         for index, row in enumerate(rows):
             place[row : row + GROUP] = index
     call = (torch.arange(len(batch)) >= 2 * GROUP).long()
-    return Prefilled([one.prefix for one in drawn], call, place)
+    return Prefilled.of([one.prefix for one in drawn if one.prefix is not None], call, place)
 
 
 def check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .prompts import Prompts
@@ -21,6 +22,17 @@ class Prefilled:
     """int64 [B], the number of the call that sampled a row."""
     place: Tensor
     """int64 [B], its prompt among those of that call."""
+
+    @classmethod
+    def of(cls, prefixes: Sequence[SharedPrefix], call: Tensor, place: Tensor) -> Prefilled:
+        """What the rows at `place` of `call` go on from; the prompts of no row are dropped."""
+        kept, new_call, new_place = [], torch.empty_like(call), torch.empty_like(place)
+        for number in call.unique().tolist():
+            rows = call == number
+            places, new_place[rows] = place[rows].unique(return_inverse=True)
+            new_call[rows] = len(kept)
+            kept.append(prefixes[number].of(places))
+        return cls(kept, new_call, new_place)
 
     def prefix(self, row: int) -> SharedPrefix:
         """What row `row` goes on from."""

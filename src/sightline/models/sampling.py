@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, PreTrainedModel
+from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
 from .bundles import is_sharded
@@ -35,10 +35,11 @@ class Sampled:
     """Mean probability, over all tokens, that the model gave to the banned ones."""
     overflown: Tensor
     """bool [R], rows that ended because their logits were not finite; their last token is the pad id."""
-    prefix: SharedPrefix
-    """The prompts as they ran, from which a scoring pass can go on while the model is the same."""
     owner: Tensor
-    """int64 [R], each row's prompt among them."""
+    """int64 [R], each row's prompt."""
+    prefix: SharedPrefix | None
+    """The prompts as they ran, if they were to be kept: a scoring pass goes on from them while the model is
+    the same."""
 
     def lists(self) -> list[list[int]]:
         """Each response's tokens without padding."""
@@ -52,11 +53,11 @@ class OverflownError(RuntimeError):
 
 @torch.no_grad()
 def sample(
-    model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice, *, layer: int = -1
+    model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice, *, keep: int | None = None
 ) -> Sampled:
     """One response to prompt `owner[r]` for each r, as `model.generate` would draw it.
 
-    `layer` is the one whose states the prefix that comes back keeps.
+    With `keep` the prompts' cache comes back too, with the states of layer `keep`; None drops it.
 
     Random draws come from torch's global generator. Rows that end leave the batch, so the stream of
     draws differs from `generate`'s, but not what each draw is from. A row whose logits are not finite ends.
@@ -65,7 +66,7 @@ def sample(
     was_training = model.training
     model.eval()
     try:
-        running = _Running(model, prompts, owner, choice, layer)
+        running = _Running(model, prompts, owner, choice, keep)
         while running.step():
             pass
     finally:
@@ -88,12 +89,19 @@ def prefills_once(model: PreTrainedModel, config: GenerationConfig) -> bool:
 class _Running:
     """Decoding under way: the rows that still run, and what all have written."""
 
-    def __init__(self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, layer: int):
+    def __init__(self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, keep: int | None):
         self.model, self.prompts, self.choice = model, prompts, choice
         self.sharded = is_sharded(model) and torch.distributed.is_initialized()
-        self.prefix, logits = SharedPrefix.with_logits(model, prompts, layer)
+        self.prefix: SharedPrefix | None = None
+        if keep is None:
+            cache = DynamicCache(config=model.config)
+            first = model(**prompts.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            logits = first.logits[:, -1]
+        else:
+            self.prefix, logits = SharedPrefix.with_logits(model, prompts, keep)
+            cache = self.prefix.cache
         self.logits = logits[owner].float()
-        self.cache = selected(self.prefix.cache, owner, len(prompts))
+        self.cache = selected(cache, owner, len(prompts))
         self.rows = torch.arange(len(owner), device=owner.device)
         self.mask = prompts.attention_mask[owner]
         self.history = prompts.input_ids[owner]
@@ -174,4 +182,4 @@ class _Running:
         mask = (torch.arange(self.length, device=self.rows.device) < self.written[:, None]).long()
         mass = float(self.mass) / max(1, int(self.written.sum()))
         tokens, log_probs = self.tokens[:, : self.length], self.log_probs[:, : self.length]
-        return Sampled(tokens, mask, log_probs, mass, self.overflown, self.prefix, self.all_owners)
+        return Sampled(tokens, mask, log_probs, mass, self.overflown, self.all_owners, self.prefix)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -56,6 +56,17 @@ class SharedPrefix:
         self.last = states[:, -1]
         is_image = self.prompts.input_ids == image_token_id(self.model.config)
         self.image = image_state(chosen, is_image)
+        self.prompts = replace(self.prompts, vision={})
+
+    def of(self, places: Tensor) -> SharedPrefix:
+        """The prompts `places` [m] alone, without the memory that the others take."""
+        if places.tolist() == list(range(len(self.prompts))):
+            return self
+        part = copy.copy(self)
+        part.cache = selected(self.cache, places, len(self.prompts))
+        part.prompts = self.prompts.without_pictures(places)
+        part.last, part.image = self.last[places], self.image[places]
+        return part
 
     def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
         """Only the responses run, a segment at a time; the cache is repeated for them.
@@ -141,8 +152,11 @@ def _states_of_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
 
     Numbered like transformers' `hidden_states`: 0 is the embeddings, k what decoder layer k put out.
     """
-    layers, index = model.get_decoder().layers, layer_index(model, layer)
     found: list[Tensor] = []
+    if layer == -1:
+        yield found
+        return
+    layers, index = model.get_decoder().layers, layer_index(model, layer)
     if index == len(layers):
         yield found
         return

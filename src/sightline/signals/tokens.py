@@ -181,14 +181,20 @@ def _kl(log_p: Tensor, log_q: Tensor) -> Tensor:
     low, high = torch.aminmax(difference)
     if torch.is_grad_enabled() or not bool((low > -_FAR) & (high < _FAR)):
         return exact_kl(log_p, log_q)
-    return torch.linalg.vecdot(torch.expm1(difference).sub_(difference), log_p.exp())
+    return _dot(torch.expm1(difference).sub_(difference), log_p.exp())
 
 
 def _entropy(log_p: Tensor, log_q: Tensor) -> Tensor:
     """`entropy` in fewer passes where no token is impossible."""
     if torch.is_grad_enabled() or not bool(log_p.amin() > -torch.inf):
         return entropy(log_p)
-    return -torch.linalg.vecdot(log_p.exp(), log_p)
+    return -_dot(log_p.exp(), log_p)
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Over the last dimension, in the tensors' own precision: autocast would take half of it."""
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.linalg.vecdot(a, b)
 
 
 def _names(signals: Collection[str], other_hidden: Tensor | None) -> list[str]:

@@ -49,11 +49,15 @@ def _key(part: Any) -> Any:
 
 
 def sampled_rollouts(
-    trainer: Any, prompt_ids: Sequence[list[int]], images: Sequence[Any] | None, group_size: int, layer: int
+    trainer: Any,
+    prompt_ids: Sequence[list[int]],
+    images: Sequence[Any] | None,
+    group_size: int,
+    keep: int | None,
 ) -> Sampled:
     """One response to each prompt of this rank. TRL repeats a prompt `group_size` times in a row over all
-    ranks; those rows share one prompt, so its pictures are processed, encoded and prefilled once. `layer` is
-    the one whose states scoring will want of the prompts."""
+    ranks; those rows share one prompt, so its pictures are processed, encoded and prefilled once. `keep` is
+    `sample`'s."""
     offset = trainer.accelerator.process_index * len(prompt_ids)
     keys = [((offset + row) // group_size, tuple(ids)) for row, ids in enumerate(prompt_ids)]
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
@@ -82,7 +86,7 @@ def sampled_rollouts(
             pictures = process(model, trainer.processing_class, shown)
             prompts = shown_prompts(model, ids, mask, pictures, names)
             chosen = choice(trainer.generation_config, model.generation_config)
-            return sample(model, prompts, owner, chosen, layer=layer)
+            return sample(model, prompts, owner, chosen, keep=keep)
 
         # Inside the wrapped forward: under adapters the sharded root is not the model that samples.
         return unwrapped(inside=sampling)

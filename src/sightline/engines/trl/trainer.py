@@ -11,8 +11,8 @@ from ... import masked
 from ...methods import Method, Needs, statistics
 from ...models.bundles import is_sharded
 from ...models.prefilled import Prefilled
-from ...models.sampling import Sampled
 from ...models.scoring import Scores, score
+from ...models.states import SharedPrefix
 from ...objectives import group_advantages
 from ...rollouts import Rollouts
 from .blind import picture_effect
@@ -54,7 +54,8 @@ class PerceptionTrainer(GuardedTrainer):
                     keep_tower_in_step(self.accelerator.unwrap_model(whole), self.processing_class)
         self._unanswered: list[dict[str, Any]] | None = None
         self._first_look: Scores | None = None
-        self._calls: list[Sampled] = []
+        self._calls: list[SharedPrefix] = []
+        self._ran: Prefilled | None = None
 
     # --- rollouts -> scores -> weights -> advantages -------------------------------------------------
 
@@ -66,6 +67,8 @@ class PerceptionTrainer(GuardedTrainer):
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:
         # TRL marks a text-only row among image rows with None, on which processors fail.
         result = list(super()._generate(prompts))
+        if self._chosen is not None or self.selection is None:  # the batch, not a round that fills it
+            self._ran, self._calls = self._prompts_that_ran(), []
         if result[6] is not None:
             result[6] = [images or [] for images in result[6]]
         return tuple(result)
@@ -88,20 +91,18 @@ class PerceptionTrainer(GuardedTrainer):
             return super()._generate_single_turn(
                 prompt_ids, images, multimodal_fields, num_generations, *args, **kwargs
             )
-        layer = self.method.layer
-        sampled = sampled_rollouts(self, prompt_ids, images, num_generations, layer)
-        self._remember(sampled)
+        kept = self.model.training and self._scores_rollouts and not is_sharded(self._base)
+        sampled = sampled_rollouts(
+            self, prompt_ids, images, num_generations, self.method.layer if kept else None
+        )
+        if sampled.prefix is not None:
+            rank, call = self.accelerator.process_index, len(self._calls)
+            self._prefilled = [(rank, call, place) for place in sampled.owner.tolist()]
+            self._calls.append(sampled.prefix)
         mode = "train" if self.model.training else "eval"
         self._metrics[mode]["sampling/placeholder_mass"].append(sampled.banned_mass)
         self._overflown = sampled.overflown.tolist()
         return sampled.lists(), None
-
-    def _remember(self, sampled: Sampled) -> None:
-        """Keep the prompts as they ran until the batch is scored, for the scoring pass to go on from."""
-        if self.model.training and self._scores_rollouts and not is_sharded(self._base):
-            rank, call = self.accelerator.process_index, len(self._calls)
-            self._prefilled = [(rank, call, place) for place in sampled.owner.tolist()]
-            self._calls.append(sampled)
 
     @property
     def _scores_rollouts(self) -> bool:
@@ -109,18 +110,18 @@ class PerceptionTrainer(GuardedTrainer):
         return bool(needs.signals) or (needs.view is not None and not needs.second_view_gradient)
 
     def _prompts_that_ran(self) -> Prefilled | None:
-        """Where this rank's prompts ran; None if not all of them ran here."""
+        """Where this rank's prompts ran, for the scoring pass to go on from; None if not all ran here."""
         here = [place for place in self._prefilled if place and place[0] == self.accelerator.process_index]
         if not here or len(here) < len(self._prefilled):
             return None
         _, call, place = torch.tensor(here, device=self.accelerator.device).T
-        return Prefilled([sampled.prefix for sampled in self._calls], call, place)
+        return Prefilled.of(self._calls, call, place)
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         try:
             return self._scored_rollouts(inputs)
         finally:
-            self._calls = []
+            self._calls, self._ran = [], None
 
     def _scored_rollouts(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
@@ -139,7 +140,7 @@ class PerceptionTrainer(GuardedTrainer):
             out |= second_view_rows(needs.view, rollouts, self.model, self.processing_class, **seeds)
         scores = None
         if self._scores_rollouts:
-            scores = self._first_look or self._score(rollouts, needs, self._prompts_that_ran())
+            scores = self._first_look or self._score(rollouts, needs, self._ran)
         if scores is None:  # where there are scores, statistics count
             self._count_without_image(rollouts)
         rollouts = self._leave_out(rollouts, self._why_unusable(inputs), scores, out)
@@ -262,8 +263,7 @@ class PerceptionTrainer(GuardedTrainer):
         alone = needs.second_view_gradient and not needs.signals
         if alone:
             needs = Needs(frozenset(), None, second_view_gradient=False)
-        prefilled = None if alone else self._prompts_that_ran()
-        scores = self._score(self._rollouts(rows, columns | masks), needs, prefilled)
+        scores = self._score(self._rollouts(rows, columns | masks), needs, None if alone else self._ran)
         self._first_look = None if alone else scores
         return scores.log_probs
 
