@@ -177,10 +177,14 @@ def test_gradient_checkpointing_changes_no_number(tmp_path: Path) -> None:
         torch.testing.assert_close(short_runs.weights(kept)[name], value, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_bfloat16(dtype: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("method", "dtype"),
+    [("vgpo", "float32"), ("vppo", "float32"), ("pgpo", "float32"), ("papo", "float32"), ("vppo", "bfloat16")],
+)
+def test_bfloat16(method: str, dtype: str, tmp_path: Path) -> None:
     """Mixed precision over float32 weights, and weights in bfloat16."""
-    settings = short_runs.settings(tmp_path, "--bf16", "true", "--dtype", dtype, "--max_steps", "4")
+    flags = ("--method", method, "--bf16", "true", "--dtype", dtype, "--max_steps", "2")
+    settings = short_runs.settings(tmp_path, *flags)
     task = ShapesTask()
     loaded = load_model("embedded", getattr(torch, dtype))
     result = training.train(settings, loaded, task, task.train(6, 3), RunFolder(tmp_path))
