@@ -58,6 +58,7 @@ def render() -> str:
         gains=markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
         main=_study(HERE / "main-shapes"),
         second=_study(HERE / "main-shapes-2"),
+        slow=_study(HERE / "slow-shapes-2"),
         rates=_rates(HERE / "rates-shapes-2"),
     )
 
