@@ -179,7 +179,13 @@ def test_gradient_checkpointing_changes_no_number(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("method", "dtype"),
-    [("vgpo", "float32"), ("vppo", "float32"), ("pgpo", "float32"), ("papo", "float32"), ("vppo", "bfloat16")],
+    [
+        ("vgpo", "float32"),
+        ("vppo", "float32"),
+        ("pgpo", "float32"),
+        ("papo", "float32"),
+        ("vppo", "bfloat16"),
+    ],
 )
 def test_bfloat16(method: str, dtype: str, tmp_path: Path) -> None:
     """Mixed precision over float32 weights, and weights in bfloat16."""
