@@ -324,7 +324,7 @@ def test_the_documented_python_composition_is_pgpo_on_the_cosine():
 
 
 def test_the_documented_yaml_compositions_build_and_weigh():
-    short, longer = (yaml.safe_load(text) for text in snippets("yaml"))
+    short, longer, even = (yaml.safe_load(text) for text in snippets("yaml"))
     built = method(short["method"], **short["method_options"])
     assert built.objective.dual_clip == 3.0
     cosine = SCORES.clamp(max=1) * 2 - 1
@@ -338,6 +338,9 @@ def test_the_documented_yaml_compositions_build_and_weigh():
     assert [term.coefficient for term in composed.terms] == [-0.01]
     assert method("custom", **composed.options) == composed
     assert composed.weights({"exact_kl": SCORES, "entropy": SCORES}, MASK, GROUPS).isfinite().all()
+    saturated = method(even["method"], **even["method_options"])
+    assert saturated.view == Black()
+    torch.testing.assert_close(saturated.weights(SCORES, MASK, GROUPS), SCORES / (SCORES + 0.3) * MASK)
 
 
 def test_a_composition_from_objects_is_the_one_from_data():
