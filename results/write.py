@@ -112,7 +112,7 @@ def _study(path: Path) -> dict[str, Any]:
 
 
 def _rates(path: Path) -> dict[str, Any]:
-    """Each method's accuracy under every learning rate it was tried with, and the rate that is best."""
+    """The study of a folder with a table: each method under every learning rate it was tried with."""
     folder = StudyFolder(path)
     results = study_results(folder, folder.plan())
     found: dict[str, dict[float, Mapping[str, Any]]] = {}
@@ -127,7 +127,7 @@ def _rates(path: Path) -> dict[str, Any]:
         for name, arm in found.items()
     ]
     table = markdown(["", *map(_rate, rates), "best"], rows)
-    return results | {"table": table, "best": best, "rates": rates}
+    return results | {"table": table}
 
 
 def _rate(rate: float) -> str:
@@ -139,11 +139,9 @@ def _area(measures: Mapping[str, Any]) -> float:
 
 
 def _mean(measures: Mapping[str, Any] | None) -> str:
-    return (
-        "–"
-        if not measures
-        else f"{100 * _area(measures):.1f} ({100 * measures['greedy final']['value']:.1f})"
-    )
+    if not measures:
+        return "–"
+    return f"{100 * _area(measures):.1f} ({100 * measures['greedy final']['value']:.1f})"
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Seen:
     def prepare(self, bundle: Bundle) -> list[Pictures]:
         """A bundle's processed pictures, of its prompts together or part by part; safe on any thread.
 
-        None where the prompts have run already.
+        Empty where the prompts have run already.
         """
         if self.prefilled is not None:
             return []
