@@ -17,12 +17,13 @@ import torch
 import yaml
 
 from sightline.cli import main
+from sightline.engines.trl.train import train as train_run
 from sightline.errors import UserError
 from sightline.laboratory.check import check_plan
+from sightline.laboratory.classes import PARTS, LabelCredit
 from sightline.laboratory.folder import StudyFolder
 from sightline.laboratory.gradients import (
     EVEN,
-    PARTS,
     GradientFile,
     batch_gradients,
     draw_batch,
@@ -30,8 +31,10 @@ from sightline.laboratory.gradients import (
     weightings,
 )
 from sightline.laboratory.plan import GradientTest, read_plan
+from sightline.laboratory.runs import run_settings
 from sightline.methods import method
-from sightline.models.loading import load_model
+from sightline.models.loading import LoadedModel, load_model
+from sightline.runs import RunFolder
 from sightline.tasks import ShapesTask
 
 SMALL = {
@@ -215,6 +218,41 @@ def test_gradients_of_weightings() -> None:
     assert np.linalg.norm(found["all"] - found[EVEN]) < 1e-4 * size
     for name in ("vgpo", "papo"):
         assert np.linalg.norm(found[name] - found[EVEN]) > 1e-3 * size
+
+
+def test_steps_credited_by_class_add_up_to_the_whole_step(tmp_path: Path) -> None:
+    """Under SGD without a limit on the norm an update is linear in the weights, and the classes are all."""
+    arms = {name: {"method": "grpo", "credit": name} for name in ("read", "derived", "template")}
+    train = {"optim": "sgd", "max_grad_norm": 0.0, "max_steps": 1, "learning_rate": 1.0}
+    plan = read_plan(lab(tmp_path, methods=["grpo", *arms], arms=arms, train=train))
+    task, start = ShapesTask(), _flat(load_model("embedded", torch.float32))
+    moved = {}
+    for arm in plan.arms:
+        folder = StudyFolder(tmp_path).run(arm.name, 0)
+        folder.path.mkdir(parents=True)
+        settings = run_settings(plan, arm.name, 0, folder)
+        loaded, part = load_model("embedded", torch.float32), plan.credit(arm.name)
+        credit = None if part is None else LabelCredit(part, loaded.processor.tokenizer)  # pyright: ignore
+        train_run(settings, loaded, task, task.train(None, 0), RunFolder(folder.path), credit=credit)
+        moved[arm.name] = _flat(loaded) - start
+    assert all(one.norm() > 0.02 * moved["grpo"].norm() for one in moved.values())
+    total = torch.stack([moved[name] for name in arms]).sum(0)
+    assert (total - moved["grpo"]).norm() < 1e-3 * moved["grpo"].norm()
+
+
+def _flat(loaded: LoadedModel) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten().double() for parameter in loaded.model.parameters()])
+
+
+def test_credit_by_labels_is_refused_where_there_are_none(tmp_path: Path) -> None:
+    rows = [{"question": "how many?", "answer": "1"} for _ in range(4)]
+    for split in ("train", "test"):
+        (tmp_path / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arms = {"oracle": {"method": "grpo", "credit": "read"}}
+    plan = read_plan(lab(tmp_path, methods=["oracle"], arms=arms, train={"task": str(tmp_path)}))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UserError, match=r"arm oracle.*embedded worlds"):
+        check_plan(plan, StudyFolder(tmp_path / "out"))
 
 
 def test_the_gradient_test_goes_on_where_it_was_killed(

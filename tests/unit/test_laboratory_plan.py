@@ -28,6 +28,14 @@ def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:
     assert read_plan(write_lab(tmp_path), ["grpo", "pgpo"]).primary is None
 
 
+def test_credit_by_labels_is_no_setting_of_a_training(tmp_path: Path) -> None:
+    arms = {"oracle": {"method": "dapo", "credit": "read", "learning_rate": 1.0e-4}}
+    plan = read_plan(write_lab(tmp_path, arms=arms), ["dapo", "oracle"])
+    assert (plan.credit("dapo"), plan.credit("oracle")) == (None, "read")
+    assert "credit" not in plan.settings("oracle", 0)
+    assert from_plain(yaml.safe_load(yaml.safe_dump(plan.plain()))).credit("oracle") == "read"
+
+
 def test_the_baseline_is_always_there(tmp_path: Path) -> None:
     plan = read_plan(write_lab(tmp_path, baseline="dapo"), ["vgpo"])
     assert [arm.name for arm in plan.arms] == ["dapo", "vgpo"]
@@ -42,6 +50,7 @@ def test_the_baseline_is_always_there(tmp_path: Path) -> None:
         ({"arms": {"x": {"method": "vppo", "method_options": {"kepe": 1}}}, "methods": ["x"]}, "keep"),
         ({"arms": {"x": {"method": "vppo", "seed": 3}}, "methods": ["x"]}, "seed"),
         ({"arms": {"../x": {"method": "vppo"}}, "methods": ["../x"]}, "named like a folder"),
+        ({"arms": {"x": {"method": "grpo", "credit": "reed"}}, "methods": ["x"]}, r"did you mean.*read"),
         ({"train": {"output_dir": "x"}}, "output_dir"),
         ({"train": {"method": "vgpo"}}, "arms of the study"),
         ({"seeds": 0}, "seeds"),

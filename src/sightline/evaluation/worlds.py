@@ -79,7 +79,7 @@ def measure_world(
 
     greedy, sampled = right(ask(seen, 0.0)), ask(seen, 1.0)
     said = [[loaded.processor.tokenizer.decode([token]) for token in one.token_ids] for one in sampled]  # pyright: ignore[reportAttributeAccessIssue]
-    roles = [token_roles(problem, words) for problem, words in zip(problems, said, strict=True)]
+    roles = [token_roles(problem.kind, words) for problem, words in zip(problems, said, strict=True)]
     by_kind: defaultdict[str, list[bool]] = defaultdict(list)
     for problem, hit in zip(problems, greedy, strict=True):
         by_kind[problem.kind].append(hit)

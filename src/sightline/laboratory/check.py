@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..models.loading import resolve
-from ..tasks import load_task
+from ..tasks import load_task, token_roles
 from .folder import StudyFolder, StudyRun
 from .held_out import held_out_problems
 from .plan import Plan
@@ -32,4 +32,10 @@ def check_plan(plan: Plan, folder: StudyFolder) -> None:
             if settings.train.max_steps != plan.train["max_steps"]:
                 raise UserError(f"arm {arm.name} sets max_steps; every arm has the same budget, in train")
             resolve(str(settings.train.model))
-    held_out_problems(load_task(plan.train.get("task", "shapes")), plan.evaluate)
+    problems = held_out_problems(load_task(plan.train.get("task", "shapes")), plan.evaluate)
+    for arm in plan.arms:
+        if plan.credit(arm.name) is not None:
+            try:
+                token_roles(problems[0].kind, [])
+            except UserError as error:
+                raise UserError(f"arm {arm.name} credits by labels: {error}") from error

@@ -11,8 +11,8 @@ from typing import Any
 from ..analysis.numerals import MISSING, numeral, percent
 from ..analysis.pages import page
 from ..runs import write_json, write_text
+from .classes import PARTS
 from .folder import StudyFolder
-from .gradients import PARTS
 from .table import Rows, markdown
 
 HEADINGS = {

@@ -12,10 +12,10 @@ from ..evaluation.records import append_lines, read_lines, write_lines
 from ..methods import Method, method
 from ..provenance import provenance
 from ..tasks import load_task
+from .classes import PARTS
 from .folder import FORMAT, StudyFolder, StudyRun
 from .gradients import (
     EVEN,
-    PARTS,
     GradientFile,
     batch_gradients,
     draw_batch,

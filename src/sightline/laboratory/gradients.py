@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,11 @@ from ..objectives import group_advantages
 from ..rewards import grade_many
 from ..rollouts import Rollouts
 from ..signals import token_statistics
-from ..tasks import token_roles
 from ..tasks.problem import Problem, Task
+from .classes import PARTS, token_classes
 from .plan import GradientTest
 
-EVEN, READ, DERIVED, TEMPLATE = "even weights", "read only", "derived only", "template only"
-PARTS = (READ, DERIVED, TEMPLATE)
-"""GRPO's gradient by token class; the first is the oracle, which credits what was read off the picture."""
+EVEN = "even weights"
 
 
 @dataclass(frozen=True)
@@ -68,21 +66,9 @@ def draw_batch(
     return RolloutBatch(
         replace(rollouts, group_ids=groups),
         group_advantages(rewards, groups).float(),
-        token_classes(rows, words, rollouts.mask.shape[1]),
+        token_classes([problem.kind for problem in rows], words, rollouts.mask.shape[1]),
         float(rewards.mean()),
     )
-
-
-def token_classes(
-    problems: Sequence[Problem], words: Sequence[Sequence[str]], width: int
-) -> dict[str, Tensor]:
-    """`PARTS` -> bool [B, width]; every word is in one of them."""
-    names = {"read": READ, "derived": DERIVED, "template": TEMPLATE}
-    found = {name: torch.zeros(len(problems), width, dtype=torch.bool) for name in PARTS}
-    for row, (problem, said) in enumerate(zip(problems, words, strict=True)):
-        for place, role in enumerate(token_roles(problem, said)):
-            found[names[role.value]][row, place] = True
-    return found
 
 
 def weightings(

@@ -12,12 +12,16 @@ import yaml
 from ..errors import UserError
 from ..methods import METHODS, method
 from ..options import between, check_options, known_names
+from .classes import CREDITS
 
 OWN = (
     "seed", "output_dir", "resume", "overwrite", "force", "json", "eval_problems", "report_problems",
     "logging_steps", "report_to",
 )  # fmt: skip
 """Settings of a training that the study sets itself."""
+
+CREDIT = "credit"
+"""The one setting of an arm that is the study's own."""
 
 CURVES = ("sampled", "greedy")
 MEASURES = tuple(f"{curve} {part}" for curve in CURVES for part in ("area", "final"))
@@ -34,7 +38,8 @@ class Arm:
 
     name: str
     settings: Mapping[str, Any]
-    """Of `sightline train`, over those that all share: `method`, `method_options`, `learning_rate`, ..."""
+    """Of `sightline train`, over those that all share: `method`, `method_options`, `learning_rate`, ...;
+    and `credit`, a class of tokens that alone is credited, by the labels of an embedded world."""
 
 
 @dataclass(frozen=True)
@@ -91,11 +96,15 @@ class Plan:
         """The arm of that name."""
         return next(arm for arm in self.arms if arm.name == name)
 
+    def credit(self, arm: str) -> str | None:
+        """The class of tokens that alone is credited in this arm; None: all of them."""
+        return self.arm(arm).settings.get(CREDIT)
+
     def settings(self, arm: str, seed: int) -> dict[str, Any]:
         """What `sightline train --config` reads for one run."""
         return {
             **self.train,
-            **self.arm(arm).settings,
+            **{name: value for name, value in self.arm(arm).settings.items() if name != CREDIT},
             "seed": seed,
             "eval_problems": 0,
             "report_problems": 0,
@@ -197,6 +206,8 @@ def _arm(name: str, named: Mapping[str, Any], file: str) -> Arm:
     _check_own(settings, f"{file}: arm {name}")
     if "/" in name or name.startswith("."):
         raise UserError(f"{file}: an arm is named like a folder, without `/` or a leading `.`; got {name!r}")
+    if CREDIT in settings:
+        known_names(f"credit of arm {name}", [str(settings[CREDIT])], CREDITS)
     method(str(settings["method"]), **(settings.get("method_options") or {}))
     return Arm(name, settings)
 

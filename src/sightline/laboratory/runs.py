@@ -20,6 +20,7 @@ from ..provenance import provenance
 from ..runs import write_json, write_text
 from ..tasks import load_task
 from ..tasks.problem import Problem, Task
+from .classes import LabelCredit
 from .folder import StudyRun, compress
 from .held_out import HeldOut, held_out_problems, measured
 from .plan import Plan
@@ -52,7 +53,9 @@ class Runner:
         )  # fmt: skip
         watch.loaded = loaded
         problems = self.task.train(settings.train.limit, settings.train.seed)
-        trained = train(settings, loaded, self.task, problems, folder.training, watch=watch)
+        credit = self.plan.credit(arm)
+        labels = None if credit is None else LabelCredit(credit, loaded.processor.tokenizer)  # pyright: ignore[reportAttributeAccessIssue]
+        trained = train(settings, loaded, self.task, problems, folder.training, watch=watch, credit=labels)
         if trained.interrupted_by is not None:
             return False
         _tidy(folder)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..errors import UserError
-from .problem import Problem
-from .shapes.example import Example
 from .shapes.response import Role
 from .shapes.vocabulary import COLOURS, SHAPES
 from .shapes2.vocabulary import BAR, LEGEND, SUBJECTS
@@ -22,8 +20,8 @@ _SUBJECTS = {
 _ENDS = (".", "</think>", "\\boxed{")
 
 
-def token_roles(problem: Problem | Example, words: Sequence[str]) -> list[Role]:
-    """The role of each word of a response to a problem of Shapes or Shapes-2.
+def token_roles(kind: str, words: Sequence[str]) -> list[Role]:
+    """The role of each word of a response to a problem of Shapes or Shapes-2, whose `kind` is given.
 
     A number is READ in a sentence that names something in the picture, whether it is right or
     wrong, and DERIVED in any other sentence and in the box. In Shapes-2 a colour is READ in a
@@ -32,19 +30,19 @@ def token_roles(problem: Problem | Example, words: Sequence[str]) -> list[Role]:
     that the drawer gave.
 
     Raises:
-        UserError: the problem is of no embedded world.
+        UserError: the kind is of no embedded world.
     """
-    if problem.kind not in _SUBJECTS:
+    if kind not in _SUBJECTS:
         raise UserError(
             f"roles are known for the kinds {', '.join(_SUBJECTS)} of the embedded worlds; "
-            f"this problem is of kind {problem.kind!r}"
+            f"this problem is of kind {kind!r}"
         )
-    subjects = _SUBJECTS[problem.kind]
+    subjects = _SUBJECTS[kind]
     roles: list[Role] = []
     for sentence in _sentences([word.strip() for word in words]):
         about = set(sentence)
         number = Role.READ if about & subjects else Role.DERIVED
-        colour = _colour_role(problem.kind, about)
+        colour = _colour_role(kind, about)
         for word in sentence:
             roles.append(number if word.isdecimal() else colour if word in COLOURS else Role.TEMPLATE)
     return roles

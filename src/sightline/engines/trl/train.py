@@ -30,7 +30,7 @@ from .saving import save_trained
 from .settings import Settings
 from .stopped import StoppedError
 from .trainable import freeze_vision
-from .trainer import PerceptionTrainer
+from .trainer import Credit, PerceptionTrainer
 
 log = logging.getLogger(__name__)
 
@@ -86,11 +86,12 @@ def train(
     say: Callable[[str], None] = log.info,
     *,
     watch: TrainerCallback | None = None,
+    credit: Credit | None = None,
 ) -> Trained:
     """Train `loaded.model` in place, leaving checkpoints, metrics.jsonl and model/ in `folder`.
 
     `say` gets the few lines that the person who runs this should see; rank 0 alone calls it. `watch`
-    follows the training in place of the progress bar.
+    follows the training in place of the progress bar; `credit` weights tokens beside the method.
 
     Raises:
         UserError: `resume` is set and every checkpoint is damaged.
@@ -101,7 +102,7 @@ def train(
     start = _resumed_checkpoint(folder.path, settings.train.resume, ranks, say)
     stop = CleanStop()
     callbacks = [stop, MetricsFile(folder.metrics), watch or Progress(settings.method.name)]
-    trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks)
+    trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
     stop.any_rank, trainer.say = trainer.any_rank, say
     trainer.card = lambda: model_card(settings, folder, trainer.state.global_step, len(problems))
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +28,9 @@ from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .shared_images import with_shared_images
 from .together import PROMPT, SUMS, together
 
+Credit = Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]
+"""Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
+
 
 class PerceptionTrainer(GuardedTrainer):
     """GRPO whose advantages carry a method's token weights, A·w [B, T].
@@ -38,9 +42,10 @@ class PerceptionTrainer(GuardedTrainer):
     model: Any
     args: TrainConfig
 
-    def __init__(self, *, method: Method, args: TrainConfig, **kwargs: Any):
+    def __init__(self, *, method: Method, args: TrainConfig, credit: Credit | None = None, **kwargs: Any):
         super().__init__(selection=method.objective.informative_groups, args=args, **kwargs)
         self.method = method
+        self.credit = credit
         self.terms = extra_terms(method)
         self._group_size = int(args.num_generations or 0)
         self._rewards = torch.empty(0)
@@ -148,6 +153,9 @@ class PerceptionTrainer(GuardedTrainer):
             out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
             if self.terms and scores.other_log_probs is not None:
                 out["other_log_probs"] = scores.other_log_probs
+        if self.credit is not None:
+            weighted = out["advantages"] if scores is not None else out["advantages"][:, None]
+            out["advantages"] = weighted * self.credit(inputs, rollouts)
         return out
 
     def _why_unusable(self, inputs: list[dict[str, Any]]) -> dict[int, str]:
