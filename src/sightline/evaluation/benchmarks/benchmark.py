@@ -22,7 +22,7 @@ class Benchmark:
     """One way of asking one set: a row of the table."""
 
     source: str
-    """A hub id, a path, or `shapes`."""
+    """A hub id, a path, or the name of an embedded world."""
     parts: tuple[Part, ...]
     read: Reader
     columns: tuple[str, ...]
@@ -40,6 +40,11 @@ class Benchmark:
     revision: str | None = None
     note: str = ""
     """What a reader of the results has to know."""
+
+    @property
+    def drawn(self) -> bool:
+        """Whether it is an embedded world, whose problems the program draws."""
+        return not self.parts
 
     @property
     def folder(self) -> str:

@@ -44,7 +44,7 @@ def find(name: str, benchmark: Benchmark, data_dir: str | Path | None) -> list[F
 
 def fetched(benchmark: Benchmark, data_dir: str | Path | None) -> bool:
     """Whether `find` goes to the hub, which may take long: neither drawn, nor a path, nor a copy."""
-    here = benchmark.source == "shapes" or benchmark.copy_only or Path(benchmark.source).expanduser().exists()
+    here = benchmark.drawn or benchmark.copy_only or Path(benchmark.source).expanduser().exists()
     return not here and _copy(benchmark, data_dir) is None
 
 

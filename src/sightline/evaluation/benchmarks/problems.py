@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import UserError
 from ...rewards import grade_many
-from ...tasks import DataOptions, ShapesTask
+from ...tasks import DataOptions, load_task
 from ...tasks.faults import BadRow, Fault, Unusable, summary
 from ...tasks.images import Origin
 from ...tasks.known import Columns
@@ -80,8 +80,8 @@ def open_benchmark(
             left out is not the expected one (unless `accept_differences`).
     """
     options = options or DataOptions()
-    if benchmark.source == "shapes":
-        return _shapes(name, benchmark, limit)
+    if benchmark.drawn:
+        return _drawn(name, benchmark, limit)
     parts = find(name, benchmark, data_dir)
     for found in parts:
         _check_columns(name, benchmark, found)
@@ -264,15 +264,15 @@ def _about(
     }
 
 
-def _shapes(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark:
-    task = ShapesTask()
+def _drawn(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark:
+    task = load_task(benchmark.source)
     problems = task.test(limit or benchmark.rows, 0)
     items = [
         Item(p.id, p.question, p.answer, p.choices or (), p.id, {"kind": p.kind})
         for p in (problems[index] for index in range(len(problems)))
     ]
     about = {
-        "source": "shapes", "place": "drawn", "config": None, "splits": ["test"], "revision": None,
+        "source": benchmark.source, "place": "drawn", "config": None, "splits": ["test"], "revision": None,
         "expected": limit or benchmark.rows, "loaded": len(items), "used": len(items),
         "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": None,
     }  # fmt: skip

@@ -105,6 +105,7 @@ def _vppo(name: str, rows: int) -> Benchmark:
 
 BENCHMARKS: dict[str, Benchmark] = {
     "shapes": Benchmark("shapes", (), lambda row: None, (), 512, max_new_tokens=48),
+    "shapes-2": Benchmark("shapes-2", (), lambda row: None, (), 512, max_new_tokens=160),
     "mathvista": _vista(1000),
     "mathvista:choice": _vista(540, only_choices=True, note="The multiple-choice problems only."),
     "mathverse": _verse(3940),
