@@ -28,6 +28,15 @@ def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:
     assert read_plan(write_lab(tmp_path), ["grpo", "pgpo"]).primary is None
 
 
+def test_contrasts_are_kept_whichever_methods_are_run(tmp_path: Path) -> None:
+    contrasts = {"vgpo": ["pgpo", "grpo"], "pgpo": ["grpo"]}
+    lab = write_lab(tmp_path, contrasts=contrasts)
+    folder = StudyFolder(tmp_path / "study")
+    folder.begin(read_plan(lab))
+    assert folder.begin(read_plan(lab, ["grpo", "vgpo"])).contrasts == contrasts
+    assert folder.plan().contrasts == contrasts
+
+
 def test_credit_by_labels_is_no_setting_of_a_training(tmp_path: Path) -> None:
     arms = {"oracle": {"method": "dapo", "credit": "read", "learning_rate": 1.0e-4}}
     plan = read_plan(write_lab(tmp_path, arms=arms), ["dapo", "oracle"])
@@ -57,6 +66,9 @@ def test_the_baseline_is_always_there(tmp_path: Path) -> None:
         ({"seeds": "many"}, "seeds"),
         ({"primary": {"arm": "vgop"}}, "vgpo"),
         ({"primary": {"arm": "vgpo", "measure": "loss"}}, "sampled area"),
+        ({"contrasts": {"vgop": ["grpo"]}}, "vgpo"),
+        ({"contrasts": {"vgpo": ["grop"]}}, "grpo"),
+        ({"contrasts": {"vgpo": "grpo"}}, "list of arms"),
         ({"evaluate": {"evry": 3}}, "every"),
         ({"evaluate": {"problems": 0}}, "problems"),
         ({"target": 40}, "target"),

@@ -37,6 +37,21 @@ def test_paired_differences_see_what_means_hide(tmp_path: Path) -> None:
     assert results["notes"] == []
 
 
+def test_contrasts_between_arms_are_corrected_for_their_number(tmp_path: Path) -> None:
+    contrasts = {"pgpo": ["vgpo"], "vgpo": ["pgpo", "grpo", "vppo"]}  # vppo is not in this study
+    folder, plan = study(tmp_path, final, contrasts=contrasts)
+    found = write_study(folder, plan)["contrasts"]
+    assert [(one["arm"], one["against"]) for one in found] == [
+        ("vgpo", "pgpo"), ("pgpo", "vgpo"), ("grpo", "vgpo"),
+    ]  # fmt: skip
+    first, second, third = (one["differences"]["sampled final"] for one in found)
+    assert first["value"] == pytest.approx(-second["value"]) == pytest.approx(0.0215)
+    assert third["value"] == pytest.approx(-0.0215)
+    assert third["p_holm"] == pytest.approx(min(1, 3 * third["p"]))
+    assert "| vgpo minus pgpo |" in (folder.path / "table.md").read_text()
+    assert "pgpo minus vgpo" in folder.page.read_text()
+
+
 def test_equal_time_takes_the_slower_method_at_an_earlier_step(tmp_path: Path) -> None:
     folder, plan = study(tmp_path, lambda arm, seed: 0.5, lambda arm: 20.0 if arm == "vgpo" else 10.0)
     results = study_results(folder, plan)

@@ -17,7 +17,16 @@ from .folder import StudyFolder
 from .plan import Plan
 from .records import records
 from .results import study_results
-from .table import DIFFERENCES, claim_rows, difference_rows, main_rows, probability, runs_csv, tables
+from .table import (
+    DIFFERENCES,
+    claim_rows,
+    contrast_rows,
+    difference_rows,
+    main_rows,
+    probability,
+    runs_csv,
+    tables,
+)
 
 
 def write_study(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
@@ -49,6 +58,7 @@ def _content(results: Mapping[str, Any], curves: Mapping[str, Sequence[Any]]) ->
         "main": main_rows(results),
         "at_steps": difference_rows(results, "differences", DIFFERENCES),
         "at_time": difference_rows(results, "equal_time_differences", ("sampled", "greedy")),
+        "contrasts": contrast_rows(results, DIFFERENCES),
         "claims": claim_rows(results),
         "chart": difference_chart(results, DIFFERENCES[0]),
         "primary": _primary(results["primary"]),

@@ -28,7 +28,8 @@ MEASURES = tuple(f"{curve} {part}" for curve in CURVES for part in ("area", "fin
 """What a contrast may be decided on: the mean over training of held-out accuracy, or its last value."""
 
 _KEYS = (
-    "question", "methods", "arms", "seeds", "baseline", "primary", "evaluate", "target", "gradient", "train",
+    "question", "methods", "arms", "seeds", "baseline", "primary", "contrasts", "evaluate", "target",
+    "gradient", "train",
 )  # fmt: skip
 
 
@@ -91,6 +92,8 @@ class Plan:
     target: float | None = None
     """A sampled accuracy; how many steps each arm takes to it is told."""
     question: str = ""
+    contrasts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Arm -> arms that are held against it too, beside the baseline: a method and its variants."""
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
@@ -129,6 +132,7 @@ def from_plain(data: Mapping[str, Any]) -> Plan:
         gradient=GradientTest(**data["gradient"]),
         target=data["target"],
         question=data["question"],
+        contrasts=data.get("contrasts", {}),
     )
 
 
@@ -169,6 +173,7 @@ def read_plan(
         gradient=_section(GradientTest, config, "gradient", file),
         target=between(0, 1, optional=True)("target", config.get("target")),
         question=str(config.get("question") or "").strip(),
+        contrasts=_contrasts(_mapping(config, "contrasts", file), [*named, *METHODS]),
     )
 
 
@@ -227,6 +232,16 @@ def _section(kind: type[Any], config: Mapping[str, Any], key: str, file: str) ->
         for name, default in asdict(kind()).items()
     }  # fmt: skip
     return kind(**check_options(f"{file}: {key}", {**asdict(kind()), **given}, checks))
+
+
+def _contrasts(given: Mapping[str, Any], known: Sequence[str]) -> dict[str, list[str]]:
+    """Arm -> arms to hold against it. Those that METHOD on the command line leaves out may be named."""
+    for against, others in given.items():
+        if not isinstance(others, list) or not others:
+            raise UserError(f"contrasts: {against} wants a list of arms, such as {{vgpo: [vgpo-intra]}}; "
+                            f"got {others!r}")  # fmt: skip
+        known_names("arm in contrasts", [against, *others], known)
+    return dict(given)
 
 
 def _primary(given: Any, arms: Sequence[str], baseline: str, *, chosen: bool) -> Primary | None:

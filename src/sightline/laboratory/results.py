@@ -26,7 +26,8 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
     """The tables of a study as plain data; what is missing is said in `notes`.
 
     `arms` by name: `measures` over seeds, `differences` to the baseline with Holm-corrected p, and the same
-    at equal CPU time. `primary` is the contrast named beforehand, with its own p; `power` what its spread
+    at equal CPU time. `contrasts` are differences between other arms, corrected for how many there are.
+    `primary` is the contrast named beforehand, with its own p; `power` what its spread
     allows; `null` the baseline against itself.
     """
     found = records(folder, plan)
@@ -55,6 +56,7 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
         "arms": arms,
         "equal_time_cpu_seconds": spent,
         "primary": primary,
+        "contrasts": _contrasts(plan, grouped),
         "power": _power(primary, plan, grouped),
         "null": _null(plan, grouped),
         "runs": [{"arm": one.arm, "seed": one.seed, **one.values} for one in found],
@@ -127,6 +129,27 @@ def _primary(plan: Plan, grouped: Mapping[str, Sequence[Record]]) -> dict[str, A
     ours, theirs = (_values(grouped, arm, named.measure) for arm in (named.arm, named.against))
     return {"arm": named.arm, "against": named.against, "measure": named.measure,
             "difference": paired_over_seeds(ours, theirs)}  # fmt: skip
+
+
+def _contrasts(plan: Plan, grouped: Mapping[str, Sequence[Record]]) -> list[dict[str, Any]]:
+    """The contrasts that the plan names beside those to the baseline, where both arms are in the study."""
+    known = {arm.name for arm in plan.arms}
+    pairs = [
+        (arm, against)
+        for against, others in plan.contrasts.items()
+        for arm in others
+        if {arm, against} <= known
+    ]
+    found: list[dict[str, Any]] = [
+        {"arm": arm, "against": against, "differences": {}} for arm, against in pairs
+    ]
+    for measure in MEASURES:
+        gaps = [paired_over_seeds(*(_values(grouped, name, measure) for name in pair)) for pair in pairs]
+        corrected = holm([gap["p"] if gap else None for gap in gaps])
+        for entry, gap, p in zip(found, gaps, corrected, strict=True):
+            if gap is not None:
+                entry["differences"][measure] = {**gap, "p_holm": p}
+    return found
 
 
 def _power(

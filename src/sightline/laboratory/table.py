@@ -91,6 +91,19 @@ def difference_rows(results: Mapping[str, Any], key: str, names: Sequence[str]) 
     return headings, rows
 
 
+def contrast_rows(results: Mapping[str, Any], names: Sequence[str]) -> Rows:
+    """Headings and rows of the differences between named arms, as `difference_rows`."""
+    headings = ["", *(part for name in names for part in (name, "p (Holm)"))]
+    rows = []
+    for one in results["contrasts"]:
+        row = [f"{one['arm']} minus {one['against']}"]
+        for name in names:
+            gap = one["differences"].get(name)
+            row += [difference(gap), probability(gap["p_holm"] if gap else None)]
+        rows.append(row)
+    return headings, rows
+
+
 def claim_rows(results: Mapping[str, Any]) -> Rows:
     """Headings and rows of what the papers say about training."""
     shown = [column for column in CLAIMS if column[0] != "steps to target" or results["target"] is not None]
@@ -133,6 +146,8 @@ def tables(results: Mapping[str, Any]) -> str:
         headings, rows = difference_rows(results, key, names)
         if rows:
             parts += [f"{title}, in points with 95 % intervals:\n", markdown(headings, rows)]
+    if results["contrasts"]:
+        parts += ["Between other arms, at equal steps:\n", markdown(*contrast_rows(results, DIFFERENCES))]
     parts += ["What the papers say about training:\n", markdown(*claim_rows(results))]
     parts += [f"- {note}\n" for note in results["notes"]]
     return "\n".join(parts)
