@@ -10,6 +10,7 @@ import pytest
 from study_folders import study
 
 from sightline.laboratory.pages import write_study
+from sightline.laboratory.pairs import null_share
 from sightline.laboratory.records import area, steps_to
 from sightline.laboratory.results import study_results
 
@@ -96,6 +97,21 @@ def test_unfinished_runs_are_told(tmp_path: Path) -> None:
     results = study_results(folder, plan)
     assert results["arms"]["vgpo"]["seeds"] == [0, 2]
     assert "vgpo: 2 of 4 seeds are not finished yet." in results["notes"]
+
+
+def test_the_null_check_holds_every_arm_against_itself(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    ends = {
+        (arm, seed): 0.5 + 0.02 * random.normal() for arm in ("grpo", "vgpo", "pgpo") for seed in range(8)
+    }
+    folder, plan = study(tmp_path, lambda arm, seed: ends[arm, seed], seeds=8)
+    null = write_study(folder, plan)["null"]
+    shares = {arm: null_share([ends[arm, seed] for seed in range(8)]) for arm in ("grpo", "vgpo", "pgpo")}
+    assert all(shares.values())
+    assert (null["arm"], null["arms"]) == ("grpo", 3)
+    assert null["share_p"] == shares["grpo"]["share_p"]  # pyright: ignore[reportOptionalSubscript]
+    assert null["mean_p"] == pytest.approx(np.mean([one["share_p"] for one in shares.values() if one]))
+    assert "Each of 3 methods against itself" in folder.page.read_text()
 
 
 def test_a_study_without_any_run_has_a_page(tmp_path: Path) -> None:

@@ -182,17 +182,28 @@ def _power(
 
 
 def _null(plan: Plan, grouped: Mapping[str, Sequence[Record]]) -> dict[str, Any] | None:
+    """The baseline against itself under other seeds, and the mean share of all arms against themselves."""
     measure = plan.primary.measure if plan.primary else MEASURES[0]
-    found = null_share(list(_values(grouped, plan.baseline, measure).values()))
-    return None if found is None else {"arm": plan.baseline, "measure": measure, **found}
+    shares = {arm: null_share(list(_values(grouped, arm, measure).values())) for arm in grouped}
+    known = {arm: share for arm, share in shares.items() if share is not None}
+    if plan.baseline not in known:
+        return None
+    mean = float(np.mean([share["share_p"] for share in known.values()]))
+    return {
+        "arm": plan.baseline,
+        "measure": measure,
+        **known[plan.baseline],
+        "arms": len(known),
+        "mean_p": mean,
+    }
 
 
 def _revisions(folder: StudyFolder, found: Sequence[Record]) -> list[str]:
     """A note where runs of one study were made by more than one state of the code."""
-    made = {folder.run(one.arm, one.seed).revision for one in found}
+    made = {str(folder.run(one.arm, one.seed).revision)[:10] for one in found}
     if len(made) < 2:
         return []
-    names = ", ".join(sorted(str(revision)[:10] for revision in made))
+    names = ", ".join(sorted(made))
     return [f"The runs were made by {len(made)} revisions of the code: {names}."]
 
 
