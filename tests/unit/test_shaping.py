@@ -60,6 +60,13 @@ def test_saturation_gives_half_at_its_level_and_never_more_than_one():
     torch.testing.assert_close(weights, row(0.0, 0.5, 0.75, 1.0, 0.0))
 
 
+def test_saturation_may_leave_a_floor_for_what_does_not_depend():
+    scores, mask = row(0.0, 0.1, 0.3, 1e30, 5.0), torch.tensor([[1, 1, 1, 1, 0]])
+    weights = shaping.saturated(scores, mask, level=0.1, floor=0.2)
+    torch.testing.assert_close(weights, row(0.2, 0.6, 0.8, 1.0, 0.0))
+    assert shaping.saturated(scores, mask, level=0.1, floor=1.0).tolist() == mask.tolist()
+
+
 def test_saturation_weighs_a_token_by_itself():
     scores = torch.rand(3, 6, generator=torch.Generator().manual_seed(2))
     whole = shaping.saturated(scores, ones(scores), level=0.2)

@@ -103,7 +103,7 @@ SHAPINGS: dict[str, Rule] = {
     "top_fraction": Rule(top_fraction, {"keep": _KEEP}),
     "top_fraction_union": Rule(top_fraction_union, {"keep": _KEEP, "other_keep": _KEEP}, inputs=2),
     "top_mass": Rule(top_mass, {"share": _KEEP}, spread=masked.row_range),
-    "saturated": Rule(saturated, {"level": between(0, LARGEST, above=True)}),
+    "saturated": Rule(saturated, {"level": between(0, LARGEST, above=True)}, {"floor": between(0, 1)}),
     "centered_token_weights": Rule(centered_token_weights, {}, _CLAMP, spread=masked.row_range),
     "centered_rollout_weights": Rule(
         centered_rollout_weights, {}, {**_CLAMP, "scale_rows": switch}, spread=group_range

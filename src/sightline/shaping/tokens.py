@@ -80,15 +80,16 @@ def top_mass(
 
 
 def saturated(
-    scores: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], *, level: float
+    scores: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], *, level: float, floor: float = 0.0
 ) -> Float[Tensor, "B T"]:
-    """S/(S + c) with c = `level` > 0 in the unit of the scores: even credit for what depends enough.
+    """f + (1 − f)·S/(S + c) with c = `level` > 0 in the unit of the scores, f = `floor` in [0, 1].
 
-    In [0, 1]: 1/2 at S = c, near 1 well above it, near S/c below. A token is weighed by itself, so that no
-    rollout's weight piles up on one of its tokens and constant scores stay what they say. 0 at S = 0.
+    Even credit for what depends enough, and `floor` for what does not. In [f, 1]: f at S = 0, half way up at
+    S = c, near 1 well above it. A token is weighed by itself, so that no rollout's weight piles up on one of
+    its tokens and constant scores stay what they say. 0 at padding.
     """
     values = masked.clean(scores, mask)
-    return values / (values + level)
+    return masked.clean(floor + (1 - floor) * values / (values + level), mask)
 
 
 def centered_token_weights(
