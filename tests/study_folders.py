@@ -10,7 +10,8 @@ from pathlib import Path
 import yaml
 
 from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.plan import Plan, read_plan
+from sightline.laboratory.lab import read_plan
+from sightline.laboratory.plan import Plan
 
 LAB = {
     "question": "Is <b>b</b> better than a?",

@@ -30,10 +30,12 @@ from sightline.laboratory.gradients import (
     log_probs,
     weightings,
 )
-from sightline.laboratory.plan import GradientTest, read_plan
+from sightline.laboratory.lab import read_plan
+from sightline.laboratory.plan import GradientTest
 from sightline.laboratory.runs import run_settings
 from sightline.methods import method
 from sightline.models.loading import LoadedModel, load_model
+from sightline.rollouts import Rollouts
 from sightline.runs import RunFolder
 from sightline.tasks import ShapesTask
 
@@ -244,6 +246,21 @@ def _flat(loaded: LoadedModel) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten().double() for parameter in loaded.model.parameters()])
 
 
+def test_labels_stand_where_the_words_do() -> None:
+    """Also where tokens of a tool, which are not the model's, lie between them."""
+    tokenizer: Any = load_model("embedded", torch.float32).processor.tokenizer  # pyright: ignore
+    words = ["i", "see", "3", "red", "circle", "."]
+    ids = torch.tensor([tokenizer.convert_tokens_to_ids(words), tokenizer.convert_tokens_to_ids(words)])
+    between = torch.tensor([[1, 1, 0, 0, 1, 1, 1, 1, 0], [0, 1, 1, 1, 1, 1, 1, 0, 0]])
+    spread = torch.full((2, 9), tokenizer.convert_tokens_to_ids("7")).masked_scatter(between.bool(), ids)
+    nothing = torch.zeros(2, 1, dtype=torch.long)
+    rollouts = Rollouts(nothing, nothing, spread, between, nothing[:, 0], [[], []])
+    rows = [{"kind": "count"}, {"kind": "count"}]
+    found = {part: LabelCredit(part, tokenizer)(rows, rollouts) for part in ("read", "derived", "template")}
+    assert found["read"].nonzero().tolist() == [[0, 4], [1, 3]]
+    assert (sum(found.values()) == between).all()
+
+
 def test_credit_by_labels_is_refused_where_there_are_none(tmp_path: Path) -> None:
     rows = [{"question": "how many?", "answer": "1"} for _ in range(4)]
     for split in ("train", "test"):
@@ -253,6 +270,15 @@ def test_credit_by_labels_is_refused_where_there_are_none(tmp_path: Path) -> Non
     (tmp_path / "out").mkdir()
     with pytest.raises(UserError, match=r"arm oracle.*embedded worlds"):
         check_plan(plan, StudyFolder(tmp_path / "out"))
+
+
+def test_the_gradient_test_refuses_arms_that_credit_by_labels(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arms = {"oracle": {"method": "grpo", "credit": "read"}}
+    config = lab(tmp_path, methods=["grpo", "oracle"], arms=arms)
+    assert main(["study", "--gradient", "--config", config, "--output_dir", str(tmp_path / "out")]) == 2
+    assert "leave out the arms with credit: oracle" in capsys.readouterr().err
 
 
 def test_the_gradient_test_goes_on_where_it_was_killed(

@@ -10,7 +10,8 @@ from study_folders import write_lab
 
 from sightline.errors import UserError
 from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.plan import from_plain, read_plan
+from sightline.laboratory.lab import read_plan
+from sightline.laboratory.plan import from_plain
 from sightline.runs import open_run
 
 
@@ -29,7 +30,7 @@ def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:
 
 
 def test_contrasts_are_kept_whichever_methods_are_run(tmp_path: Path) -> None:
-    contrasts = {"vgpo": ["pgpo", "grpo"], "pgpo": ["grpo"]}
+    contrasts = {"vgpo": ["pgpo"]}
     lab = write_lab(tmp_path, contrasts=contrasts)
     folder = StudyFolder(tmp_path / "study")
     folder.begin(read_plan(lab))
@@ -61,14 +62,26 @@ def test_the_baseline_is_always_there(tmp_path: Path) -> None:
         ({"arms": {"../x": {"method": "vppo"}}, "methods": ["../x"]}, "named like a folder"),
         ({"arms": {"x": {"method": "grpo", "credit": "reed"}}, "methods": ["x"]}, r"did you mean.*read"),
         ({"train": {"output_dir": "x"}}, "output_dir"),
+        ({"arms": {"x": {"method": "papo", "credit": "read"}}, "methods": ["x"]}, "loss terms"),
+        ({"arms": {"x": {"method": "vppo", "method_options": ["keep"]}}, "methods": ["x"]}, "a mapping"),
+        ({"arms": {1: {"method": "vppo"}}}, "in quotes"),
+        ({"methods": ["grpo", 1]}, "in quotes"),
+        ({"methods": [["grpo"]]}, "list of names"),
+        ({"methods": "grpo"}, "list of names"),
         ({"train": {"method": "vgpo"}}, "arms of the study"),
+        ({"train": {"credit": "read"}}, "arms of the study"),
         ({"seeds": 0}, "seeds"),
         ({"seeds": "many"}, "seeds"),
         ({"primary": {"arm": "vgop"}}, "vgpo"),
         ({"primary": {"arm": "vgpo", "measure": "loss"}}, "sampled area"),
         ({"contrasts": {"vgop": ["grpo"]}}, "vgpo"),
-        ({"contrasts": {"vgpo": ["grop"]}}, "grpo"),
+        ({"contrasts": {"vgpo": ["pgop"]}}, "pgpo"),
         ({"contrasts": {"vgpo": "grpo"}}, "list of arms"),
+        ({"contrasts": {"vgpo": ["grpo"]}}, "without the baseline"),
+        ({"contrasts": {"vgpo": ["vgpo"]}}, "vgpo"),
+        ({"contrasts": {"vgpo": ["pgpo", "pgpo"]}}, "once"),
+        ({"contrasts": {"vgpo": ["pgpo"], "pgpo": ["vgpo"]}}, "once"),
+        ({"contrasts": {"vgpo": ["papo"]}}, "papo"),
         ({"evaluate": {"evry": 3}}, "every"),
         ({"evaluate": {"problems": 0}}, "problems"),
         ({"target": 40}, "target"),

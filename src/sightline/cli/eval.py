@@ -121,7 +121,10 @@ def _parser() -> VerbParser:
     add("--token_scores", type=_count, help=f"answers per benchmark whose tokens are scored against a black "
         f"picture (default {TOKEN_SCORES}; 0: none; --backend hf only)")  # fmt: skip
     add("--max_new_tokens", type=positive, help="longest answer (default: the benchmark's)")
-    add("--prompt_template", help="papers (default), plain, or a .jinja file; shapes has its own")
+    add(
+        "--prompt_template",
+        help="papers (default), plain, or a .jinja file; shapes and shapes-2 have their own",
+    )
     add("--system_prompt", help="a system turn before the question")
     add("--min_pixels", type=positive, help="pictures are enlarged to this many pixels")
     add("--max_pixels", type=positive, help="pictures are reduced to this many pixels")

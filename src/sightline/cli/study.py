@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from ..errors import UserError
 from ..laboratory.folder import StudyFolder
+from ..laboratory.lab import read_plan
 from ..laboratory.pages import write_study
-from ..laboratory.plan import Plan, read_plan
+from ..laboratory.plan import Plan
 from ..laboratory.schedule import Job, run_all
 from ..laboratory.table import difference_rows, main_rows
 from ..runs import open_run

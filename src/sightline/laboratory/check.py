@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ..errors import UserError
 from ..models.loading import resolve
-from ..tasks import load_task, token_roles
+from ..tasks import load_task
+from ..tasks.shapes import WorldTask
 from .folder import StudyFolder, StudyRun
 from .held_out import held_out_problems
 from .plan import Plan
@@ -31,11 +32,12 @@ def check_plan(plan: Plan, folder: StudyFolder) -> None:
                 raise UserError(f"arm {arm.name}: {error}") from error
             if settings.train.max_steps != plan.train["max_steps"]:
                 raise UserError(f"arm {arm.name} sets max_steps; every arm has the same budget, in train")
+            if "task" in arm.settings:
+                raise UserError(f"arm {arm.name} sets task; every arm has the same data, in train")
             resolve(str(settings.train.model))
-    problems = held_out_problems(load_task(plan.train.get("task", "shapes")), plan.evaluate)
-    for arm in plan.arms:
-        if plan.credit(arm.name) is not None:
-            try:
-                token_roles(problems[0].kind, [])
-            except UserError as error:
-                raise UserError(f"arm {arm.name} credits by labels: {error}") from error
+    task = load_task(plan.train.get("task", "shapes"))
+    held_out_problems(task, plan.evaluate)
+    labelled = [arm.name for arm in plan.arms if plan.credit(arm.name) is not None]
+    if labelled and not isinstance(task, WorldTask):
+        raise UserError(f"arm {labelled[0]} credits by labels, which only the embedded worlds have; expected "
+                        f"task shapes or shapes-2, got {task.name}")  # fmt: skip

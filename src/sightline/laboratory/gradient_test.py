@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..engines.trl.saving import load_policy
+from ..errors import UserError
 from ..evaluation.records import append_lines, read_lines, write_lines
 from ..methods import Method, method
 from ..provenance import provenance
@@ -80,7 +81,15 @@ def measure_gradients(folder: StudyFolder, plan: Plan, tell: Callable[[int], obj
 
 
 def compared_methods(plan: Plan) -> dict[str, Method]:
-    """The arms whose credit differs from even weights, under their names."""
+    """The arms whose credit differs from even weights, under their names.
+
+    Raises:
+        UserError: an arm credits by labels, which the test does anyway.
+    """
+    labelled = [arm.name for arm in plan.arms if plan.credit(arm.name) is not None]
+    if labelled:
+        raise UserError("the gradient test measures every class of tokens by itself; leave out the arms "
+                        f"with credit: {', '.join(labelled)}")  # fmt: skip
     built = {
         arm.name: method(str(arm.settings["method"]), **(arm.settings.get("method_options") or {}))
         for arm in plan.arms

@@ -28,7 +28,7 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
     `arms` by name: `measures` over seeds, `differences` to the baseline with Holm-corrected p, and the same
     at equal CPU time. `contrasts` are differences between other arms, corrected for how many there are.
     `primary` is the contrast named beforehand, with its own p; `power` what its spread
-    allows; `null` the baseline against itself.
+    allows; `null` the baseline, and every arm, against itself.
     """
     found = records(folder, plan)
     grouped = dict(by_arm(found))
@@ -194,17 +194,17 @@ def _null(plan: Plan, grouped: Mapping[str, Sequence[Record]]) -> dict[str, Any]
         "measure": measure,
         **known[plan.baseline],
         "arms": len(known),
-        "mean_p": mean,
+        "mean_share": mean,
     }
 
 
 def _revisions(folder: StudyFolder, found: Sequence[Record]) -> list[str]:
     """A note where runs of one study were made by more than one state of the code."""
-    made = {str(folder.run(one.arm, one.seed).revision)[:10] for one in found}
+    made = sorted({str(folder.run(one.arm, one.seed).revision) for one in found})
     if len(made) < 2:
         return []
-    names = ", ".join(sorted(made))
-    return [f"The runs were made by {len(made)} revisions of the code: {names}."]
+    names = ", ".join(name[:10] + " with changes" * name.endswith("-dirty") for name in made)
+    return [f"The runs were made by {len(made)} states of the code: {names}."]
 
 
 def _notes(plan: Plan, arms: Mapping[str, Any]) -> list[str]:

@@ -61,7 +61,14 @@ class Runner:
         _tidy(folder)
         write_json(
             folder.summary,
-            {"arm": arm, "seed": seed, "steps": trained.steps, "machine": platform.machine(), **provenance()},
+            {
+                "arm": arm,
+                "seed": seed,
+                "steps": trained.steps,
+                "credit": credit,
+                "machine": platform.machine(),
+                **provenance(),
+            },
         )
         del trained, loaded, watch
         gc.collect()
@@ -84,7 +91,14 @@ def run_settings(plan: Plan, arm: str, seed: int, folder: StudyRun) -> Settings:
     Raises:
         UserError: a setting is unknown or has the wrong type.
     """
-    write_text(folder.settings, yaml.safe_dump(plan.settings(arm, seed), sort_keys=False, allow_unicode=True))
+    credit = plan.credit(arm)
+    note = (
+        ""
+        if credit is None
+        else f"# A study credited {credit} tokens alone; sightline train cannot do that.\n"
+    )
+    content = yaml.safe_dump(plan.settings(arm, seed), sort_keys=False, allow_unicode=True)
+    write_text(folder.settings, note + content)
     resume = any(folder.path.glob("checkpoint-*"))
     return parse(["--config", str(folder.settings), "--output_dir", str(folder.path), *["--resume"] * resume])
 

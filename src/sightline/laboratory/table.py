@@ -147,7 +147,10 @@ def tables(results: Mapping[str, Any]) -> str:
         if rows:
             parts += [f"{title}, in points with 95 % intervals:\n", markdown(headings, rows)]
     if results["contrasts"]:
-        parts += ["Between other arms, at equal steps:\n", markdown(*contrast_rows(results, DIFFERENCES))]
+        parts += [
+            "Between other arms at equal steps, in points with 95 % intervals:\n",
+            markdown(*contrast_rows(results, DIFFERENCES)),
+        ]
     parts += ["What the papers say about training:\n", markdown(*claim_rows(results))]
     parts += [f"- {note}\n" for note in results["notes"]]
     return "\n".join(parts)
