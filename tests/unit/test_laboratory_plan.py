@@ -106,6 +106,8 @@ def test_arms_and_seeds_may_be_added(tmp_path: Path) -> None:
     folder.begin(read_plan(write_lab(tmp_path), ["grpo", "vgpo"], 2))
     whole = folder.begin(read_plan(write_lab(tmp_path), ["grpo", "papo"], 4))
     assert [arm.name for arm in whole.arms] == ["grpo", "vgpo", "papo"]
+    assert whole.primary is not None
+    assert whole.primary.arm == "vgpo"
     assert whole.seeds == 4
     assert folder.plan() == whole
 

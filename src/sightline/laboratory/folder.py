@@ -103,7 +103,8 @@ def _joined(stored: Plan, now: Plan, where: Path) -> Plan:
             raise UserError(f"{where} knows arm {name} as {before['arms'][name]}, now it is {settings}; "
                             "give the new one another name")  # fmt: skip
     arms = {**before["arms"], **after["arms"]}
-    return from_plain({**after, "arms": arms, "seeds": max(stored.seeds, now.seeds)})
+    primary = after["primary"] or before["primary"]  # a part of the methods alone names none
+    return from_plain({**after, "arms": arms, "seeds": max(stored.seeds, now.seeds), "primary": primary})
 
 
 def _differing(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
