@@ -13,15 +13,18 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sightline.analysis.numerals import numeral, percent, points
+from sightline.laboratory.classes import PARTS, READ, TEMPLATE
 from sightline.laboratory.folder import StudyFolder
 from sightline.laboratory.gradient_table import class_rows, estimate, weight_rows, weighting_rows
 from sightline.laboratory.gradient_test import gradient_results
-from sightline.laboratory.gradients import EVEN, PARTS
+from sightline.laboratory.gradients import EVEN
 from sightline.laboratory.results import study_results
 from sightline.laboratory.table import (
     DIFFERENCES,
+    NUMBER,
     Rows,
     claim_rows,
+    contrast_rows,
     difference,
     difference_rows,
     main_rows,
@@ -37,6 +40,7 @@ GRADIENTS = {
     "gradient-shapes-later": "Shapes, after 40 steps",
     "gradient-shapes-2": "Shapes-2, start",
     "gradient-shapes-2-later": "Shapes-2, after 60 steps",
+    "gradient-shapes-2-even": "Shapes-2, after 60 faster steps",
 }
 """Folders of gradient tests, and what their columns are called."""
 
@@ -60,6 +64,9 @@ def render() -> str:
         second=_study(HERE / "main-shapes-2"),
         slow=_study(HERE / "slow-shapes-2"),
         rates=_rates(HERE / "rates-shapes-2"),
+        ablations=_study(HERE / "ablations-shapes"),
+        update=_update(HERE / "update-shapes-2", tests["gradient-shapes-2-later"]),
+        small=_update(HERE / "update-shapes-2-small", tests["gradient-shapes-2-later"]),
     )
 
 
@@ -102,13 +109,44 @@ def _study(path: Path) -> dict[str, Any]:
         "steps": difference_rows(results, "differences", DIFFERENCES),
         "time": difference_rows(results, "equal_time_differences", ("sampled", "greedy")),
         "claims": claim_rows(results),
+        "contrasts": contrast_rows(results, DIFFERENCES),
     }
     first = folder.run(results["runs"][0]["arm"], results["runs"][0]["seed"])
+    minus: dict[str, dict[str, Any]] = {}
+    for one in results["contrasts"]:
+        minus.setdefault(one["against"], {})[one["arm"]] = one["differences"]
     return results | {
+        "minus": minus,
         "tables": {name: markdown(*rows) for name, rows in tables.items()},
         "start": first.read_evaluations()[0]["greedy"],
         "collapsed": int(sum(run["collapsed"] for run in results["runs"])),
     }
+
+
+def _update(path: Path, test: Mapping[str, Any]) -> dict[str, Any]:
+    """The study of updates of equal size: what the gradient test foretold of an arm, and what it learned."""
+    results = _study(path)
+    gaps = {name: arm["differences"] for name, arm in results["arms"].items() if "differences" in arm}
+    gaps |= {one["arm"]: one["differences"] for one in results["contrasts"]}
+    measures = ("greedy area", "greedy final", "sampled area", "sampled final")
+    rows = []
+    for name in results["arms"]:
+        weighting, _, adam = name.partition("-")
+        foretold = test["weightings"].get({"read": READ, "template": TEMPLATE}.get(weighting, weighting))
+        key = "progress under Adam" if adam else "progress"
+        if name in gaps and weighting != "even":
+            told = estimate(foretold[key]) if foretold else ""
+            entropy = measured(results["arms"][name]["measures"].get("entropy"), NUMBER)
+            rows.append([name, told, *(difference(gaps[name].get(one)) for one in measures), entropy])
+    headings = [
+        "minus even weights, same optimizer",
+        "gain in the gradient test",
+        *measures,
+        "entropy at the end",
+    ]
+    results["tables"]["update"] = markdown(headings, rows)
+    results["gaps"] = gaps
+    return results
 
 
 def _rates(path: Path) -> dict[str, Any]:
