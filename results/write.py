@@ -64,6 +64,7 @@ def render() -> str:
         second=_study(HERE / "main-shapes-2"),
         slow=_study(HERE / "slow-shapes-2"),
         rates=_rates(HERE / "rates-shapes-2"),
+        null=_study(HERE / "null-shapes"),
         ablations=_study(HERE / "ablations-shapes"),
         update=_update(HERE / "update-shapes-2", tests["gradient-shapes-2-later"]),
         small=_update(HERE / "update-shapes-2-small", tests["gradient-shapes-2-later"]),
