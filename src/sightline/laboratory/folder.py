@@ -128,7 +128,7 @@ class StudyRun:
 
     @property
     def settings(self) -> Path:
-        """What `sightline train --config` would read to repeat the run."""
+        """What `sightline train --config` would read to repeat the run, but for an arm's `credit`."""
         return self.path / "settings.yaml"
 
     @property

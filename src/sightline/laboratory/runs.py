@@ -92,13 +92,10 @@ def run_settings(plan: Plan, arm: str, seed: int, folder: StudyRun) -> Settings:
         UserError: a setting is unknown or has the wrong type.
     """
     credit = plan.credit(arm)
-    note = (
-        ""
-        if credit is None
-        else f"# A study credited {credit} tokens alone; sightline train cannot do that.\n"
-    )
     content = yaml.safe_dump(plan.settings(arm, seed), sort_keys=False, allow_unicode=True)
-    write_text(folder.settings, note + content)
+    if credit is not None:
+        content = f"# A study credited {credit} tokens alone; sightline train cannot do that.\n{content}"
+    write_text(folder.settings, content)
     resume = any(folder.path.glob("checkpoint-*"))
     return parse(["--config", str(folder.settings), "--output_dir", str(folder.path), *["--resume"] * resume])
 

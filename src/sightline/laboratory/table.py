@@ -83,25 +83,24 @@ def difference_rows(results: Mapping[str, Any], key: str, names: Sequence[str]) 
         gaps = found.get(key)
         if arm == results["baseline"] or not gaps:
             continue
-        row = [arm]
-        for name in names:
-            gap = gaps.get(name)
-            row += [difference(gap), probability(gap["p_holm"] if gap else None)]
-        rows.append(row)
+        rows.append([arm, *_gap_cells(gaps, names)])
     return headings, rows
 
 
 def contrast_rows(results: Mapping[str, Any], names: Sequence[str]) -> Rows:
     """Headings and rows of the differences between named arms, as `difference_rows`."""
     headings = ["", *(part for name in names for part in (name, "p (Holm)"))]
-    rows = []
-    for one in results["contrasts"]:
-        row = [f"{one['arm']} minus {one['against']}"]
-        for name in names:
-            gap = one["differences"].get(name)
-            row += [difference(gap), probability(gap["p_holm"] if gap else None)]
-        rows.append(row)
+    rows = [
+        [f"{one['arm']} minus {one['against']}", *_gap_cells(one["differences"], names)]
+        for one in results["contrasts"]
+    ]
     return headings, rows
+
+
+def _gap_cells(gaps: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Of each measure the difference and its corrected p."""
+    found = [gaps.get(name) for name in names]
+    return [cell for gap in found for cell in (difference(gap), probability(gap["p_holm"] if gap else None))]
 
 
 def claim_rows(results: Mapping[str, Any]) -> Rows:
