@@ -22,7 +22,7 @@ from pathlib import Path
 from measuring import Row, arguments, report
 
 from sightline.rewards import Pool, Verdict, grade, grade_many
-from sightline.rewards.boxed import last_box
+from sightline.rewards.answers.extract import last_box
 
 PAIRS = Path(__file__).parent.parent / "tests" / "golden" / "answer_pairs.jsonl"
 THINKING = "<think>" + "We look at the figure and see that the two angles are equal. " * 25 + "</think>"

@@ -21,7 +21,7 @@ from measuring.plot import Panel, write
 from scoring import SIGNALS, plain, plain_inputs
 
 from sightline.methods import Needs
-from sightline.models.scoring import score
+from sightline.models.scoring.score import score
 from sightline.views import Black
 
 GRIDS = {300: (9, 25), 600: (18, 25), 1300: (25, 39), 2600: (39, 50), 40: (4, 6), 80: (6, 10)}

@@ -16,11 +16,11 @@ import torch
 from measuring import Meter, arguments, report
 from transformers import GenerationConfig
 
-from sightline.models.choice import choice
 from sightline.models.families import image_features_inputs, own_end_ids, placeholder_ids, type_ids
+from sightline.models.generation.decoder import Sampled, sample
+from sightline.models.generation.prompt_inputs import make_prompts
+from sightline.models.generation.sampling_params import choice
 from sightline.models.loading import load_model
-from sightline.models.prompts import make_prompts
-from sightline.models.sampling import Sampled, sample
 from sightline.tasks import ShapesTask
 
 

@@ -18,9 +18,9 @@ from measuring.models import SHAPES, model, processor, rollouts
 from torch import Tensor
 
 from sightline.methods import Needs
+from sightline.models.draw_views import viewed_images
 from sightline.models.families import process_images
-from sightline.models.scoring import score
-from sightline.models.views import viewed_images
+from sightline.models.scoring.score import score
 from sightline.rollouts import Rollouts
 from sightline.views import Black, Patches, TextOnly, View
 

@@ -224,7 +224,7 @@ def read(recipe: Path, flags: list[str], gpus: int | None = None, card: float | 
     """A recipe's settings, model and plan, for the hardware its header names or that is given."""
     import yaml
 
-    from sightline.engines.trl.settings import parse
+    from sightline.engines.trl.settings.resolve import parse
 
     text = recipe.read_text(encoding="utf-8")
     wants = WANTS.search(text)

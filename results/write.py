@@ -11,14 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from sightline.analysis.numerals import numeral, percent, points
 from sightline.laboratory.classes import PARTS, READ, TEMPLATE
 from sightline.laboratory.folder import StudyFolder
 from sightline.laboratory.gradient_table import class_rows, estimate, weight_rows, weighting_rows
-from sightline.laboratory.gradient_test import gradient_results
 from sightline.laboratory.gradients import EVEN
-from sightline.laboratory.results import study_results
 from sightline.laboratory.table import (
     DIFFERENCES,
     NUMBER,
@@ -32,6 +29,9 @@ from sightline.laboratory.table import (
     measured,
     probability,
 )
+
+from sightline.laboratory.gradient_test import gradient_results
+from sightline.laboratory.results import study_results
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "results.md"

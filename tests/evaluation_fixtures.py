@@ -12,9 +12,9 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as Pictures
 
-from sightline.evaluation.benchmarks.problems import Item
-from sightline.evaluation.folder import ResultsFolder
-from sightline.evaluation.records import Generation, write_lines
+from sightline.evaluation.benchmarks.load import Item
+from sightline.evaluation.run.jsonl_records import Generation, write_lines
+from sightline.evaluation.run.results_folder import ResultsFolder
 
 STRING, INTEGER = Value("string"), Value("int64")
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from sightline.engines.trl.settings import Settings, parse
+from sightline.engines.trl.settings.resolve import Settings, parse
 from sightline.engines.trl.train import Trained, train
 from sightline.models.loading import load_model
-from sightline.runs import FolderLock, RunFolder
+from sightline.run_folder import FolderLock, RunFolder
 from sightline.tasks import ShapesTask
 
 PROBLEMS = 6

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
-from sightline.engines.trl.rows import training_rows
-from sightline.engines.trl.settings import Settings, parse
-from sightline.engines.trl.trainer import PerceptionTrainer
-from sightline.models.generation import Decoding, Prompt, generate
+from sightline.engines.trl.data.dataset import training_rows
+from sightline.engines.trl.settings.resolve import Settings, parse
+from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.models.generation.generate import Decoding, Prompt, generate
 from sightline.models.loading import LoadedModel, load_model
 from sightline.tasks import ShapesTask
 

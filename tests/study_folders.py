@@ -9,9 +9,9 @@ from pathlib import Path
 
 import yaml
 
-from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.lab import read_plan
-from sightline.laboratory.plan import Plan
+from sightline.laboratory.study.folder import StudyFolder
+from sightline.laboratory.study.lab_yaml import read_plan
+from sightline.laboratory.study.plan import Plan
 
 LAB = {
     "question": "Is <b>b</b> better than a?",

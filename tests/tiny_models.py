@@ -16,7 +16,7 @@ from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from sightline.models.generation import Prompt
+from sightline.models.generation.generate import Prompt
 from sightline.models.processors import image_only_class
 from sightline.rollouts import Rollouts
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from sightline.analysis.axes import Axis, axis
+from sightline.analysis.charts.axes import Axis, axis
 
 WIDTH, HEIGHT = 300, 210
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 34, 40

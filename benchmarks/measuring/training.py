@@ -13,9 +13,9 @@ import torch
 import transformers
 from trl import GRPOTrainer
 
-from sightline.engines.trl.rewards import reward_functions, reward_weights
-from sightline.engines.trl.rows import training_rows
-from sightline.engines.trl.settings import Settings, parse
+from sightline.engines.trl.data.dataset import training_rows
+from sightline.engines.trl.settings.resolve import Settings, parse
+from sightline.engines.trl.settings.rewards import reward_functions, reward_weights
 from sightline.engines.trl.train import make_trainer
 from sightline.models.families import placeholder_ids
 from sightline.models.loading import load_model

@@ -9,10 +9,10 @@ from html import escape
 from pathlib import Path
 
 from sightline import Needs, method, view
-from sightline.evaluation.samples import as_rollouts, data_url
-from sightline.models.generation import Answer
+from sightline.evaluation.tokens.scored_samples import as_rollouts, data_url
+from sightline.models.generation.generate import Answer
 from sightline.models.loading import load_model
-from sightline.models.scoring import score
+from sightline.models.scoring.score import score
 from sightline.tasks import Problem, ShapesTask
 
 PROBLEM = 10

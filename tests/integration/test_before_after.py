@@ -7,7 +7,7 @@ import torch
 
 from sightline.evaluation.before_after import BeforeAfter
 from sightline.models.loading import load_model
-from sightline.runs import RunFolder
+from sightline.run_folder import RunFolder
 from sightline.tasks import ShapesTask
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from sightline.errors import UserError
 from sightline.evaluation.benchmarks import BENCHMARKS, read_benchmarks
-from sightline.evaluation.benchmarks.problems import open_benchmark
+from sightline.evaluation.benchmarks.load import open_benchmark
 from sightline.rewards import grade_many
 from sightline.tasks import DataOptions
 

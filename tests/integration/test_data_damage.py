@@ -17,15 +17,15 @@ from data_sets import bare_png, encoded, jsonl, own_rows, papers_rows, picture, 
 from datasets import Dataset
 
 from sightline.cli.data import main
-from sightline.engines.trl.rows import training_rows
+from sightline.engines.trl.data.dataset import training_rows
 from sightline.errors import UserError
-from sightline.models.lengths import token_counter
 from sightline.models.loading import resolve
 from sightline.models.processors import load_processor
+from sightline.models.prompt_lengths import token_counter
 from sightline.tasks import DataOptions, load_task
-from sightline.tasks.check import answer_kind
-from sightline.tasks.faults import Fault
-from sightline.tasks.lengths import fitting
+from sightline.tasks.dataset_check import answer_kind
+from sightline.tasks.prompt_lengths import fitting
+from sightline.tasks.rows.row_errors import Fault
 
 STRUCTS = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
 
@@ -330,7 +330,7 @@ def test_a_stream_gives_every_row_once_and_the_same_again(layout, tmp_path):
 
 
 def test_a_stream_reads_again_when_it_is_asked_for_what_it_let_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.stream.WINDOW", 4)
+    monkeypatch.setattr("sightline.tasks.loading.stream.WINDOW", 4)
     streamed = load_task(str(data_sets.virl39k(tmp_path / "v", 12)), DataOptions(streaming=True)).train(12, 0)
     ids = [problem.id for problem in streamed]
     assert [streamed[i].id for i in (0, 11, 5)] == [ids[i] for i in (0, 11, 5)]

@@ -26,7 +26,7 @@ def test_a_file_of_rows_beside_a_folder_of_pictures(tmp_path):
 
 
 def test_files_beside_many_pictures_say_their_split(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.files.MOST_FILES", 3)
+    monkeypatch.setattr("sightline.tasks.loading.local_files.MOST_FILES", 3)
     rows = own_rows(tmp_path / "data", 4)
     jsonl(tmp_path / "data" / "rows.jsonl", rows)
     jsonl(tmp_path / "data" / "rows-test.jsonl", rows[:2])
@@ -39,7 +39,7 @@ def test_files_beside_many_pictures_say_their_split(tmp_path, monkeypatch):
 
 
 def test_a_folder_that_is_too_large_to_search_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.files.MOST_FILES", 3)
+    monkeypatch.setattr("sightline.tasks.loading.local_files.MOST_FILES", 3)
     deep = tmp_path / "all" / "a" / "b"
     deep.mkdir(parents=True)
     for number in range(4):

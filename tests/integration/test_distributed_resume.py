@@ -13,7 +13,7 @@ import short_runs
 import torch
 from safetensors.torch import load_file
 
-from sightline.engines.trl.checkpoints import checkpoints, fault
+from sightline.engines.checkpoints import checkpoints, fault
 
 pytestmark = pytest.mark.slow
 

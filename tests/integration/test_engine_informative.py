@@ -11,15 +11,15 @@ import pytest
 import torch
 from stored_rollouts import GROUP, settings
 
-from sightline.engines.trl.prompt_stream import PromptStream
-from sightline.engines.trl.rewards import rewards_of
-from sightline.engines.trl.rows import training_rows
-from sightline.engines.trl.stopped import StoppedError
-from sightline.engines.trl.trainer import PerceptionTrainer
+from sightline.engines.prompt_stream import PromptStream
+from sightline.engines.stopped import StoppedError
+from sightline.engines.trl.data.dataset import training_rows
+from sightline.engines.trl.settings.rewards import rewards_of
+from sightline.engines.trl.trainer.perception import PerceptionTrainer
 from sightline.errors import UserError
 from sightline.models.loading import LoadedModel, load_model
-from sightline.models.prefilled import Prefilled
-from sightline.models.scoring import Scores, score
+from sightline.models.scoring.cached_prompts import Prefilled
+from sightline.models.scoring.score import Scores, score
 from sightline.tasks import ShapesTask
 
 PROBLEMS = 12
@@ -217,7 +217,7 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
             calls.append((prefilled, going_on, score(*args, **kwargs)))
         return going_on
 
-    monkeypatch.setattr("sightline.engines.trl.trainer.score", both)
+    monkeypatch.setattr("sightline.engines.trl.trainer.perception.score", both)
     trainer._generate_and_score_completions([trainer.train_dataset[row // GROUP] for row in range(2 * GROUP)])
     ((ran, going_on, again),) = calls
     assert ran.call.tolist() == [0] * GROUP + [1] * GROUP

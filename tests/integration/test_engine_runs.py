@@ -13,14 +13,14 @@ import yaml
 from mixed_rows import SomeWithoutPictures
 from safetensors.torch import load_file
 
+from sightline.engines.model_card import PAPERS
 from sightline.engines.trl import train as training
-from sightline.engines.trl.card import PAPERS
-from sightline.engines.trl.settings import parse
+from sightline.engines.trl.settings.resolve import parse
 from sightline.errors import UserError
 from sightline.methods import METHODS
 from sightline.models.families import placeholder_ids
 from sightline.models.loading import load_model
-from sightline.runs import RunFolder
+from sightline.run_folder import RunFolder
 from sightline.tasks import ShapesTask
 
 pytestmark = pytest.mark.slow

@@ -12,10 +12,10 @@ import short_runs
 import torch
 from transformers import TrainerCallback
 
-from sightline.engines.trl import in_hand
+from sightline.engines.stopped import StoppedError
 from sightline.engines.trl import train as training
-from sightline.engines.trl.stopped import StoppedError
-from sightline.models.scoring import Scores
+from sightline.engines.trl.state import rollout_buffer as in_hand
+from sightline.models.scoring.score import Scores
 
 pytestmark = pytest.mark.slow
 
@@ -185,7 +185,7 @@ def test_probabilities_that_are_not_finite_end_the_run(
 
 
 def test_incidents_do_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from sightline.engines.trl import guarded
+    from sightline.engines.trl.trainer import nan_guard as guarded
 
     monkeypatch.setattr(guarded, "MOST_INCIDENTS", 2)
     run_disturbed(

@@ -12,8 +12,8 @@ import short_runs
 import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 
-from sightline.engines.trl.rows import UNUSABLE, training_rows, without_forged_pictures
-from sightline.engines.trl.unusable import usable_responses
+from sightline.engines.invalid_responses import usable_responses
+from sightline.engines.trl.data.dataset import UNUSABLE, training_rows, without_forged_pictures
 from sightline.models.families import placeholder_ids, placeholder_words
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask

@@ -8,9 +8,9 @@ import pytest
 from browser import BROWSER, Browser
 from evaluation_fixtures import generation, item, picture, results_folder
 
-from sightline.analysis.results_page import write_results_page
-from sightline.evaluation.keepsakes import keep_picture
-from sightline.evaluation.results import write_results
+from sightline.analysis.pages.results import write_results_page
+from sightline.evaluation.kept_images import keep_picture
+from sightline.evaluation.run.results import write_results
 
 pytestmark = [
     pytest.mark.slow,

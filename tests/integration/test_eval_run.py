@@ -22,8 +22,8 @@ import yaml
 
 from sightline.cli import main
 from sightline.evaluation.benchmarks import BENCHMARKS, SUITES
-from sightline.evaluation.folder import ResultsFolder
-from sightline.evaluation.records import read_generations
+from sightline.evaluation.run.jsonl_records import read_generations
+from sightline.evaluation.run.results_folder import ResultsFolder
 
 SAMPLED = ["eval", "embedded", "--benchmarks", "shapes", "--limit", "40", "--samples", "2",
            "--temperature", "1", "--blind", "black", "--batch_size", "8", "--token_scores", "6",

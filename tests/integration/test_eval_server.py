@@ -19,16 +19,16 @@ import pytest
 from PIL import Image
 
 from sightline.errors import UserError
-from sightline.evaluation.asking import Plan, ask, seed_of
 from sightline.evaluation.backends import Request
 from sightline.evaluation.backends.server import MOST_FAILURES, ServerBackend
 from sightline.evaluation.benchmarks import benchmark
-from sightline.evaluation.benchmarks.problems import open_benchmark
-from sightline.evaluation.folder import ResultsFolder
-from sightline.evaluation.records import read_generations
-from sightline.evaluation.results import write_results
-from sightline.evaluation.setup import begin, describe
-from sightline.models.generation import Decoding, Prompt
+from sightline.evaluation.benchmarks.load import open_benchmark
+from sightline.evaluation.run.ask import Plan, ask, seed_of
+from sightline.evaluation.run.begin import begin, describe
+from sightline.evaluation.run.jsonl_records import read_generations
+from sightline.evaluation.run.results import write_results
+from sightline.evaluation.run.results_folder import ResultsFolder
+from sightline.models.generation.generate import Decoding, Prompt
 from sightline.tasks import ShapesTask
 from sightline.views import Black, Noise
 

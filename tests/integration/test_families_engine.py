@@ -12,7 +12,7 @@ from trl.trainer.utils import add_fused_lm_head
 
 from sightline.methods import Needs
 from sightline.models.families import image_features_inputs, process_prompts, type_ids
-from sightline.models.scoring import score
+from sightline.models.scoring.score import score
 from sightline.views import Black
 
 TEMPERATURE = 0.8

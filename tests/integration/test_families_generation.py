@@ -9,10 +9,10 @@ import torch
 from tiny_models import FAMILIES, build, prompts
 from transformers import GenerationConfig
 
-from sightline.models.choice import choice
 from sightline.models.families import image_features_inputs, placeholder_ids, type_ids
-from sightline.models.prompts import make_prompts
-from sightline.models.sampling import prefills_once, sample
+from sightline.models.generation.decoder import prefills_once, sample
+from sightline.models.generation.prompt_inputs import make_prompts
+from sightline.models.generation.sampling_params import choice
 
 GROUP = 3
 

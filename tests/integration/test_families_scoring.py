@@ -13,13 +13,13 @@ from torch import Tensor
 from transformers import GenerationConfig
 
 from sightline.methods import Needs
-from sightline.models.choice import choice
+from sightline.models.draw_views import draw_view
 from sightline.models.families import image_token_id
-from sightline.models.prefilled import Prefilled
-from sightline.models.prompts import process, shown_prompts
-from sightline.models.sampling import sample
-from sightline.models.scoring import score
-from sightline.models.views import draw_view
+from sightline.models.generation.decoder import sample
+from sightline.models.generation.prompt_inputs import process, shown_prompts
+from sightline.models.generation.sampling_params import choice
+from sightline.models.scoring.cached_prompts import Prefilled
+from sightline.models.scoring.score import score
 from sightline.rollouts import Rollouts
 from sightline.views import Patches, TextOnly, View
 

@@ -9,8 +9,8 @@ import torch
 from tiny_models import FAMILIES, build, prompts
 from torch import Tensor
 
-from sightline.engines.trl.in_step import keep_tower_in_step
-from sightline.engines.trl.shared_images import with_shared_images
+from sightline.engines.trl.trainer.image_sharing import with_shared_images
+from sightline.engines.vision_tower_sync import keep_tower_in_step
 from sightline.models.families import image_features_inputs, type_ids
 
 ORDER = [0, 1, 2, 3, 2, 0, 0, 3]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 
-from sightline.engines.trl.trainer import PerceptionTrainer
+from sightline.engines.trl.trainer.perception import PerceptionTrainer
 from sightline.models.loading import load_model
 
 REWARDS = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
@@ -82,7 +82,7 @@ def test_bringing_prompts_together_leaves_the_gradient(
     sides = [batch["prompt_number"].tolist() for batch in trainer._buffered_inputs]
     assert sides == [[0, 0], [0, 0], [1, 1], [1, 1]]
     apart = stored_trainer(run, [responses], REWARDS)
-    monkeypatch.setattr("sightline.engines.trl.trainer.SUMS", ())
+    monkeypatch.setattr("sightline.engines.trl.trainer.perception.SUMS", ())
     as_drawn = gradient(apart)
     assert [batch["prompt_number"].tolist() for batch in apart._buffered_inputs] != sides
     torch.testing.assert_close(together, as_drawn, atol=1e-6, rtol=1e-4)

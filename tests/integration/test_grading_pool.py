@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sightline.rewards import Pool, grade, grade_many
-from sightline.rewards.nursery import WorkersDoNotStart
 from sightline.rewards.verdict import Question
+from sightline.rewards.workers.fork_server import WorkersDoNotStart
 
 HOSTILE = ("\\boxed{\\sin(e^{e^{18}})}", "\\cos 1")
 """An answer whose comparison does not end."""
@@ -167,7 +167,7 @@ def test_processes_that_died_idle_cost_nobody_anything(killed):
 
 
 def test_workers_that_do_not_start_are_an_error_not_a_zero(monkeypatch):
-    monkeypatch.setattr("sightline.rewards.nursery.BOOT", "raise SystemExit(3)")
+    monkeypatch.setattr("sightline.rewards.workers.fork_server.BOOT", "raise SystemExit(3)")
     with Pool(workers=1) as pool, pytest.raises(WorkersDoNotStart, match="exit code 3"):
         grade(*ORDINARY[0], pool=pool)
 

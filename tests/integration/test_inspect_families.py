@@ -7,13 +7,13 @@ import tiny_models
 import torch
 
 from sightline.analysis import write_inspection
-from sightline.evaluation.inspection import Subject, Wanted, inspection
-from sightline.evaluation.next_tokens import attention_shares, likeliest, occlusion
+from sightline.evaluation.tokens.inspection import Subject, Wanted, inspection
+from sightline.evaluation.tokens.top_tokens import attention_shares, likeliest, occlusion
 from sightline.methods import Needs, method
-from sightline.models.generation import Answer
+from sightline.models.draw_views import draw_view
+from sightline.models.generation.generate import Answer
 from sightline.models.loading import LoadedModel
-from sightline.models.scoring import score
-from sightline.models.views import draw_view
+from sightline.models.scoring.score import score
 from sightline.signals import exact_kl
 from sightline.tasks.problem import Problem
 from sightline.views import view

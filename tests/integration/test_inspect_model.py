@@ -10,16 +10,16 @@ from PIL import Image
 
 from sightline.cli import main
 from sightline.errors import UserError
-from sightline.evaluation.addresses import SIDES, data_addresses
-from sightline.evaluation.answers import answer
-from sightline.evaluation.inspection import Subject, Wanted, given_answer, inspection
-from sightline.evaluation.next_tokens import attention_shares, likeliest, occlusion
-from sightline.evaluation.occlusion_maps import covered
-from sightline.evaluation.samples import as_rollouts
+from sightline.evaluation.image_addresses import SIDES, data_addresses
+from sightline.evaluation.run.answers import answer
+from sightline.evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection
+from sightline.evaluation.tokens.occlusion_maps import covered
+from sightline.evaluation.tokens.scored_samples import as_rollouts
+from sightline.evaluation.tokens.top_tokens import attention_shares, likeliest, occlusion
 from sightline.methods import Needs, method
-from sightline.models.generation import Decoding, Prompt
+from sightline.models.generation.generate import Decoding, Prompt
 from sightline.models.loading import load_model
-from sightline.models.scoring import score
+from sightline.models.scoring.score import score
 from sightline.signals import exact_kl
 from sightline.tasks import ShapesTask
 from sightline.views import view
@@ -98,7 +98,7 @@ def test_the_likeliest_without_the_picture_are_those_whose_kl_was_scored(loaded,
     words = loaded.model.get_output_embeddings().weight.shape[0]
     pictures = rollouts.images
     if name != "text_only":
-        from sightline.models.views import draw_view
+        from sightline.models.draw_views import draw_view
 
         pictures = draw_view(shown, rollouts.images, rollouts.sample_ids, loaded.processor, seed=0, step=0)
     seen = likeliest(loaded.model, loaded.processor, rollouts, rollouts.images, count=words)
@@ -167,7 +167,7 @@ def test_tokens_in_several_passes_have_the_maps_of_one(loaded, rollouts, monkeyp
     hidden = [[Image.new("RGB", image.size)], [Image.new("RGB", image.size, "red")]]
     once = occlusion(loaded.model, loaded.processor, rollouts, 0, tokens, hidden)
     words = loaded.model.get_output_embeddings().weight.shape[0]
-    monkeypatch.setattr("sightline.evaluation.next_tokens._LOGITS_AT_ONCE", 3 * words)
+    monkeypatch.setattr("sightline.evaluation.tokens.top_tokens._LOGITS_AT_ONCE", 3 * words)
     assert torch.allclose(
         occlusion(loaded.model, loaded.processor, rollouts, 0, tokens, hidden), once, atol=1e-5
     )

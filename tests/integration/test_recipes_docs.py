@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from trl.trainer.model_config import ModelConfig
 
-from sightline.engines.trl.config import TrainConfig
+from sightline.engines.trl.settings.config import TrainConfig
 from sightline.methods import METHODS
 from sightline.objectives import GroupSelection, Objective
-from sightline.tasks.sources import Source
+from sightline.tasks.loading.open_source import Source
 from sightline.views.images import Patches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "from-easyr1.md").read_text()

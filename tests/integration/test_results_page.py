@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.gradient_test import gradient_results
-from sightline.laboratory.results import study_results
+from sightline.laboratory.gradient_test.run import gradient_results
+from sightline.laboratory.results.summary import study_results
+from sightline.laboratory.study.folder import StudyFolder
 
 RESULTS = Path(__file__).parents[2] / "results"
 MOST_BYTES = 20_000_000

@@ -12,8 +12,8 @@ import pytest
 import short_runs
 import torch
 
-from sightline.engines.trl.checkpoints import STAGING, checkpoints, fault
-from sightline.engines.trl.stopped import StoppedError
+from sightline.engines.checkpoints import STAGING, checkpoints, fault
+from sightline.engines.stopped import StoppedError
 from sightline.errors import UserError
 
 pytestmark = pytest.mark.slow

@@ -17,9 +17,9 @@ import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 from torch import Tensor
 
+from sightline.models.draw_views import draw_view
 from sightline.models.families import image_token_id
 from sightline.models.loading import load_model
-from sightline.models.views import draw_view
 from sightline.tasks import ShapesTask
 
 REWARDS = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]

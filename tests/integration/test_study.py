@@ -19,10 +19,7 @@ import yaml
 from sightline.cli import main
 from sightline.engines.trl.train import train as train_run
 from sightline.errors import UserError
-from sightline.laboratory.check import check_plan
-from sightline.laboratory.classes import PARTS, LabelCredit
-from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.gradients import (
+from sightline.laboratory.gradient_test.gradients import (
     EVEN,
     GradientFile,
     batch_gradients,
@@ -30,13 +27,16 @@ from sightline.laboratory.gradients import (
     log_probs,
     weightings,
 )
-from sightline.laboratory.lab import read_plan
-from sightline.laboratory.plan import GradientTest
-from sightline.laboratory.runs import run_settings
+from sightline.laboratory.gradient_test.token_classes import PARTS, LabelCredit
+from sightline.laboratory.study.check import check_plan
+from sightline.laboratory.study.folder import StudyFolder
+from sightline.laboratory.study.lab_yaml import read_plan
+from sightline.laboratory.study.plan import GradientTest
+from sightline.laboratory.study.train_run import run_settings
 from sightline.methods import method
 from sightline.models.loading import LoadedModel, load_model
 from sightline.rollouts import Rollouts
-from sightline.runs import RunFolder
+from sightline.run_folder import RunFolder
 from sightline.tasks import ShapesTask
 
 SMALL = {

@@ -13,9 +13,20 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sightline.cli import doctor, verdicts
-from sightline.cli.verdicts import BROKEN, GOOD, NOTE, Verdict, constraints, libraries, python, room, vllm
-from sightline.engines.trl.machine import VLLM_RANGE
+from sightline.cli import doctor
+from sightline.cli import doctor_checks as verdicts
+from sightline.cli.doctor_checks import (
+    BROKEN,
+    GOOD,
+    NOTE,
+    Verdict,
+    constraints,
+    libraries,
+    python,
+    room,
+    vllm,
+)
+from sightline.engines.trl.settings.hardware import VLLM_RANGE
 
 NEEDED = [Requirement("trl>=1.16,<1.17"), Requirement("torch>=2.6"), Requirement("accelerate")]
 TESTED = {"trl": "1.16.0", "torch": "2.13.0", "accelerate": "1.15.0", "hypothesis": "6.0"}
@@ -118,7 +129,7 @@ def test_no_gpu_is_a_note_with_the_likely_reason(cuda: str | None, other: bool, 
 
 
 def test_a_hub_out_of_reach_is_a_note_and_soon_said() -> None:
-    code = "from sightline.cli.verdicts import hub; v = hub(5); print(v.state, v.found)"
+    code = "from sightline.cli.doctor_checks import hub; v = hub(5); print(v.state, v.found)"
     # Nothing listens on port 9 of this machine.
     environment = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

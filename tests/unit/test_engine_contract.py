@@ -11,9 +11,9 @@ from transformers import Trainer
 from trl.trainer import grpo_trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from sightline.engines.trl import contract
-from sightline.engines.trl.contract import CONTRACT, check_contract, problem_of
-from sightline.engines.trl.trainer import PerceptionTrainer
+from sightline.engines.trl import upstream_contract as contract
+from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.upstream_contract import CONTRACT, check_contract, problem_of
 from sightline.errors import UserError
 
 
@@ -82,7 +82,7 @@ def test_white_space_and_hanging_commas_do_not_matter() -> None:
 
 def test_a_trainer_checks_it_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(GRPOTrainer, "_tokenize_prompts")
-    from sightline.engines.trl.resume import ResumableTrainer
+    from sightline.engines.trl.trainer.checkpointing import ResumableTrainer
 
     with pytest.raises(UserError, match="_tokenize_prompts is gone"):
         ResumableTrainer(model=None, args=None)

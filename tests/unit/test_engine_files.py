@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sightline.engines.trl import in_hand
-from sightline.engines.trl.checkpoints import (
+from sightline.engines.checkpoints import (
     MANIFEST,
     STAGING,
     checkpoints,
@@ -21,6 +20,7 @@ from sightline.engines.trl.checkpoints import (
     remove,
     rotate,
 )
+from sightline.engines.trl.state import rollout_buffer as in_hand
 
 
 def published(folder: Path, step: int, content: str = "weights") -> Path:

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
-from sightline.engines.trl.forward import accept_inside
+from sightline.engines.wrapped_forward import accept_inside
 
 
 class Doubling(torch.nn.Linear):

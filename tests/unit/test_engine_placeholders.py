@@ -10,14 +10,14 @@ import tiny_models
 from hypothesis import given
 from hypothesis import strategies as some
 
-from sightline.engines.trl.fit import check_fit
-from sightline.engines.trl.guarded import GuardedTrainer
-from sightline.engines.trl.placeholders import (
+from sightline.engines.image_placeholders import (
     check_shortened,
     one_token_per_image,
     shortened,
     without_placeholders,
 )
+from sightline.engines.trl.preflight import check_fit
+from sightline.engines.trl.trainer.nan_guard import GuardedTrainer
 from sightline.errors import UserError
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
 

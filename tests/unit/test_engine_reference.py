@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.engines.trl.fit import check_fit, check_reference
-from sightline.engines.trl.reference import CopyOf, reference_is_copy
+from sightline.engines.trl.preflight import check_fit, check_reference
+from sightline.engines.trl.state.reference_model import CopyOf, reference_is_copy
 from sightline.errors import UserError
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sightline.engines.trl.symptoms import Symptoms
+from sightline.engines.health_warnings import Symptoms
 
 
 def symptoms(**changed: Any) -> Symptoms:

@@ -7,9 +7,9 @@ import math
 import pytest
 from evaluation_fixtures import generation, item
 
-from sightline.evaluation.aggregates import dyna_math, hallusion, we_math
-from sightline.evaluation.scores import Scored
-from sightline.evaluation.summary import measure
+from sightline.evaluation.report.summary import measure
+from sightline.evaluation.run.grading import Scored
+from sightline.evaluation.statistics.benchmark_scores import dyna_math, hallusion, we_math
 
 
 def answered(number: int, right: bool | None, sample: int = 0, **known) -> Scored:

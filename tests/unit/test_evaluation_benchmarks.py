@@ -8,8 +8,8 @@ import pytest
 
 from sightline.errors import UserError
 from sightline.evaluation.benchmarks import BENCHMARKS, SUITES, benchmark, read_benchmarks, suite
-from sightline.evaluation.benchmarks.places import under
-from sightline.evaluation.benchmarks.rows import letter, numbered, options
+from sightline.evaluation.benchmarks.locate import under
+from sightline.evaluation.benchmarks.row import letter, numbered, options
 from sightline.rewards import PROTOCOLS
 
 

@@ -11,11 +11,11 @@ from evaluation_fixtures import generation, item, picture, results_folder
 from PIL import Image
 from saved_run import ATTACK
 
-from sightline.analysis.graded import MOST_SAMPLES
-from sightline.analysis.results_page import write_results_page
+from sightline.analysis.pages.results import write_results_page
+from sightline.analysis.readers.results_samples import MOST_SAMPLES
 from sightline.errors import UserError
-from sightline.evaluation.keepsakes import LONGEST_SIDE, keep_picture
-from sightline.evaluation.results import write_results
+from sightline.evaluation.kept_images import LONGEST_SIDE, keep_picture
+from sightline.evaluation.run.results import write_results
 
 
 def page_of(folder) -> str:

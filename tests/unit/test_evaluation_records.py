@@ -9,11 +9,11 @@ import pytest
 from evaluation_fixtures import generation, item, results_folder
 
 from sightline.errors import UserError
-from sightline.evaluation.asking import seed_of
-from sightline.evaluation.folder import ResultsFolder
-from sightline.evaluation.records import append_lines, read_generations, read_lines, recover
-from sightline.evaluation.results import write_results
-from sightline.evaluation.scores import read_scores, score
+from sightline.evaluation.run.ask import seed_of
+from sightline.evaluation.run.grading import read_scores, score
+from sightline.evaluation.run.jsonl_records import append_lines, read_generations, read_lines, recover
+from sightline.evaluation.run.results import write_results
+from sightline.evaluation.run.results_folder import ResultsFolder
 
 
 def test_a_line_that_was_cut_off_is_left_out_and_the_rest_kept(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from evaluation_fixtures import generation, item, results_folder
 
-from sightline.analysis.results_page import write_results_page
-from sightline.evaluation.dependence import dependence
-from sightline.evaluation.records import append_lines, read_lines, write_lines
-from sightline.evaluation.results import write_results
-from sightline.evaluation.scores import Scored, score
-from sightline.evaluation.summary import blindness, compare_protocols, measure
+from sightline.analysis.pages.results import write_results_page
+from sightline.evaluation.report.summary import blindness, compare_protocols, measure
+from sightline.evaluation.run.grading import Scored, score
+from sightline.evaluation.run.jsonl_records import append_lines, read_lines, write_lines
+from sightline.evaluation.run.results import write_results
+from sightline.evaluation.tokens.token_summaries import dependence
 
 
 def verdicts(folder, protocol="strict"):

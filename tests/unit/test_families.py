@@ -10,7 +10,7 @@ import torch
 from tiny_models import FAMILIES, build, picture, prompts, rollouts
 
 from sightline.methods import Needs
-from sightline.models import prompts as prompts_module
+from sightline.models.draw_views import resized
 from sightline.models.families import (
     drops_image_tokens,
     end_ids,
@@ -19,9 +19,9 @@ from sightline.models.families import (
     process_images,
     process_prompts,
 )
+from sightline.models.generation import prompt_inputs as prompts_module
 from sightline.models.processors import load_processor
-from sightline.models.scoring import score
-from sightline.models.views import resized
+from sightline.models.scoring.score import score
 from sightline.views import TextOnly
 
 

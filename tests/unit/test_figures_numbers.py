@@ -12,7 +12,9 @@ from patient import patient
 from sightline.analysis.figures import tables
 from sightline.analysis.figures.curves import curves
 from sightline.analysis.figures.sources import labels
-from sightline.analysis.looking import (
+from sightline.analysis.readers.metrics import Metrics
+from sightline.analysis.readers.samples import Answer
+from sightline.analysis.tokens.statistics import (
     answer_means,
     by_verdict,
     late_over_early,
@@ -20,9 +22,7 @@ from sightline.analysis.looking import (
     mean,
     over_progress,
 )
-from sightline.analysis.metrics import Metrics
-from sightline.analysis.samples import Answer
-from sightline.analysis.wording import by_class, scored_words, top_words, word_class
+from sightline.analysis.tokens.word_classes import by_class, scored_words, top_words, word_class
 
 
 def answer(values, correct=True, tokens=None, text=None, name="exact_kl"):

@@ -9,12 +9,12 @@ import torch
 from tiny_models import build, picture, prompt, prompts
 from transformers import GenerationConfig
 
-from sightline.engines.trl.rollout import tokenized_once
-from sightline.models import generation
-from sightline.models.choice import choice, why_not_honoured
+from sightline.engines.trl.trainer.generation import tokenized_once
 from sightline.models.families import placeholder_ids
-from sightline.models.generation import Decoding, Prompt, generate
-from sightline.models.sampling import OverflownError
+from sightline.models.generation import generate as generation
+from sightline.models.generation.decoder import OverflownError
+from sightline.models.generation.generate import Decoding, Prompt, generate
+from sightline.models.generation.sampling_params import choice, why_not_honoured
 
 LONGEST = 9
 

@@ -14,16 +14,16 @@ from patient import patient
 from saved_inspection import METHODS, SCORES, VIEWS, inspect_data, write_inspect_data
 from saved_run import ATTACK
 
-from sightline.analysis import details as details_module
-from sightline.analysis import tokens as tokens_module
 from sightline.analysis import write_inspection
-from sightline.analysis.inspected import read_inspection
-from sightline.analysis.pages import data_block, printable
-from sightline.analysis.samples import Answer
-from sightline.analysis.shades import LEVELS, weight_shades
-from sightline.analysis.tokens import strip
+from sightline.analysis.pages.base import data_block, printable
+from sightline.analysis.readers.inspect_data import read_inspection
+from sightline.analysis.readers.samples import Answer
+from sightline.analysis.tokens import inspect_payload as details_module
+from sightline.analysis.tokens import strips as tokens_module
+from sightline.analysis.tokens.shading import LEVELS, weight_shades
+from sightline.analysis.tokens.strips import strip
 from sightline.errors import UserError
-from sightline.evaluation.inspection import picture_bytes
+from sightline.evaluation.tokens.inspection import picture_bytes
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.laboratory.moments import (
+from sightline.laboratory.gradient_test.moments import (
     Moments,
     Products,
     adam_progress,

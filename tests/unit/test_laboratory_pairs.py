@@ -10,8 +10,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
-from sightline.laboratory.pairs import holm, mean_over_seeds, null_share, paired_over_seeds
-from sightline.laboratory.power import detectable, power, seeds_needed
+from sightline.laboratory.results.paired import holm, mean_over_seeds, null_share, paired_over_seeds
+from sightline.laboratory.results.power import detectable, power, seeds_needed
 
 
 def test_differences_are_paired_by_seed() -> None:

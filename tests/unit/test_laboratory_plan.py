@@ -9,10 +9,10 @@ import yaml
 from study_folders import write_lab
 
 from sightline.errors import UserError
-from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.lab import read_plan
-from sightline.laboratory.plan import from_plain
-from sightline.runs import open_run
+from sightline.laboratory.study.folder import StudyFolder
+from sightline.laboratory.study.lab_yaml import read_plan
+from sightline.laboratory.study.plan import from_plain
+from sightline.run_folder import open_run
 
 
 def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:

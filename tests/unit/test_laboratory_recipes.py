@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.laboratory.lab import read_plan
+from sightline.laboratory.study.lab_yaml import read_plan
 
 LABS = sorted((Path(__file__).parents[2] / "recipes" / "lab").glob("*.yaml"))
 

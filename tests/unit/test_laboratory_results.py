@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from study_folders import study
 
-from sightline.laboratory.pages import write_study
-from sightline.laboratory.pairs import holm, null_share
-from sightline.laboratory.records import area, steps_to
-from sightline.laboratory.results import study_results
+from sightline.laboratory.results.pages import write_study
+from sightline.laboratory.results.paired import holm, null_share
+from sightline.laboratory.results.records import area, steps_to
+from sightline.laboratory.results.summary import study_results
 
 
 def final(arm: str, seed: int) -> float:

@@ -13,9 +13,9 @@ import yaml
 from sightline.errors import UserError
 from sightline.methods import METHODS, method, statistics
 from sightline.objectives import Term, perception_kl
-from sightline.options import between
 from sightline.shaping import SHAPINGS, Rule, shaping
 from sightline.signals import SIGNALS
+from sightline.value_checks import between
 from sightline.views import Black, view
 
 README = (Path(__file__).parents[2] / "docs" / "methods" / "README.md").read_text()

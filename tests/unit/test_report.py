@@ -18,9 +18,9 @@ from saved_run import ATTACK, CONFIG, EVALUATION, write_run
 
 import sightline.analysis
 from sightline.analysis import write_report
-from sightline.analysis.pages import printable
-from sightline.analysis.pictures import picture
-from sightline.analysis.settings import settings
+from sightline.analysis.pages.base import printable
+from sightline.analysis.readers.embedded_images import picture
+from sightline.analysis.readers.settings import settings
 from sightline.errors import UserError
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(30)).decode()

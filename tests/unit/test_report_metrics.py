@@ -9,11 +9,19 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from patient import patient
 
-from sightline.analysis.axes import axis
-from sightline.analysis.charts import LEFT, RIGHT, WIDTH, curve_chart, interval_chart, local_mean, room
-from sightline.analysis.metrics import read_metrics
-from sightline.analysis.numerals import MISSING, duration, number, numeral, percent, points
-from sightline.analysis.quantities import groups, quantity
+from sightline.analysis.charts.axes import axis
+from sightline.analysis.charts.geometry import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    curve_chart,
+    interval_chart,
+    local_mean,
+    room,
+)
+from sightline.analysis.charts.metric_titles import groups, quantity
+from sightline.analysis.charts.number_format import MISSING, duration, number, numeral, percent, points
+from sightline.analysis.readers.metrics import read_metrics
 
 
 def write(path, *lines):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patient import patient
 
-from sightline.analysis.samples import Answer
-from sightline.analysis.tokens import LEVELS, Shade, align, shades, strip
+from sightline.analysis.readers.samples import Answer
+from sightline.analysis.tokens.strips import LEVELS, Shade, align, shades, strip
 
 
 def answer(tokens, text=None, **scores):

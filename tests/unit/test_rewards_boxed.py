@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.rewards.boxed import after_thinking, boxes, last_box
+from sightline.rewards.answers.extract import after_thinking, boxes, last_box
 
 
 @pytest.mark.parametrize(

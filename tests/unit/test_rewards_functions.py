@@ -6,7 +6,16 @@ import sys
 import pytest
 
 from sightline.errors import UserError
-from sightline.rewards import HOWS, accuracy_reward, format_reward, grade, grade_many, mixed, reward, text_of
+from sightline.rewards import (
+    HOWS,
+    accuracy_reward,
+    format_reward,
+    grade,
+    grade_many,
+    mixed,
+    reward,
+    text_of,
+)
 
 GOOD = "<think>a</think>\\boxed{5}"
 TRL = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sightline.rewards.decision import decide
+from sightline.rewards.answers.decision import decide
 
 DEGREES = ("120^\\circ", "140^\\circ", "160^\\circ", "180^\\circ")
 SHAPES = ("a circle", "a triangle", "a square", "none of these")

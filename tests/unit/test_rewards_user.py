@@ -41,7 +41,7 @@ def test_from_a_file(file):
 
 
 def test_from_a_package():
-    reward = load_reward("sightline.rewards.boxed:last_box")
+    reward = load_reward("sightline.rewards.answers.extract:last_box")
     assert reward.__name__ == "last_box"
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sightline.rewards.decision import decide
+from sightline.rewards.answers.decision import decide
 
 
 def undecided(gold, answer):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import UserError
-from sightline.runs import finite, open_run, write_json, write_text
+from sightline.run_folder import finite, open_run, write_json, write_text
 
 
 def test_existing_run_is_refused_and_kept(tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from tiny_models import build, picture, prompt, prompts, rollouts
 
 from sightline.errors import UserError
 from sightline.methods import Needs
-from sightline.models import scoring, seen, states
-from sightline.models.bundles import bundles
 from sightline.models.families import image_token_id
-from sightline.models.prompts import process, shown_prompts
-from sightline.models.scoring import score
+from sightline.models.generation.prompt_inputs import process, shown_prompts
+from sightline.models.scoring import hidden_states as states
+from sightline.models.scoring import score as scoring
+from sightline.models.scoring import view_pass as seen
+from sightline.models.scoring.micro_batches import bundles
+from sightline.models.scoring.score import score
 from sightline.rollouts import Rollouts
 from sightline.views import Black, Patches, Swapped, TextOnly, View
 

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.engines.trl.batches import nearest
-from sightline.engines.trl.changes import check_resumed
-from sightline.engines.trl.fit import check_adapters
-from sightline.engines.trl.machine import check_peft, check_vllm
-from sightline.engines.trl.rewards import reward_functions, reward_weights
-from sightline.engines.trl.saving import load_policy
-from sightline.engines.trl.settings import parse
+from sightline.engines.resume_settings import check_resumed
+from sightline.engines.trl.preflight import check_adapters
+from sightline.engines.trl.settings.batch_sizes import nearest
+from sightline.engines.trl.settings.hardware import check_peft, check_vllm
+from sightline.engines.trl.settings.resolve import parse
+from sightline.engines.trl.settings.rewards import reward_functions, reward_weights
+from sightline.engines.trl.state.model_export import load_policy
 from sightline.errors import UserError
 from sightline.models.loading import load_model
 from sightline.objectives import Objective
@@ -140,7 +140,7 @@ def test_an_attention_that_is_not_installed() -> None:
 def test_sizes_count_all_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
-    from sightline.engines.trl.batches import check_batches
+    from sightline.engines.trl.settings.batch_sizes import check_batches
 
     sizes = SimpleNamespace(
         num_generations=8,
@@ -272,7 +272,7 @@ def test_every_setting_of_ours_is_documented() -> None:
 
     from trl.trainer.grpo_config import GRPOConfig
 
-    from sightline.engines.trl.config import TrainConfig
+    from sightline.engines.trl.settings.config import TrainConfig
 
     theirs = {item.name for item in dataclasses.fields(GRPOConfig)}
     page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()

@@ -12,10 +12,15 @@ import scipy.stats
 import statsmodels.api as sm
 from statsmodels.stats.power import NormalIndPower
 
-from sightline.evaluation.differences import detectable, detectable_between, paired, sign_flip
-from sightline.evaluation.repeated import majority_at, pass_at, sizes
-from sightline.evaluation.statistics import bootstrap, clustered_mean, clustered_share, proportion
-from sightline.evaluation.student import quantile, two_sided
+from sightline.evaluation.statistics.intervals import (
+    bootstrap,
+    clustered_mean,
+    clustered_share,
+    proportion,
+)
+from sightline.evaluation.statistics.paired import detectable, detectable_between, paired, sign_flip
+from sightline.evaluation.statistics.pass_at_k import majority_at, pass_at, sizes
+from sightline.evaluation.statistics.student_t import quantile, two_sided
 
 
 def clustered(problems: int, samples: int, seed: int, spread: float = 2.0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from sightline.errors import UserError
-from sightline.tasks.faults import NOTES, BadRow, Fault, Unusable, summary
-from sightline.tasks.known import KNOWN, resolve_columns
-from sightline.tasks.sources import parse_source
+from sightline.tasks.loading.known_datasets import KNOWN, resolve_columns
+from sightline.tasks.loading.open_source import parse_source
+from sightline.tasks.rows.row_errors import NOTES, BadRow, Fault, Unusable, summary
 
 
 def test_importing_tasks_reads_no_dataset_library():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.errors import UserError
-from sightline.tasks.prompts import MARKER, PLACE, PromptTemplate, chat, load_template, pieces
+from sightline.tasks.rows.prompts import MARKER, PLACE, PromptTemplate, chat, load_template, pieces
 
 INSTRUCTION = (
     "You first think through the reasoning process as an internal monologue, enclosed within <think> "

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from patient import patient
 from saved_run import ATTACK, metrics, write_run
 
-from sightline.analysis.incidents import incidents, stall
-from sightline.analysis.inside import names_inside, open_inside
-from sightline.analysis.metrics import Metrics, read_metrics
+from sightline.analysis.readers.confined_files import names_inside, open_inside
+from sightline.analysis.readers.incidents import incidents, stall
+from sightline.analysis.readers.metrics import Metrics, read_metrics
 from sightline.analysis.watch.completions import newest_completions
 from sightline.analysis.watch.followed import Followed
 from sightline.analysis.watch.page import state, watch_page

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.cli import main
-from sightline.evaluation.records import read_generations
+from sightline.evaluation.run.jsonl_records import read_generations
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,12 +11,12 @@ from . import DONE, screen
 
 screen.prepare()
 
-from ..analysis.results_page import write_comparison_page  # noqa: E402
-from ..evaluation.comparison import compare, headline  # noqa: E402
-from ..evaluation.folder import ResultsFolder  # noqa: E402
-from ..evaluation.tables import comparison_table, interval, points, probability  # noqa: E402
+from ..analysis.pages.results import write_comparison_page  # noqa: E402
+from ..evaluation.report.comparison import compare, headline  # noqa: E402
+from ..evaluation.report.tables import comparison_table, interval, points, probability  # noqa: E402
+from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
-from ..runs import fresh_name, open_run, write_json, write_text  # noqa: E402
+from ..run_folder import fresh_name, open_run, write_json, write_text  # noqa: E402
 from .arguments import VerbParser  # noqa: E402
 from .score import check_complete  # noqa: E402
 

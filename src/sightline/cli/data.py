@@ -17,18 +17,18 @@ screen.prepare()
 import yaml  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from ..analysis.pages import printable  # noqa: E402
+from ..analysis.pages.base import printable  # noqa: E402
 from ..errors import UserError, unknown_name  # noqa: E402
-from ..runs import fresh_name, write_text  # noqa: E402
+from ..run_folder import fresh_name, write_text  # noqa: E402
 from ..tasks import TASKS, DataOptions, load_task  # noqa: E402
-from ..tasks.check import SplitCheck, check_split, mark_overlap, sample_rows, spread  # noqa: E402
+from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread  # noqa: E402
 from ..tasks.dataset_task import DatasetTask  # noqa: E402
-from ..tasks.faults import NOTES, row_list  # noqa: E402
-from ..tasks.lengths import CountTokens  # noqa: E402
+from ..tasks.loading.open_source import OpenSource, parse_source  # noqa: E402
 from ..tasks.mixture import Mixture  # noqa: E402
-from ..tasks.sources import OpenSource, parse_source  # noqa: E402
+from ..tasks.prompt_lengths import CountTokens  # noqa: E402
+from ..tasks.rows.row_errors import NOTES, row_list  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402
-from .preview import page, shown  # noqa: E402
+from .data_preview import page, shown  # noqa: E402
 
 USAGE = """usage: sightline data check SOURCE [options]
        sightline data preview SOURCE [options]
@@ -158,9 +158,9 @@ def _range(numbers: Sequence[int]) -> str:
 
 
 def _model_counter(model: str, trust_remote_code: bool) -> CountTokens:
-    from ..models.lengths import token_counter
     from ..models.loading import resolve
     from ..models.processors import load_processor
+    from ..models.prompt_lengths import token_counter
 
     screen.quiet()
 

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..engines.trl.machine import installed_vllm
-from . import DONE, FOUND_PROBLEMS, verdicts
+from ..engines.trl.settings.hardware import installed_vllm
+from . import DONE, FOUND_PROBLEMS
+from . import doctor_checks as verdicts
 from .arguments import VerbParser
-from .verdicts import BROKEN, Verdict
+from .doctor_checks import BROKEN, Verdict
 
 
 def main(argv: Sequence[str]) -> int:

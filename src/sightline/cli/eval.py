@@ -17,21 +17,28 @@ screen.prepare()
 import torch  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
-from ..analysis.results_page import write_results_page  # noqa: E402
+from ..analysis.pages.results import write_results_page  # noqa: E402
 from ..errors import UserError, unknown_name  # noqa: E402
-from ..evaluation.asking import SIGHTED, Plan, ask, expected  # noqa: E402
 from ..evaluation.backends import Backend  # noqa: E402
 from ..evaluation.backends.local import LocalBackend  # noqa: E402
-from ..evaluation.benchmarks import BENCHMARKS, SUITES, Suite, benchmark, read_benchmarks, suite  # noqa: E402
-from ..evaluation.benchmarks.places import fetched  # noqa: E402
-from ..evaluation.benchmarks.problems import OpenBenchmark, open_benchmark  # noqa: E402
-from ..evaluation.folder import ResultsFolder  # noqa: E402
-from ..evaluation.results import write_results  # noqa: E402
-from ..evaluation.setup import begin, describe, weights_name  # noqa: E402
-from ..evaluation.token_scores import score_tokens  # noqa: E402
+from ..evaluation.benchmarks import (  # noqa: E402
+    BENCHMARKS,
+    SUITES,
+    Suite,
+    benchmark,
+    read_benchmarks,
+    suite,
+)
+from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark  # noqa: E402
+from ..evaluation.benchmarks.locate import fetched  # noqa: E402
+from ..evaluation.run.ask import SIGHTED, Plan, ask, expected  # noqa: E402
+from ..evaluation.run.begin import begin, describe, weights_name  # noqa: E402
+from ..evaluation.run.results import write_results  # noqa: E402
+from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
+from ..evaluation.tokens.token_scores import score_tokens  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
-from ..runs import check_free, fresh_name, open_run  # noqa: E402
+from ..run_folder import check_free, fresh_name, open_run  # noqa: E402
 from ..tasks import DataOptions  # noqa: E402
 from ..views import VIEWS, PixelView, view  # noqa: E402
 from .arguments import VerbParser, positive  # noqa: E402

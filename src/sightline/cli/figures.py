@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..analysis import write_comparison, write_figures
-from ..runs import fresh_name
+from ..run_folder import fresh_name
 from . import DONE, screen
 from .arguments import VerbParser
 

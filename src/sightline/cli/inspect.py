@@ -20,13 +20,13 @@ from PIL import Image  # noqa: E402
 
 from ..analysis import INSPECTION, write_inspection  # noqa: E402
 from ..errors import UserError, unknown_name  # noqa: E402
-from ..evaluation.answers import answer  # noqa: E402
-from ..evaluation.inspection import Subject, Wanted, given_answer, inspection  # noqa: E402
+from ..evaluation.run.answers import answer  # noqa: E402
+from ..evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection  # noqa: E402
 from ..methods import METHODS, Method, method  # noqa: E402
-from ..models.generation import Answer, Decoding, Prompt, generate  # noqa: E402
+from ..models.generation.generate import Answer, Decoding, Prompt, generate  # noqa: E402
 from ..models.loading import LoadedModel, load_model  # noqa: E402
 from ..provenance import provenance  # noqa: E402
-from ..runs import finite, fresh_name, open_run, write_text  # noqa: E402
+from ..run_folder import finite, fresh_name, open_run, write_text  # noqa: E402
 from ..tasks import load_task  # noqa: E402
 from ..tasks.problem import Problem  # noqa: E402
 from ..views import VIEWS, View, rgb, view  # noqa: E402

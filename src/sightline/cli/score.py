@@ -11,13 +11,13 @@ from . import DONE, screen
 
 screen.prepare()
 
-from ..analysis.results_page import write_results_page  # noqa: E402
+from ..analysis.pages.results import write_results_page  # noqa: E402
 from ..errors import UserError  # noqa: E402
-from ..evaluation.asking import SIGHTED  # noqa: E402
-from ..evaluation.folder import ResultsFolder  # noqa: E402
-from ..evaluation.records import read_generations  # noqa: E402
-from ..evaluation.results import write_results  # noqa: E402
-from ..evaluation.tables import interval, percent, points  # noqa: E402
+from ..evaluation.report.tables import interval, percent, points  # noqa: E402
+from ..evaluation.run.ask import SIGHTED  # noqa: E402
+from ..evaluation.run.jsonl_records import read_generations  # noqa: E402
+from ..evaluation.run.results import write_results  # noqa: E402
+from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
 from ..rewards import PROTOCOLS  # noqa: E402
 from .arguments import VerbParser  # noqa: E402
 

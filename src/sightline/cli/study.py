@@ -14,13 +14,13 @@ import yaml
 from tqdm import tqdm
 
 from ..errors import UserError
-from ..laboratory.folder import StudyFolder
-from ..laboratory.lab import read_plan
-from ..laboratory.pages import write_study
-from ..laboratory.plan import Plan
-from ..laboratory.schedule import Job, run_all
-from ..laboratory.table import difference_rows, main_rows
-from ..runs import open_run
+from ..laboratory.results.pages import write_study
+from ..laboratory.results.table import difference_rows, main_rows
+from ..laboratory.study.folder import StudyFolder
+from ..laboratory.study.lab_yaml import read_plan
+from ..laboratory.study.plan import Plan
+from ..laboratory.study.schedule import Job, run_all
+from ..run_folder import open_run
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 
@@ -115,7 +115,7 @@ def _settings(argv: Sequence[str], parser: VerbParser) -> tuple[list[str], dict[
 def _check(plan: Plan, folder: StudyFolder) -> None:
     """Find what is wrong with the settings of any arm before the first run starts."""
     screen.prepare()
-    from ..laboratory.check import check_plan
+    from ..laboratory.study.check import check_plan
 
     check_plan(plan, folder)
 
@@ -168,8 +168,8 @@ def _gradient(folder: StudyFolder, plan: Plan, as_json: bool) -> int:
     """Measure the gradients unless they are there, and tell what they say."""
     if not (folder.path / "products.npz").is_file():
         _check(plan, folder)
-    from ..laboratory.gradient_table import weighting_rows, write_gradient
-    from ..laboratory.gradient_test import gradient_results, measure_gradients
+    from ..laboratory.gradient_test.run import gradient_results, measure_gradients
+    from ..laboratory.gradient_test.table import weighting_rows, write_gradient
 
     if not (folder.path / "products.npz").is_file():
         screen.quiet()

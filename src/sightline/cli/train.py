@@ -20,23 +20,23 @@ screen.prepare()
 import yaml  # noqa: E402
 
 from ..analysis import write_report  # noqa: E402
-from ..engines.trl.card import model_card  # noqa: E402
-from ..engines.trl.changes import check_resumed  # noqa: E402
-from ..engines.trl.checkpoints import last_checkpoint  # noqa: E402
-from ..engines.trl.fit import check_fit  # noqa: E402
+from ..engines.checkpoints import last_checkpoint  # noqa: E402
+from ..engines.model_card import model_card  # noqa: E402
+from ..engines.resume_settings import check_resumed  # noqa: E402
+from ..engines.stopped import StoppedError  # noqa: E402
+from ..engines.trl.preflight import check_fit  # noqa: E402
 from ..engines.trl.ranks import Ranks  # noqa: E402
-from ..engines.trl.saving import load_policy  # noqa: E402
-from ..engines.trl.settings import Settings, parse  # noqa: E402
-from ..engines.trl.stopped import StoppedError  # noqa: E402
+from ..engines.trl.settings.resolve import Settings, parse  # noqa: E402
+from ..engines.trl.state.model_export import load_policy  # noqa: E402
 from ..engines.trl.train import Trained, train  # noqa: E402
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter  # noqa: E402
-from ..models.lengths import token_counter  # noqa: E402
 from ..models.loading import LoadedModel  # noqa: E402
+from ..models.prompt_lengths import token_counter  # noqa: E402
 from ..provenance import provenance  # noqa: E402
-from ..runs import RunFolder, open_run, write_text  # noqa: E402
+from ..run_folder import RunFolder, open_run, write_text  # noqa: E402
 from ..tasks import DataOptions, load_task  # noqa: E402
-from ..tasks.lengths import fitting  # noqa: E402
 from ..tasks.problem import Problem  # noqa: E402
+from ..tasks.prompt_lengths import fitting  # noqa: E402
 from .threads import one_thread_if_small  # noqa: E402
 
 log = logging.getLogger(__name__)

@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _build(options: argparse.Namespace) -> int:
     from ..models.embedded.build import build
-    from ..runs import fresh_name
+    from ..run_folder import fresh_name
 
     screen.quiet()
     folder = options.output_dir or Path(fresh_name("world"))
@@ -91,7 +91,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from ..evaluation.worlds import measure_world
+    from ..evaluation.drawn_worlds import measure_world
     from ..models.loading import load_model
     from ..tasks import load_task
 

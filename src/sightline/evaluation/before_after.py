@@ -6,14 +6,14 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from ..models.generation import Decoding
+from ..models.generation.generate import Decoding
 from ..models.loading import LoadedModel
-from ..runs import RunFolder, write_json
+from ..run_folder import RunFolder, write_json
 from ..tasks.problem import Problem, Task
 from ..views import Black
-from .answers import answer
-from .samples import sample_rows, scored_samples
-from .statistics import Measured
+from .run.answers import answer
+from .statistics.intervals import Measured
+from .tokens.scored_samples import sample_rows, scored_samples
 
 BEFORE, AFTER = "before", "after"
 MODES = ("greedy", "sampled", "blind")

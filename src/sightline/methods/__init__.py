@@ -12,7 +12,7 @@ from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
-from ..options import known_names, one_of
+from ..value_checks import known_names, one_of
 from .custom import custom
 from .grpo import dapo, dr_grpo, grpo, gspo
 from .method import MIN_RANGE, Method, Needs

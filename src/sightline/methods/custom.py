@@ -8,9 +8,9 @@ from typing import Any
 from ..errors import UserError
 from ..objectives import objective as make_objective
 from ..objectives import term
-from ..options import known_names, named, switch
 from ..shaping import Step, adjustment, shaping
 from ..signals import SIGNALS
+from ..value_checks import known_names, named, switch
 from .method import MIN_RANGE, Method, view_for
 
 

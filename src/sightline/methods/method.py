@@ -11,12 +11,12 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..objectives import Objective, Term
-from ..options import LARGEST, between, settle
 from ..shaping import Step
 from ..signals import signal
+from ..value_checks import LARGEST, between, settle
 from ..views import View
 from ..views import view as make_view
-from .batch import Batch, Scores, checked
+from .inputs import Batch, Scores, checked
 
 MIN_RANGE = 1e-6
 """A range up to this counts as constant, unless a method is told otherwise."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..objectives import Term, masked_entropy, perception_kl, sampled_entropy
 from ..objectives import objective as make_objective
-from ..options import between, check_options, one_of, switch
+from ..value_checks import between, check_options, one_of, switch
 from ..views import view as make_view
 from .method import Method
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..objectives import objective as make_objective
-from ..options import one_of
 from ..shaping import shaping
+from ..value_checks import one_of
 from .method import MIN_RANGE, Method, view_for
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from .. import masked
-from .batch import Batch, Scores, checked
+from .inputs import Batch, Scores, checked
 from .method import Method
 
 

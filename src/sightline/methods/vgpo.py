@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..objectives import objective as make_objective
-from ..options import check_options, one_of, switch
 from ..shaping import Step, adjustment, shaping
+from ..value_checks import check_options, one_of, switch
 from .method import MIN_RANGE, Method, view_for
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ..errors import UserError
 from ..objectives import objective as make_objective
-from ..options import one_of
 from ..shaping import Step, shaping
+from ..value_checks import one_of
 from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}

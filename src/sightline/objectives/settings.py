@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from ..errors import UserError
-from ..options import between, known_names, named, one_of, settle
+from ..value_checks import between, known_names, named, one_of, settle
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import masked
-from ..options import between, check_options, known_names, named
+from ..value_checks import between, check_options, known_names, named
 
 TermFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
 

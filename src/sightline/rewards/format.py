@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .boxed import boxes
+from .answers.extract import boxes
 
 _OPEN, _CLOSE = "<think>", "</think>"
 

@@ -15,9 +15,9 @@ from sightline.errors import UserError, unknown_name
 
 from .format import papers_format, strict_format
 from .grade import grade_many
-from .pool import Pool
 from .user import load_reward
 from .verdict import HOWS, Verdict
+from .workers.pool import Pool
 
 Reward = Callable[..., list[float]]
 

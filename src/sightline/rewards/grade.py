@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import NoReturn
 
-from .equality import Undecided
-from .pool import Pool
+from .answers.equality import Undecided
 from .protocols import decide_by, extract, without_box
 from .verdict import Question, Verdict
+from .workers.pool import Pool
 
 Item = tuple[str, str] | tuple[str, str, Sequence[str] | None]
 """(response, gold) or (response, gold, choices)."""

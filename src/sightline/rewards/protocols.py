@@ -17,14 +17,14 @@ from dataclasses import replace
 
 from sightline.errors import unknown_name
 
-from .boxed import after_thinking, boxes, last_box
-from .decision import decide, unreadable
-from .equality import Symbolic
-from .letters import letters
-from .notation import canonical, compact
-from .quantities import quantity, same_quantity
+from .answers.choices import letters
+from .answers.decision import decide, unreadable
+from .answers.equality import Symbolic
+from .answers.extract import after_thinking, boxes, last_box
+from .answers.latex import canonical, compact
+from .answers.units import quantity, same_quantity
+from .answers.words import is_expression
 from .verdict import Verdict
-from .wording import is_expression
 
 _NAMED = re.compile(r"[A-Za-z]\s*=\s*([^=]+)")
 

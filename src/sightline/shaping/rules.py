@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import masked
 from ..errors import UserError
-from ..options import LARGEST, Check, between, check_options, known_names, one_of, switch
+from ..value_checks import LARGEST, Check, between, check_options, known_names, one_of, switch
 from .compensation import SCHEDULES, batch_min_max, late_compensation
 from .mass import gate_statistics, importance_range, mass_conserving_gate, quantile_gate
 from .tokens import centered_token_weights, saturated, top_fraction, top_fraction_union, top_mass

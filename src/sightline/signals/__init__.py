@@ -6,7 +6,7 @@
 from .dependency import entropy, exact_kl, jensen_shannon, sampled_k3, top_probability_drop
 from .focus import image_state, visual_focus
 from .table import SIGNALS, Signal, signal
-from .tokens import token_statistics
+from .tiled import token_statistics
 
 __all__ = [
     "SIGNALS",

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..options import known_names
+from ..value_checks import known_names
 
 
 def _unchanged(values: Tensor) -> Tensor:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError, unknown_name
-from .options import DataOptions
+from .loading.data_options import DataOptions
 from .problem import Problem, Task
-from .roles import token_roles
 from .shapes import ShapesTask
 from .shapes.response import Role
 from .shapes2 import LEVELS, Shapes2Task
 from .shapes2.level import FIRST_LEVEL
+from .token_roles import token_roles
 
 __all__ = [
     "TASKS",

@@ -10,16 +10,16 @@ from typing import Any, overload
 import numpy as np
 
 from ..errors import UserError
-from .faults import BadRow, Unusable, summary
-from .images import Origin
-from .known import resolve_columns
-from .options import DataOptions
+from .loading.data_options import DataOptions
+from .loading.known_datasets import resolve_columns
+from .loading.open_source import OpenSource, Source, parse_source
+from .loading.stream import StreamedProblems
+from .loading.tables import Table
 from .problem import Problem
-from .prompts import chat, load_template, pieces
-from .rows import PlacedProblem, RowReader
-from .sources import OpenSource, Source, parse_source
-from .stream import StreamedProblems
-from .tables import Table
+from .rows.columns import PlacedProblem, RowReader
+from .rows.images import Origin
+from .rows.prompts import chat, load_template, pieces
+from .rows.row_errors import BadRow, Unusable, summary
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from typing import Any, overload
 import numpy as np
 
 from ..errors import UserError
-from .faults import BadRow
-from .lengths import outline
+from .loading.stream import StreamedProblems
 from .problem import Problem, Task
-from .stream import StreamedProblems
+from .prompt_lengths import outline
+from .rows.row_errors import BadRow
 
 
 class MixedProblems(Sequence[Problem]):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from ..options import known_names, named
+from ..value_checks import known_names, named
 from .attention import TextOnly
 from .images import Black, Blur, Grey, Noise, Patches, Swapped, fingerprint, rgb
 from .view import PixelView, View, generator

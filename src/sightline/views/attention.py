@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..options import one_of
+from ..value_checks import one_of
 from .view import Per, Stage, View
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
-from ..options import Check, between, one_of, settle
+from ..value_checks import Check, between, one_of, settle
 from .view import Per, PixelView, Stage
 
 _WHEN: dict[str, Check] = {

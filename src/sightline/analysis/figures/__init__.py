@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from ...runs import write_text
-from ..metrics import Metrics
-from ..quantities import groups
+from ...run_folder import write_text
+from ..charts.metric_titles import groups
+from ..readers.metrics import Metrics
 from . import tables
 from .curves import Curve, curves, quantities
 from .sources import AnswerSet, Source, labels, read_source

@@ -15,8 +15,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from ..numerals import numeral
-from ..pages import printable
+from ..charts.number_format import numeral
+from ..pages.base import printable
 
 BLUE, ORANGE, GREY, RULE = "#1b5c98", "#d97706", "#5c5c62", "#dddbd3"
 INKS = (BLUE, ORANGE, "#0a7d5a", "#a0357a", "#55524a", "#2ea3d5", "#7a5a00", "#c23b22")

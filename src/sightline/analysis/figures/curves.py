@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..metrics import Metrics
+from ..readers.metrics import Metrics
 
 MOST_POINTS = 240
 

@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from ..charts import local_mean
-from ..looking import TOP
-from ..quantities import Quantity
-from ..shades import words
+from ..charts.geometry import local_mean
+from ..charts.metric_titles import Quantity
+from ..tokens.shading import words
+from ..tokens.statistics import TOP
 from .canvas import BLUE, DASHES, GREY, INKS, ORANGE, VERDICTS, label, panels, plain_numbers
 from .curves import Curve
 from .tables import Table

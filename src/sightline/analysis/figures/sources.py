@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..inspected import INSPECTION, read_inspection
-from ..metrics import Metrics
-from ..samples import Answer
-from ..saved import SavedRun, read_run
-from ..settings import shown
+from ..readers.inspect_data import INSPECTION, read_inspection
+from ..readers.metrics import Metrics
+from ..readers.run import SavedRun, read_run
+from ..readers.samples import Answer
+from ..readers.settings import shown
 
 MOST_SAMPLES = 100_000
 

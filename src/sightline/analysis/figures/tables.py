@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ..looking import (
+from ..readers.samples import Answer
+from ..tokens.statistics import (
     TOP,
     Mean,
     answer_means,
@@ -20,8 +21,7 @@ from ..looking import (
     pooled,
     positive,
 )
-from ..samples import Answer
-from ..wording import by_class, top_words
+from ..tokens.word_classes import by_class, top_words
 
 BINS = 40
 PROGRESS = 20

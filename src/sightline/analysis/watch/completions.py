@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..inside import MOST_BYTES, names_inside, open_inside
-from ..numerals import number, numeral
-from ..samples import items, mapping
+from ..charts.number_format import number, numeral
+from ..readers.confined_files import MOST_BYTES, names_inside, open_inside
+from ..readers.samples import items, mapping
 
 MOST_ROWS = 8
 LONGEST = 4000

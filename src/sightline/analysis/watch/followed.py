@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..incidents import incidents, stall
-from ..inside import MOST_BYTES, Signature, names_inside, open_inside, signature
-from ..metrics import Metrics
-from ..numerals import number
-from ..samples import Sample, mapping, read_samples
-from ..saved import SavedRun, parse, read_evaluation
+from ..charts.number_format import number
+from ..readers.confined_files import MOST_BYTES, Signature, names_inside, open_inside, signature
+from ..readers.incidents import incidents, stall
+from ..readers.metrics import Metrics
+from ..readers.run import SavedRun, parse, read_evaluation
+from ..readers.samples import Sample, mapping, read_samples
 from .completions import Completion, newest_completions
 from .tail import MetricsTail
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from ..numerals import duration
-from ..pages import page
-from ..run_parts import accuracy_rows, curve_charts, interval_rows, problems, subject
+from ..charts.number_format import duration
+from ..pages.base import page
+from ..pages.run_sections import accuracy_rows, curve_charts, interval_rows, problems, subject
 from .followed import Moment
 
 SERVED = ("report.html", "metrics.jsonl", "eval.json", "samples.json", "config.yaml", "log.txt")

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from ...errors import UserError
-from ..inside import open_inside, signature
+from ..readers.confined_files import open_inside, signature
 from .followed import Followed
 from .page import SERVED, watch_page
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import BinaryIO
 
-from ..inside import open_inside, signature
-from ..metrics import Metrics, MetricsReader
+from ..readers.confined_files import open_inside, signature
+from ..readers.metrics import Metrics, MetricsReader
 
 REMEMBERED = 256
 """Bytes before the place reached, by which a file that was written anew is told from one that grew."""

@@ -14,7 +14,7 @@ from typing import Any
 from tqdm import tqdm
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ...runs import finite, write_text
+from ...run_folder import finite, write_text
 
 _LEFT_OUT = {"step_time", "epoch"}
 

@@ -16,21 +16,21 @@ from trl.trainer.utils import get_peft_config
 from ...errors import UserError
 from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
-from ...runs import RunFolder
+from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
+from ..checkpoints import checkpoints, clean, last_checkpoint, newest_whole
+from ..freezing import freeze_vision
+from ..image_placeholders import without_placeholders
+from ..model_card import model_card
+from ..stopped import StoppedError
 from .callbacks import CleanStop, MetricsFile, Progress
-from .card import model_card
-from .checkpoints import checkpoints, clean, last_checkpoint, newest_whole
-from .fit import check_fit
-from .placeholders import without_placeholders
+from .data.dataset import training_rows
+from .preflight import check_fit
 from .ranks import Ranks
-from .rewards import rewards_of
-from .rows import training_rows
-from .saving import save_trained
-from .settings import Settings
-from .stopped import StoppedError
-from .trainable import freeze_vision
-from .trainer import Credit, PerceptionTrainer
+from .settings.resolve import Settings
+from .settings.rewards import rewards_of
+from .state.model_export import save_trained
+from .trainer.perception import Credit, PerceptionTrainer
 
 log = logging.getLogger(__name__)
 

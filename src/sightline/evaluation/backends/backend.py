@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...models.generation import Decoding, Prompt
+from ...models.generation.generate import Decoding, Prompt
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from transformers import LogitsProcessor, LogitsProcessorList
 
 from ...errors import UserError
 from ...models.families import end_ids, placeholder_ids, type_ids
-from ...models.generation import Decoding
+from ...models.generation.generate import Decoding
 from ...models.loading import LoadedModel
 from .backend import Reply, Request
 

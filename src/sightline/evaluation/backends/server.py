@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import UserError, unknown_name
-from ...models.generation import Decoding
+from ...models.generation.generate import Decoding
 from .backend import Reply, Request
 
 API_KEY = "OPENAI_API_KEY"

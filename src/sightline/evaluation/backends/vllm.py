@@ -9,7 +9,7 @@ from transformers import AutoConfig
 
 from ...errors import UserError
 from ...models.families import placeholder_ids
-from ...models.generation import Decoding
+from ...models.generation.generate import Decoding
 from ...models.loading import resolve, unloadable
 from ...models.processors import load_processor
 from .backend import Reply, Request

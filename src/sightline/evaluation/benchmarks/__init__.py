@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from ...errors import unknown_name
 from .benchmark import Benchmark
-from .own import read_benchmarks
+from .registry import BENCHMARKS
 from .suites import SUITES, Suite
-from .table import BENCHMARKS
+from .user_yaml import read_benchmarks
 
 __all__ = ["BENCHMARKS", "SUITES", "Benchmark", "Suite", "benchmark", "read_benchmarks", "suite"]
 

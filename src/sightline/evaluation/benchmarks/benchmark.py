@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .rows import Reader
+from .row import Reader
 
 
 @dataclass(frozen=True)

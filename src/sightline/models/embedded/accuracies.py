@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import PaddleOCRVLProcessor, Qwen3VLForConditionalGeneration
 
 from ...tasks.problem import Problem, Task
-from ..generation import Decoding, Prompt, generate
+from ..generation.generate import Decoding, Prompt, generate
 
 SAMPLES = 4
 """Sampled responses a problem, at temperature 1; they are averaged."""

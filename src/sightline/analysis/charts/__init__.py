@@ -1,0 +1,1 @@
+"""Charts as geometry: scales, lines, numbers as text, titles of metrics."""

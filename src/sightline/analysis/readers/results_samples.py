@@ -1,0 +1,244 @@
+"""Graded samples of a results folder: a choice to look at, with pictures and every verdict."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..charts.number_format import counted
+from .embedded_images import Picture, picture
+from .samples import mapping
+
+MOST_SAMPLES = 160
+MOST_PICTURE_BYTES = 12_000_000
+"""Of all pictures of a page; later samples are shown without theirs."""
+MOST_CHARACTERS = 6000
+"""Of one answer."""
+
+MOST_BESIDE = 1500
+"""Of an answer shown beside another."""
+
+KINDS = ("wrong", "right", "disagreeing", "blind", "failed")
+"""What samples can be filtered by; `blind`: a blind view solves the problem too."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One protocol's verdict on an answer."""
+
+    protocol: str
+    correct: bool | None
+    answer: str | None
+    how: str
+    why_not: str | None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One problem with its first answer, how it was judged, and what others made of it."""
+
+    benchmark: str
+    problem: str
+    labels: str
+    question: str
+    choices: tuple[str, ...]
+    gold: str
+    text: str | None
+    cut: int
+    """Characters of the answer that are not shown."""
+    truncated: bool
+    failed: str | None
+    verdicts: tuple[Judged, ...]
+    others: str
+    """How many of the problem's samples are right, if there are several."""
+    beside: tuple[tuple[str, bool | None, str], ...]
+    """Other answers to it: who gave them (a blind view, the other run), verdict, and text."""
+    pictures: tuple[Picture | None, ...]
+    kinds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """The samples that a page shows, and what has to be said of the choice."""
+
+    shown: tuple[Sample, ...]
+    counts: Mapping[str, int]
+    """How many of those shown are of each kind."""
+    total: int
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Everything stored about one problem."""
+
+    problem: Mapping[str, Any]
+    generations: Mapping[tuple[str, int], Mapping[str, Any]]
+    """(view, sample) -> generation."""
+    verdicts: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]]
+    """Protocol -> (view, sample) -> verdict."""
+    folder: Path
+
+
+def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
+    """A choice of the stored samples: disagreements first, then what the blind solve, then wrong ones and
+    the rest, spread evenly over the benchmarks."""
+    headline = str(results.get("protocol"))
+    *before, (folder, files) = _folders(path, results)
+    cases = _cases(folder, files)
+    earlier = {_key(case): case for other in before for case in _cases(*other)}
+    wanted = mapping(results.get("flips"))
+    if before:
+        cases = [c for c in cases if c.problem["id"] in wanted.get(str(c.problem["benchmark"]), ())]
+    kinds = [_kinds(case, headline) for case in cases]
+    chosen = _choice(kinds, [str(case.problem["benchmark"]) for case in cases])
+    room = MOST_PICTURE_BYTES
+    shown = []
+    for index in chosen:
+        case = cases[index]
+        sample, used = _sample(case, earlier.get(_key(case)), kinds[index], headline, room)
+        room -= used
+        shown.append(sample)
+    counts = {kind: sum(kind in sample.kinds for sample in shown) for kind in KINDS}
+    left = sum(any(p is None for p in sample.pictures) for sample in shown)
+    notes = (f"The pictures of {counted(left, 'sample')} were left out of this page.",) if left else ()
+    return Samples(tuple(shown), counts, len(cases), notes)
+
+
+def _folders(path: Path, results: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any]]]:
+    """The results folders with the names of their files; of a comparison A, then B, which is shown."""
+    runs = results.get("runs")
+    if not runs:
+        return [(path, mapping(results.get("files")))]
+    return [(Path(run["path"]), mapping(run["files"])) for run in runs]
+
+
+def _key(case: _Case) -> tuple[str, str]:
+    return str(case.problem["benchmark"]), str(case.problem["id"])
+
+
+def _cases(folder: Path, files: Mapping[str, Any]) -> list[_Case]:
+    generations: dict[tuple[str, str], dict[tuple[str, int], Mapping[str, Any]]] = {}
+    for row in _lines(folder / str(files.get("generations"))):
+        key = row["benchmark"], row["problem"]
+        generations.setdefault(key, {})[row["view"], row["sample"]] = row
+    verdicts: dict[tuple[str, str], dict[str, dict[tuple[str, int], Mapping[str, Any]]]] = {}
+    for protocol, name in mapping(files.get("scores")).items():
+        for row in _lines(folder / str(name)):
+            of = verdicts.setdefault((row["benchmark"], row["problem"]), {})
+            of.setdefault(protocol, {})[row["view"], row["sample"]] = row
+    return [
+        _Case(row, generations[key], verdicts.get(key, {}), folder / str(files.get("pictures")))
+        for row in _lines(folder / str(files.get("problems")))
+        if ("sighted", 0) in generations.get(key := (row["benchmark"], row["id"]), {})
+    ]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if path.is_file():
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+
+def _kinds(case: _Case, headline: str) -> tuple[str, ...]:
+    first = {protocol: found.get(("sighted", 0), {}) for protocol, found in case.verdicts.items()}
+    correct = first.get(headline, {}).get("correct")
+    kinds = ["failed" if correct is None else "right" if correct else "wrong"]
+    if len({verdict.get("correct") for verdict in first.values()}) > 1:
+        kinds.append("disagreeing")
+    ours = case.verdicts.get(headline, {})
+    if any(verdict.get("correct") for (view, _), verdict in ours.items() if view != "sighted"):
+        kinds.append("blind")
+    return tuple(kinds)
+
+
+def _choice(kinds: Sequence[tuple[str, ...]], benchmarks: Sequence[str]) -> list[int]:
+    """Up to `MOST_SAMPLES` places in order: a share for each kind, evenly spread."""
+    chosen: dict[int, None] = {}
+    for kind, most in (
+        ("disagreeing", 48),
+        ("blind", 40),
+        ("failed", 16),
+        ("wrong", 48),
+        ("right", MOST_SAMPLES),
+    ):
+        of_kind = [i for i, found in enumerate(kinds) if kind in found and i not in chosen]
+        room = min(most, MOST_SAMPLES - len(chosen), len(of_kind))
+        for place in range(room):
+            chosen[of_kind[place * len(of_kind) // room]] = None
+    return sorted(chosen)
+
+
+def _sample(
+    case: _Case, earlier: _Case | None, kinds: tuple[str, ...], headline: str, room: int
+) -> tuple[Sample, int]:
+    """A case as it is shown, and how many bytes its pictures take of the page."""
+    first = case.generations["sighted", 0]
+    pictures, used = _pictures(case, first, room)
+    text = first.get("text")
+    ours = case.verdicts.get(headline, {})
+    sighted = [v.get("correct") for (view, _), v in ours.items() if view == "sighted"]
+    problem = case.problem
+    return Sample(
+        benchmark=str(problem["benchmark"]),
+        problem=str(problem["id"]),
+        labels=", ".join(str(value) for value in mapping(problem.get("labels")).values() if value),
+        question=str(problem["question"]),
+        choices=tuple(map(str, problem.get("choices", ()))),
+        gold=str(problem["answer"]),
+        text=None if text is None else text[:MOST_CHARACTERS],
+        cut=max(0, len(text or "") - MOST_CHARACTERS),
+        truncated=bool(first.get("truncated")),
+        failed=first.get("failed"),
+        verdicts=tuple(
+            _judged(protocol, found["sighted", 0])
+            for protocol, found in case.verdicts.items()
+            if ("sighted", 0) in found
+        ),
+        others=f"{sum(map(bool, sighted))} of {len(sighted)} samples right" if len(sighted) > 1 else "",
+        beside=tuple(
+            _beside(f"blind, {view}", case, (view, sample), headline)
+            for view, sample in case.generations
+            if view != "sighted" and sample == 0
+        )
+        + ((_beside("A", earlier, ("sighted", 0), headline),) if earlier else ()),
+        pictures=pictures,
+        kinds=kinds,
+    ), used
+
+
+def _beside(who: str, case: _Case, which: tuple[str, int], headline: str) -> tuple[str, bool | None, str]:
+    verdict = case.verdicts.get(headline, {}).get(which, {})
+    text = str(case.generations[which].get("text") or "")
+    return who, verdict.get("correct"), text[:MOST_BESIDE]
+
+
+def _judged(protocol: str, row: Mapping[str, Any]) -> Judged:
+    return Judged(protocol, row.get("correct"), row.get("answer"), str(row.get("how")), row.get("why_not"))
+
+
+def _pictures(
+    case: _Case, generation: Mapping[str, Any], room: int
+) -> tuple[tuple[Picture | None, ...], int]:
+    found: list[Picture | None] = []
+    used = 0
+    for name in generation.get("pictures", ()):
+        address = _embedded(case.folder, str(name))
+        fits = address is not None and used + len(address) <= room
+        found.append(picture(address) if fits else None)
+        used += len(address) if address is not None and fits else 0
+    return tuple(found), used
+
+
+def _embedded(folder: Path, name: str) -> str | None:
+    """A kept picture as a data address; None if it is not there, or its name leads elsewhere."""
+    kind = {".png": "png", ".jpg": "jpeg"}.get(Path(name).suffix)
+    file = folder / name
+    if kind is None or Path(name).name != name or not file.is_file():
+        return None
+    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"

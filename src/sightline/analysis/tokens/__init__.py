@@ -1,0 +1,1 @@
+"""Answers as shaded tokens, and what scored tokens say about looking."""

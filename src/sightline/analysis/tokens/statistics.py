@@ -1,0 +1,132 @@
+"""What a set of scored answers says about looking: the numbers behind the papers' figures.
+
+Every function takes answers and the name of a score, leaves tokens without a score out, and treats the
+answer as the unit that was drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..readers.samples import Answer
+
+Z_95 = 1.959963984540054
+TOP = (0.05, 0.10, 0.20, 0.40)
+"""Fractions of tokens whose share of the whole score is given."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean with its 95 % interval over `count` answers; the interval is NaN for fewer than two."""
+
+    value: float
+    low: float
+    high: float
+    count: int
+
+
+def mean(values: Iterable[float]) -> Mean:
+    """Mean ± 1.96 standard errors of the mean; NaN for no values."""
+    known = np.array([value for value in values if math.isfinite(value)], dtype=float)
+    if len(known) == 0:
+        return Mean(math.nan, math.nan, math.nan, 0)
+    centre = float(known.mean())
+    half = Z_95 * float(known.std(ddof=1)) / math.sqrt(len(known)) if len(known) > 1 else math.nan
+    return Mean(centre, centre - half, centre + half, len(known))
+
+
+def column(told: Answer, name: str) -> np.ndarray:
+    """One score of an answer, float64 [T], NaN where a token has none."""
+    values = told.scores.get(name, ())
+    return np.array([math.nan if value is None else value for value in values], dtype=float)
+
+
+def positive(name: str, values: np.ndarray) -> np.ndarray:
+    """A score as one ≥ 0, as methods read it: a cosine as (S + 1)/2 (VGPO Eq. 4), others cut at 0."""
+    return (values + 1) / 2 if name.split("/")[0] == "visual_focus" else values.clip(0)
+
+
+def pooled(answers: Iterable[Answer], name: str) -> np.ndarray:
+    """All token scores of all answers, float64 [N]."""
+    columns = [column(told, name) for told in answers]
+    values = np.concatenate(columns) if columns else np.zeros(0)
+    return values[np.isfinite(values)]
+
+
+def answer_means(answers: Iterable[Answer], name: str) -> np.ndarray:
+    """The mean score of each answer that has any, float64 [A]."""
+    means = [_nanmean(column(told, name)) for told in answers]
+    return np.array([value for value in means if math.isfinite(value)], dtype=float)
+
+
+def mass_shares(values: np.ndarray, fractions: Sequence[float] = TOP) -> list[float]:
+    """The share of the sum of `values` (≥ 0) that the highest ⌈f·N⌉ hold, for each f; NaN for none."""
+    total = float(values.sum())
+    if len(values) == 0 or total <= 0:
+        return [math.nan] * len(fractions)
+    held = np.cumsum(np.sort(values)[::-1])
+    return [float(held[min(len(values), math.ceil(f * len(values))) - 1]) / total for f in fractions]
+
+
+def over_progress(answers: Iterable[Answer], name: str, bins: int = 20) -> np.ndarray:
+    """Each answer's score at the centres of `bins` equal parts of its length, float64 [A, bins].
+
+    Token t of T covers the part from t/T to (t+1)/T. Answers without any score are left out.
+    """
+    centres = (np.arange(bins) + 0.5) / bins
+    columns = (column(told, name) for told in answers)
+    rows = [values[(centres * len(values)).astype(int)] for values in columns if np.isfinite(values).any()]
+    return np.array(rows, dtype=float).reshape(len(rows), bins)
+
+
+def late_over_early(answers: Iterable[Answer], name: str) -> Mean:
+    """Mean score of the second half of the answers' tokens over that of the first.
+
+    Scores ≥ 0 as in `positive`; a middle token counts in neither half. The interval is that of the
+    logarithm of a ratio of means over answers (delta method).
+    """
+    halves = []
+    for told in answers:
+        values = positive(name, column(told, name))
+        if np.isfinite(values).sum() > 1:
+            early, late = values[: len(values) // 2], values[(len(values) + 1) // 2 :]
+            halves.append(
+                (np.nansum(early), np.isfinite(early).sum(), np.nansum(late), np.isfinite(late).sum())
+            )
+    return _ratio(np.array(halves, dtype=float).reshape(len(halves), 4))
+
+
+def _ratio(sums: np.ndarray) -> Mean:
+    """(Σ late / Σ late tokens) / (Σ early / Σ early tokens), with its interval."""
+    early, early_tokens, late, late_tokens = sums.sum(0)
+    if len(sums) == 0 or early_tokens == 0 or late_tokens == 0 or early <= 0:
+        return Mean(math.nan, math.nan, math.nan, len(sums))
+    first, second = early / early_tokens, late / late_tokens
+    ratio = second / first
+    if len(sums) == 1:
+        return Mean(float(ratio), math.nan, math.nan, 1)
+    influence = (sums[:, 2] - second * sums[:, 3]) / late_tokens / first
+    influence -= ratio * (sums[:, 0] - first * sums[:, 1]) / early_tokens / first
+    error = math.sqrt(float((influence**2).sum()) * len(sums) / (len(sums) - 1))
+    factor = math.exp(min(Z_95 * error / ratio, 700.0)) if ratio > 0 else math.nan
+    return Mean(float(ratio), float(ratio / factor), float(ratio * factor), len(sums))
+
+
+def _nanmean(values: np.ndarray) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan
+
+
+def by_verdict(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
+    """ "right" and "wrong" answers, those of them that there are; all under "all" if none was graded."""
+    listed = list(answers)
+    groups = {
+        "right": [told for told in listed if told.correct is True],
+        "wrong": [told for told in listed if told.correct is False],
+    }
+    found = {name: members for name, members in groups.items() if members}
+    return found or ({"all": listed} if listed else {})

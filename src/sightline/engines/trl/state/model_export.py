@@ -1,0 +1,88 @@
+"""The model before training and after it: loaded as the settings say, saved whole with adapters merged."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trl.trainer.utils import get_quantization_config
+
+from ....errors import UserError
+from ....models.loading import LoadedModel, load_model
+from ....run_folder import RunFolder
+from ..settings.resolve import Settings
+
+ADAPTER = "adapter"
+"""The folder of a run that holds trained adapters where they cannot be merged in place."""
+
+
+def load_policy(settings: Settings, *, quantized: bool = True) -> LoadedModel:
+    """The model that is to be trained; `quantized=False` gives the weights behind a quantized one.
+
+    Raises:
+        UserError: nothing is found under that name, or it is not a vision-language model.
+    """
+    wanted = settings.model
+    given = {
+        "attn_implementation": wanted.attn_implementation,
+        "quantization_config": get_quantization_config(wanted) if quantized else None,
+    }
+    try:
+        return load_model(
+            str(wanted.model_name_or_path),
+            wanted.dtype or "float32",
+            trust_remote_code=settings.train.trust_remote_code,
+            revision=wanted.model_revision,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    except (ImportError, ValueError) as error:
+        if wanted.attn_implementation is None:
+            raise
+        raise UserError(
+            f"attn_implementation {wanted.attn_implementation} cannot be used here: "
+            f"{str(error).strip().splitlines()[0]} Leave it out for torch's own"
+        ) from error
+
+
+def save_trained(trainer: Any, settings: Settings, loaded: LoadedModel, folder: RunFolder) -> LoadedModel:
+    """Write `model/` into a run folder, whole or not at all, and return what it holds.
+
+    Every rank has to call it, since sharded weights are gathered; rank 0 writes. With sharded weights the
+    returned model is loaded from the folder on rank 0, and of no use on the others.
+    """
+    model: Any = trainer.accelerator.unwrap_model(trainer.model)
+    sharded = trainer.is_fsdp_enabled or trainer._dist.is_zero3
+    adapted = hasattr(model, "merge_and_unload")
+    if not sharded and not (adapted and settings.model.load_in_4bit | settings.model.load_in_8bit):
+        model = model.merge_and_unload() if adapted else model
+        trained = replace(loaded, model=model)
+        if trainer.accelerator.is_main_process:
+            _write(trained, folder)
+        return trained
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if not trainer.accelerator.is_main_process:
+        return loaded
+    if adapted:
+        model.save_pretrained(folder.path / ADAPTER, state_dict=state)
+        model, state = _merged(settings, folder.path / ADAPTER), None
+    _write(replace(loaded, model=model), folder, state)
+    return load_model(str(folder.model), model.dtype)
+
+
+def _merged(settings: Settings, adapter: Path) -> Any:
+    """The model as it was loaded, unquantized and in one piece, with the adapters in its weights."""
+    from peft import PeftModel
+
+    base = load_policy(settings, quantized=False)
+    return PeftModel.from_pretrained(base.model, str(adapter)).merge_and_unload()
+
+
+def _write(trained: LoadedModel, folder: RunFolder, state: dict[str, Any] | None = None) -> None:
+    part = folder.path / ".model.part"
+    shutil.rmtree(part, ignore_errors=True)
+    trained.model.save_pretrained(part, state_dict=state)
+    trained.processor.save_pretrained(part)
+    shutil.rmtree(folder.model, ignore_errors=True)
+    part.rename(folder.model)

@@ -1,0 +1,1 @@
+"""TRL's GRPOTrainer with a method's weights, by subclass."""

@@ -1,0 +1,95 @@
+"""Ranks in step: what one rank calls, all call, whatever their own rows show.
+
+Gradients are reduced and sharded parameters gathered by all ranks together, module by module. A rank whose
+rows show no picture would leave the vision tower out, and the others would wait for it for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import types
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..models.families import image_features_inputs, process_images
+from ..models.scoring.micro_batches import is_sharded
+
+_SHOWN = ("pixel_values", "mm_encoder_outputs")
+"""What a backbone is given where there are pictures."""
+_USED = ("pooler_output", "deepstack_features")
+"""Of what a tower puts out, that which goes into the text model."""
+_SIDE = 64
+"""Pixels of the blank picture that stands in for none."""
+
+
+def keep_tower_in_step(model: Any, processor: Any) -> None:
+    """Have `model` run its vision tower on a blank picture wherever a whole sequence shows none.
+
+    What comes out counts 0 times: no number changes, and gradients of the tower are 0 instead of missing.
+    Steps of a decoding go without, as a picture is encoded with the prompt.
+    """
+    body = model.base_model
+    original = body.forward
+
+    @functools.cache
+    def blank() -> dict[str, Tensor]:
+        picture = Image.new("RGB", (_SIDE, _SIDE))
+        return image_features_inputs(model, process_images(processor, [picture]))
+
+    @functools.wraps(type(body).forward)
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if _shows(kwargs) or not (torch.is_grad_enabled() or is_sharded(model)):
+            return original(*args, **kwargs)
+        with _after_first_call(body.get_input_embeddings(), lambda: _nothing(body, blank())):
+            return original(*args, **kwargs)
+
+    body.forward = types.MethodType(forward, body)
+
+
+def _shows(given: Mapping[str, Any]) -> bool:
+    cache = given.get("past_key_values")
+    decoding = cache is not None and cache.get_seq_length() > 0
+    return decoding or any(given.get(name) is not None for name in _SHOWN)
+
+
+@contextlib.contextmanager
+def _after_first_call(module: Any, more: Callable[[], Tensor]) -> Iterator[None]:
+    """Add `more()` to what `module` puts out the next time.
+
+    Behind the embedding of tokens a backbone encodes its pictures. The hook is made late so that it comes
+    after those of sharding, which release the embedding.
+    """
+
+    def add(_: Any, __: Any, output: Tensor) -> Tensor:
+        handle.remove()
+        return output + more().to(output.device, output.dtype)
+
+    handle = module.register_forward_hook(add)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _nothing(body: Any, vision: Mapping[str, Tensor]) -> Tensor:
+    """0, as it depends on every weight through which pictures go."""
+    device = next(body.parameters()).device
+    taken = inspect.signature(body.get_image_features).parameters
+    shown = {name: value.to(device) for name, value in vision.items() if name in taken}
+    features = body.get_image_features(**shown, return_dict=True)
+    used = _tensors([getattr(features, name, None) for name in _USED])
+    return sum((value.flatten()[0].float() * 0.0 for value in used), torch.zeros((), device=device))
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

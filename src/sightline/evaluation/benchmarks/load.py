@@ -1,0 +1,281 @@
+"""A benchmark opened and checked: its problems in order, pictures decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...rewards import grade_many
+from ...tasks import DataOptions, load_task
+from ...tasks.loading.known_datasets import Columns
+from ...tasks.problem import Problem
+from ...tasks.rows.columns import PlacedProblem, RowReader
+from ...tasks.rows.images import Origin
+from ...tasks.rows.prompts import PromptTemplate, chat, load_template
+from ...tasks.rows.row_errors import BadRow, Fault, Unusable, summary
+from .benchmark import Benchmark
+from .locate import Found, find, under
+from .row import Asked
+
+_ROLES = Columns("question", "answer", "images", "choices")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One problem of a benchmark without its pictures: what grading and statistics need."""
+
+    id: str
+    """Unique within the benchmark and stable for a revision: `name/row`."""
+    question: str
+    answer: str
+    choices: tuple[str, ...]
+    cluster: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    tolerance: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            **vars(self),
+            "choices": list(self.choices),
+            "labels": dict(self.labels),
+            "keys": dict(self.keys),
+        }
+
+
+@dataclass(frozen=True)
+class OpenBenchmark:
+    """A benchmark whose rows were found, counted and checked."""
+
+    name: str
+    items: Sequence[Item]
+    decode: Callable[[int], Problem]
+    """Problem number i with its pictures."""
+    messages: Callable[[Problem], list[dict[str, Any]]]
+    max_new_tokens: int
+    about: Mapping[str, Any]
+    """Plain data for the results: where it came from, loaded against expected, golds left out, note."""
+
+
+def open_benchmark(
+    name: str,
+    benchmark: Benchmark,
+    *,
+    options: DataOptions | None = None,
+    data_dir: str | Path | None = None,
+    accept_differences: bool = False,
+    limit: int | None = None,
+) -> OpenBenchmark:
+    """Open a benchmark and hold it against what is known of it.
+
+    Problems without a gold that could be graded (empty, or not accepted as an answer to itself) are left
+    out and listed. `limit` keeps the first problems. Pictures of what is kept are checked, not decoded.
+
+    Raises:
+        UserError: columns are missing, a row cannot be asked, or the number of problems or of golds
+            left out is not the expected one (unless `accept_differences`).
+    """
+    options = options or DataOptions()
+    if benchmark.drawn:
+        return _drawn(name, benchmark, limit)
+    parts = find(name, benchmark, data_dir)
+    for found in parts:
+        _check_columns(name, benchmark, found)
+    template = load_template(options.prompt_template)
+    rows, left_out = _walk(name, benchmark, parts, options, limit)
+    loaded = len(rows) + len(left_out)
+    left_out += _refused_golds(rows)
+    differences = _differences(benchmark, loaded, left_out)
+    if differences and not accept_differences:
+        raise UserError(
+            f"{name}: {'; '.join(differences)}. The set may have changed, or the copy is cut short; "
+            "give --accept_differences to evaluate it as it is; the results will say so"
+        )
+    refused = {entry["id"] for entry in left_out}
+    kept = [row for row in rows if row.item.id not in refused][:limit]
+    if not kept:
+        raise UserError(f"{name}: no problem could be loaded from {parts[0].place}")
+    reader = [row.reader for row in kept]
+    return OpenBenchmark(
+        name,
+        [row.item for row in kept],
+        lambda index: reader[index](),
+        lambda problem: _messages(template, options, problem),
+        benchmark.max_new_tokens,
+        _about(benchmark, parts, loaded, len(kept), left_out, differences),
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    item: Item
+    reader: Callable[[], Problem]
+
+
+@dataclass(frozen=True)
+class _Listed(PlacedProblem):
+    """A problem whose text lists its choices already."""
+
+
+def _messages(template: PromptTemplate, options: DataOptions, problem: Problem) -> list[dict[str, Any]]:
+    assert isinstance(problem, PlacedProblem)
+    choices = None if isinstance(problem, _Listed) else problem.choices
+    return chat(template.render(problem.pieces, choices), options.system_prompt)
+
+
+def _check_columns(name: str, benchmark: Benchmark, found: Found) -> None:
+    missing = [column for column in benchmark.columns if column not in found.table.columns]
+    if missing:
+        raise UserError(
+            f"{name}: {found.place} has no column {', '.join(missing)}; expected "
+            f"{', '.join(benchmark.columns)}, found {', '.join(found.table.columns)}"
+        )
+
+
+def _walk(
+    name: str, benchmark: Benchmark, parts: Sequence[Found], options: DataOptions, limit: int | None
+) -> tuple[list[_Row], list[dict[str, str]]]:
+    """Every row that is part of the benchmark, and those without a gold."""
+    rows: list[_Row] = []
+    left_out: list[dict[str, str]] = []
+    for found in parts:
+        title = f"{name}/{found.split}" if len(parts) > 1 else name
+        reader = RowReader(
+            title, _ROLES, Origin(found.folder, options.allow_urls), options.min_pixels, options.max_pixels
+        )
+        present = [column for column in benchmark.columns if column in found.table.columns]
+        table = found.table.only(present)
+        bad: list[BadRow] = []
+        for number, row in enumerate(table.rows(range(len(table)))):
+            try:
+                asked = benchmark.read(row)
+                if asked is None:
+                    continue
+                shown = limit is None or len(rows) < limit
+                rows.append(_row(benchmark, found, table, reader, asked, number, check_pictures=shown))
+            except Unusable as fault:
+                if fault.fault == Fault.EMPTY_ANSWER:
+                    left_out.append({"id": f"{title}/{number}", "gold": "", "why": "the gold is empty"})
+                else:
+                    bad.append(BadRow(number, fault.fault, fault.detail))
+        if bad:
+            raise UserError(
+                f"{title}: {summary(bad)} of {len(table)} rows cannot be asked, the first: {bad[0].detail}; "
+                "no problem is dropped silently. Repair the copy, or load another revision"
+            )
+    return rows, left_out
+
+
+def _row(
+    benchmark: Benchmark,
+    found: Found,
+    table: Any,
+    reader: RowReader,
+    asked: Asked,
+    number: int,
+    check_pictures: bool,
+) -> _Row:
+    plain = _plain(asked, found)
+    words = reader.words(plain)
+    if check_pictures:
+        reader.sizes(plain)
+    problem_id = f"{reader.name}/{number}"
+    item = Item(
+        problem_id,
+        words.question,
+        words.answer,
+        words.choices or (),
+        f"{asked.cluster}" or problem_id,
+        dict(asked.labels),
+        dict(asked.keys),
+        asked.tolerance,
+    )
+
+    def decode() -> Problem:
+        again = benchmark.read(table[number])
+        assert again is not None
+        try:
+            problem = reader.problem(_plain(again, found), number)
+        except Unusable as fault:
+            raise UserError(f"{problem_id}: {fault}; no problem is dropped silently, so repair it") from fault
+        return _Listed(**vars(problem)) if again.listed else problem
+
+    return _Row(item, decode)
+
+
+def _plain(asked: Asked, found: Found) -> dict[str, Any]:
+    """A row under the names that `RowReader` reads."""
+    shown = [under(found.folder, cell) for cell in asked.pictures]
+    return {
+        "question": asked.question, "answer": asked.answer, "images": shown, "choices": list(asked.choices),
+    }  # fmt: skip
+
+
+def _refused_golds(rows: Sequence[_Row]) -> list[dict[str, str]]:
+    """Golds that the strict grader does not accept as answers to themselves: nothing could be right."""
+    items = [row.item for row in rows]
+    verdicts = grade_many([(f"\\boxed{{{item.answer}}}", item.answer, item.choices) for item in items])
+    return [
+        {"id": item.id, "gold": item.answer[:200], "why": verdict.why_not or verdict.how}
+        for item, verdict in zip(items, verdicts, strict=True)
+        if not verdict.correct
+    ]
+
+
+def _differences(benchmark: Benchmark, loaded: int, left_out: Sequence[Mapping[str, str]]) -> list[str]:
+    found = []
+    if benchmark.rows is not None and loaded != benchmark.rows:
+        found.append(f"expected {benchmark.rows:,} problems, found {loaded:,}")
+    if len(left_out) != benchmark.ungradable:
+        first = (
+            f" ({left_out[0]['id']}: {left_out[0]['gold']!r:.60}: {left_out[0]['why']})" if left_out else ""
+        )
+        found.append(
+            f"expected {benchmark.ungradable} golds that cannot be graded, found {len(left_out)}{first}"
+        )
+    return found
+
+
+def _about(
+    benchmark: Benchmark,
+    parts: Sequence[Found],
+    loaded: int,
+    kept: int,
+    left_out: list[dict[str, str]],
+    differences: list[str],
+) -> dict[str, Any]:
+    return {
+        "source": benchmark.source,
+        "place": parts[0].place,
+        "config": benchmark.config,
+        "splits": [found.split for found in parts],
+        "revision": parts[0].revision,
+        "expected": benchmark.rows,
+        "loaded": loaded,
+        "used": kept,
+        "golds_left_out": left_out,
+        "differences": differences,
+        "note": benchmark.note,
+        "aggregate": benchmark.aggregate,
+    }
+
+
+def _drawn(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark:
+    task = load_task(benchmark.source)
+    problems = task.test(limit or benchmark.rows, 0)
+    items = [
+        Item(p.id, p.question, p.answer, p.choices or (), p.id, {"kind": p.kind})
+        for p in (problems[index] for index in range(len(problems)))
+    ]
+    about = {
+        "source": benchmark.source, "place": "drawn", "config": None, "splits": ["test"], "revision": None,
+        "expected": limit or benchmark.rows, "loaded": len(items), "used": len(items),
+        "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": None,
+    }  # fmt: skip
+    return OpenBenchmark(
+        name, items, lambda index: problems[index], task.messages, benchmark.max_new_tokens, about
+    )

@@ -1,0 +1,158 @@
+"""The benchmarks by name: an explicit table. Sizes marked in a note are not verified by us."""
+
+from __future__ import annotations
+
+from .benchmark import Benchmark, Part
+from .readers import (
+    Plain,
+    conversations,
+    dyna_math,
+    hallusion,
+    math_verse,
+    math_vision,
+    math_vista,
+    mmmu_pro_standard,
+    mmmu_pro_vision,
+    we_math,
+)
+
+_TEST = (Part("test", "data/test-*.parquet"),)
+_VISION = ("Vision Intensive", "Vision Dominant", "Vision Only")
+_VISTA = ("pid", "question", "decoded_image", "choices", "precision", "answer", "question_type",
+          "answer_type", "metadata", "query")  # fmt: skip
+_VERSE = ("problem_index", "problem_version", "question", "image", "answer", "question_type")
+_DYNA = ("id", "question", "decoded_image", "ground_truth", "answer_type", "subject", "knowledge_level")
+_HALLUSION = ("category", "subcategory", "set_id", "figure_id", "question_id", "question", "gt_answer",
+              "image")  # fmt: skip
+_STANDARD = ("id", "question", "options", "answer", "subject", *(f"image_{k}" for k in range(1, 8)))
+_GEOMETRY = Plain("problem", "answer", "images")
+_MMK12 = Plain("question", "answer", "image", labels={"subject": "subject"})
+_LOGIC = Plain("question", "answer", "image", labels={"skill": "skill"})
+
+
+def _vista(rows: int, only_choices: bool = False, note: str = "") -> Benchmark:
+    parts = (Part("testmini", "data/testmini-*.parquet"),)
+    return Benchmark("AI4Math/MathVista", parts, math_vista(only_choices), _VISTA, rows, note=note)
+
+
+def _verse(rows: int, *versions: str, only_choices: bool = False, note: str = "") -> Benchmark:
+    return Benchmark(
+        "AI4Math/MathVerse",
+        (Part("testmini", "testmini.parquet"),),
+        math_verse(*versions, only_choices=only_choices),
+        _VERSE,
+        rows,
+        config="testmini",
+        note=note,
+    )
+
+
+def _mmmu(config: str, vision: bool = False) -> Benchmark:
+    return Benchmark(
+        "MMMU/MMMU_Pro",
+        (Part("test", f"{config}/test-*.parquet"),),
+        mmmu_pro_vision if vision else mmmu_pro_standard,
+        ("id", "image", "options", "answer", "subject") if vision else _STANDARD,
+        1730,
+        config=config,
+        note="Its official scoring guesses at random where no answer is found; here that is wrong.",
+    )
+
+
+def _dyna(*variants: int) -> Benchmark:
+    parts = tuple(Part(f"sample_variant{n}", f"data/sample{n}-*.parquet") for n in variants)
+    return Benchmark(
+        "DynaMath/DynaMath_Sample", parts, dyna_math, _DYNA, 501 * len(variants),
+        aggregate="dyna_math" if len(variants) > 1 else None,
+    )  # fmt: skip
+
+
+def _vision(split: str, rows: int) -> Benchmark:
+    columns = ("id", "question", "options", "decoded_image", "answer", "level", "subject")
+    return Benchmark(
+        "MathLLMs/MathVision", (Part(split, f"data/{split}-*.parquet"),), math_vision, columns, rows
+    )
+
+
+def _hallusion(rows: int, *splits: str) -> Benchmark:
+    parts = tuple(Part(split, f"data/{split}-*.parquet") for split in splits)
+    return Benchmark(
+        "lmms-lab/HallusionBench", parts, hallusion, _HALLUSION, rows, aggregate="hallusion"
+    )  # fmt: skip
+
+
+def _papo(split: str, rows: int) -> Benchmark:
+    part = Part(split, f"data/{split}[-.]*")
+    note = "PAPO's own data; its size is checked against a third party's count."
+    return Benchmark(
+        "PAPOGalaxy/PAPO_eval",
+        (part,),
+        conversations,
+        ("messages", "images"),
+        rows,
+        copy_only=True,
+        note=note,
+    )
+
+
+def _vppo(name: str, rows: int) -> Benchmark:
+    note = "The part of the benchmark VPPO keeps."
+    return Benchmark(
+        "chamber111/VPPO-Eval", (Part(name, f"data/vppo/{name}.json"),), conversations,
+        ("messages", "images"), rows, copy_only=True, note=note,
+    )  # fmt: skip
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "shapes": Benchmark("shapes", (), lambda row: None, (), 512, max_new_tokens=48),
+    "shapes-2": Benchmark("shapes-2", (), lambda row: None, (), 512, max_new_tokens=160),
+    "mathvista": _vista(1000),
+    "mathvista:choice": _vista(540, only_choices=True, note="The multiple-choice problems only."),
+    "mathverse": _verse(3940),
+    "mathverse:choice": _verse(2180, only_choices=True, note="The multiple-choice problems only."),
+    "mathverse:vision_only": _verse(788, "Vision Only"),
+    "mathverse:vision": _verse(2364, *_VISION, note="Vision Intensive, Vision Dominant and Vision Only."),
+    "mathverse:vision_choice": _verse(
+        1308, *_VISION, only_choices=True,
+        note="Multiple choice among the vision versions; as many as PAPO's MathVerse-V.",
+    ),
+    "we_math": Benchmark(
+        "We-Math/We-Math", (Part("testmini", "data/testmini-*.parquet"),), we_math,
+        ("ID", "question", "option", "answer", "image_path", "key"), 1740, aggregate="we_math",
+    ),
+    "mmk12": Benchmark("FanqingM/MMK12", _TEST, _MMK12, _MMK12.columns, 2000),
+    "geometry3k": Benchmark("hiyouga/geometry3k", _TEST, _GEOMETRY, _GEOMETRY.columns, 601),
+    "logicvista": Benchmark(
+        "lscpku/LogicVista", _TEST, _LOGIC, _LOGIC.columns, 448, ungradable=1,
+        note="One gold is empty; one is a number and three are sets where the others are letters.",
+    ),
+    "counting": Benchmark(
+        "BUAADreamer/clevr_count_70k", _TEST, _GEOMETRY, _GEOMETRY.columns, 200,
+        note="CLEVR, which the papers' tables call SuperClevr Counting.",
+    ),
+    "mmmu_pro:standard_10": _mmmu("standard (10 options)"),
+    "mmmu_pro:standard_4": _mmmu("standard (4 options)"),
+    "mmmu_pro:vision": _mmmu("vision", vision=True),
+    "mathvision": _vision("test", 3040),
+    "mathvision:mini": _vision("testmini", 304),
+    "dynamath": _dyna(*range(1, 11)),
+    "dynamath:variant1": _dyna(1),
+    "hallusionbench": _hallusion(951, "image"),
+    "hallusionbench:all": _hallusion(1129, "image", "non_image"),
+    "geomath": Benchmark(
+        "ShuoY/Look-Back-eval", (Part("geomath", "**/*[gG]eo[mM]ath*.json"),), conversations,
+        ("messages", "images"), None, copy_only=True,
+        note="Published only inside this set; neither its size nor its golds could be checked.",
+    ),
+    "papo_eval:geometry3k": _papo("hiyouga_geometry3k", 601),
+    "papo_eval:mathvista": _papo("AI4Math_MathVista", 1000),
+    "papo_eval:we_math": _papo("We_Math", 1740),
+    "papo_eval:mmk12": _papo("PAPO_MMK12", 2000),
+    "papo_eval:mathverse": _papo("AI4Math_MathVerse", 2180),
+    "papo_eval:mathverse_v": _papo("AI4Math_MathVerse_vision_dependent", 1308),
+    "papo_eval:logicvista": _papo("lscpku_LogicVista", 447),
+    "papo_eval:counting": _papo("BUAADreamer_clevr_count_70k", 200),
+    "papo_eval:mmmu_pro": _papo("MMMU_MMMU_Pro", 1730),
+    "vppo_eval:dynamath": _vppo("DynaMath_DynaMath_Sample", 3666),
+    "vppo_eval:mathvision": _vppo("MathLLMs_MathVision", 2907),
+}  # fmt: skip

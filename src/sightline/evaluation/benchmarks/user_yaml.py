@@ -1,0 +1,83 @@
+"""A user's benchmarks from a YAML file: one entry each, the same checks as for the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import UserError
+from ...value_checks import between, known_names
+from .benchmark import Benchmark, Part
+from .readers import Plain
+
+_KEYS = (
+    "source",
+    "split",
+    "config",
+    "revision",
+    "rows",
+    "columns",
+    "labels",
+    "only",
+    "max_new_tokens",
+    "note",
+)
+_ROLES = ("question", "answer", "images", "choices", "cluster")
+
+
+def read_benchmarks(path: str | Path) -> dict[str, Benchmark]:
+    """The benchmarks of a YAML file: name -> source, columns, and what else is known.
+
+    Raises:
+        UserError: the file cannot be read, or an entry lacks its source or columns, or has an unknown key.
+    """
+    try:
+        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"cannot read the benchmarks of {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(found, Mapping) or not found:
+        raise UserError(f"{path} holds no benchmarks; expected a mapping from names to source and columns")
+    return {str(name): _benchmark(str(name), entry, Path(path)) for name, entry in found.items()}
+
+
+def _benchmark(name: str, entry: Any, file: Path) -> Benchmark:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("source"), str):
+        raise UserError(f"{file}: benchmark {name} needs `source: PATH or HUB_ID`, got {entry!r:.120}")
+    known_names(f"key of benchmark {name}:", entry, _KEYS)
+    for key in ("split", "config", "revision", "note"):
+        if not isinstance(entry.get(key, ""), str):
+            raise UserError(f"{file}: {key} of benchmark {name} must be text, got {entry[key]!r}")
+    rows = between(1, whole=True, optional=True)(f"rows of benchmark {name}", entry.get("rows"))
+    length = between(1, whole=True)(f"max_new_tokens of benchmark {name}", entry.get("max_new_tokens", 2048))
+    layout = _layout(name, entry)
+    beside = file.parent / entry["source"]
+    source = str(beside) if beside.exists() else entry["source"]
+    return Benchmark(
+        source,
+        (Part(entry.get("split", ""), ""),),
+        layout,
+        layout.columns,
+        rows,
+        config=entry.get("config"),
+        max_new_tokens=length,
+        revision=entry.get("revision"),
+        note=entry.get("note", ""),
+    )
+
+
+def _layout(name: str, entry: Mapping[str, Any]) -> Plain:
+    columns, labels, only = (entry.get(key) or {} for key in ("columns", "labels", "only"))
+    for what, given in (("columns", columns), ("labels", labels), ("only", only)):
+        if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
+            raise UserError(f"{what} of benchmark {name} must map names to text, got {given!r:.120}")
+    known_names(f"role in columns of benchmark {name}:", columns, _ROLES)
+    missing = [role for role in ("question", "answer") if role not in columns]
+    if missing:
+        raise UserError(
+            f"benchmark {name} does not say which column holds the {' or the '.join(missing)}; expected "
+            "columns: {question: ..., images: ..., answer: ...}"
+        )
+    return Plain(**{"images": None, **columns}, labels=dict(labels), only=dict(only))

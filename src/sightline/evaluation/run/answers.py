@@ -1,0 +1,52 @@
+"""Problems put to a model, and its answers graded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ...models.draw_views import draw_view
+from ...models.generation.generate import Answer, Decoding, Prompt, generate
+from ...models.loading import LoadedModel
+from ...rewards import Verdict, grade_many
+from ...tasks.problem import Problem, Task
+from ...views import PixelView
+from ..statistics.intervals import Measured, proportion
+
+
+@dataclass(frozen=True)
+class Answered:
+    """Problems with one answer and one verdict each, in the same order."""
+
+    problems: Sequence[Problem]
+    answers: Sequence[Answer]
+    verdicts: Sequence[Verdict]
+
+    @property
+    def accuracy(self) -> Measured:
+        """Share of right answers with its interval."""
+        return proportion([verdict.correct for verdict in self.verdicts])
+
+
+def answer(
+    loaded: LoadedModel,
+    task: Task,
+    problems: Sequence[Problem],
+    decoding: Decoding,
+    *,
+    blind: PixelView | None = None,
+    batch_size: int = 64,
+    progress: Callable[[int], None] | None = None,
+) -> Answered:
+    """One graded answer per problem; with `blind`, the model sees every picture through that view."""
+    pictures: Sequence[Sequence[Any]] = [problem.images for problem in problems]
+    if blind is not None:
+        names = [problem.id for problem in problems]
+        pictures = draw_view(blind, pictures, names, loaded.processor, seed=decoding.seed, step=0)
+    prompts = [Prompt(task.messages(p), shown) for p, shown in zip(problems, pictures, strict=True)]
+    answers = generate(
+        loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
+    )
+    verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, problems, strict=True)])
+    return Answered(problems, answers, verdicts)

@@ -1,0 +1,112 @@
+"""Lines of a results folder: generations appended as they come, read back after any interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...run_folder import write_text
+
+Key = tuple[str, str, str, int]
+"""Benchmark, view, problem and number of a sample."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One sample as a model gave it; nothing here depends on how it is graded."""
+
+    benchmark: str
+    view: str
+    """`sighted`, or the name of the view that hid the picture."""
+    problem: str
+    sample: int
+    seed: int
+    prompt: str
+    """Hash of messages and pictures as they were shown."""
+    text: str | None
+    """None if it failed."""
+    truncated: bool
+    tokens: int | None
+    token_ids: list[int] | None
+    failed: str | None
+    pictures: list[str]
+    """Names of the pictures that were kept for looking at, in `pictures/`."""
+
+    @property
+    def key(self) -> Key:
+        """What identifies the sample."""
+        return self.benchmark, self.view, self.problem, self.sample
+
+
+def append_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Append one JSON object per line, in one write that is on the disk when this returns."""
+    if not rows:
+        return
+    content = "".join(json.dumps(row) + "\n" for row in rows).encode("ascii")
+    with path.open("ab", buffering=0) as file:
+        file.write(content)
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Every whole line of a JSONL file, in order; a last line that was cut off is left out.
+
+    Raises:
+        UserError: another line is no JSON object; says which.
+    """
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    lines.pop()  # empty, or what a killed run had half written
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise UserError(
+                f"{path}, line {number} is no JSON: {str(error)[:80]}; the file is damaged"
+            ) from error
+        if not isinstance(row, dict):
+            raise UserError(f"{path}, line {number} is no JSON object but {type(row).__name__}")
+        rows.append(row)
+    return rows
+
+
+def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """The whole file, or none of it."""
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def read_generations(path: Path) -> list[Generation]:
+    """The generations of a run, in order.
+
+    Raises:
+        UserError: a line lacks a field, or a sample is there twice.
+    """
+    names = [field.name for field in fields(Generation)]
+    found: dict[Key, Generation] = {}
+    for number, row in enumerate(read_lines(path), 1):
+        if missing := [name for name in names if name not in row]:
+            raise UserError(
+                f"{path}, line {number} lacks {', '.join(missing)}; expected what `sightline eval` writes"
+            )
+        generation = Generation(**{name: row[name] for name in names})
+        if generation.key in found:
+            raise UserError(f"{path}, line {number}: {' '.join(map(str, generation.key))} is there twice")
+        found[generation.key] = generation
+    return list(found.values())
+
+
+def recover(path: Path) -> list[Generation]:
+    """The samples that need not be asked again; failed ones and half a line are taken out of the file."""
+    kept = [generation for generation in read_generations(path) if generation.failed is None]
+    if path.is_file():
+        rest = [vars(generation) for generation in kept]
+        if path.read_bytes().count(b"\n") != len(rest) or not path.read_bytes().endswith(b"\n"):
+            write_lines(path, rest)
+    return kept

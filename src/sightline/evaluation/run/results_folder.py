@@ -1,0 +1,98 @@
+"""Where the files of an evaluation lie: generations apart from scores, scores apart from results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...errors import UserError
+from ...rewards import PROTOCOLS
+from ...run_folder import RunFolder, write_text
+from ..benchmarks.load import Item
+from .jsonl_records import read_lines
+
+KIND = "evaluation"
+"""What `config.yaml` says of a run that `sightline eval` made."""
+
+
+@dataclass(frozen=True)
+class ResultsFolder(RunFolder):
+    """A run folder that `sightline eval` writes; `config`, `results`, `log` and `report` are as in any."""
+
+    @property
+    def problems(self) -> Path:
+        """One JSON object per problem: question, gold, choices, cluster, labels."""
+        return self.path / "problems.jsonl"
+
+    @property
+    def generations(self) -> Path:
+        """One JSON object per sample; appended while the run goes on."""
+        return self.path / "generations.jsonl"
+
+    @property
+    def token_scores(self) -> Path:
+        """One JSON object per answer whose tokens were scored."""
+        return self.path / "token_scores.jsonl"
+
+    @property
+    def pictures(self) -> Path:
+        """Small copies of the pictures that were shown, for looking at samples."""
+        return self.path / "pictures"
+
+    @property
+    def table(self) -> Path:
+        """Every number of `results.json` as a row."""
+        return self.path / "results.csv"
+
+    @property
+    def markdown(self) -> Path:
+        """A table for a paper or a README."""
+        return self.path / "results.md"
+
+    def scores(self, protocol: str) -> Path:
+        """One JSON object per sample: the verdict of a protocol."""
+        return self.path / f"scores-{protocol}.jsonl"
+
+    @property
+    def scored(self) -> list[str]:
+        """The protocols with scores, in the order of `PROTOCOLS`."""
+        return [name for name in PROTOCOLS if self.scores(name).is_file()]
+
+    def settings(self) -> dict[str, Any]:
+        """What `config.yaml` says.
+
+        Raises:
+            UserError: the folder is none of ours.
+        """
+        try:
+            found = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UserError(
+                f"{self.path} is no results folder: {self.config.name} cannot be read; expected one that "
+                "`sightline eval` wrote"
+            ) from error
+        if not isinstance(found, dict) or found.get("kind") != KIND:
+            raise UserError(f"{self.path} is no results folder; expected one that `sightline eval` wrote")
+        return found
+
+    def write_settings(self, settings: Mapping[str, Any]) -> None:
+        """Keep the settings of a run."""
+        write_text(self.config, yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True))
+
+    def items(self) -> dict[str, dict[str, Item]]:
+        """Benchmark -> problem id -> problem, in the order they were asked."""
+        if not self.problems.is_file():
+            raise UserError(f"{self.path} has no {self.problems.name}; its run was killed before it began")
+        found: dict[str, dict[str, Item]] = {}
+        for row in read_lines(self.problems):
+            try:
+                name = row.pop("benchmark")
+                item = Item(**{**row, "choices": tuple(row["choices"])})
+            except (KeyError, TypeError) as error:
+                raise UserError(f"{self.problems} holds a line that is no problem: {error}") from error
+            found.setdefault(name, {})[item.id] = item
+        return found

@@ -1,0 +1,1 @@
+"""Estimates with intervals, paired differences, pass@k, and the scores benchmarks define."""

@@ -1,0 +1,1 @@
+"""Scores of single tokens: measured for answers, summed up, and prepared for people to look at."""

@@ -1,0 +1,316 @@
+"""Answers seen token by token: what each owes to the picture, and what every method would make of it.
+
+`inspection` returns plain data, the content of `inspect.json`; docs/seeing.md describes its fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ...errors import UserError
+from ...methods import Method, Needs
+from ...models.draw_views import draw_view
+from ...models.families import placeholder_ids
+from ...models.generation.generate import Answer, Prompt
+from ...models.loading import LoadedModel
+from ...models.scoring.score import score
+from ...rollouts import Rollouts
+from ...tasks.problem import Problem
+from ...views import PixelView, View, rgb
+from ..image_addresses import data_addresses
+from .occlusion_maps import occlusion_maps
+from .rounding import Words, plain, short
+from .scored_samples import as_rollouts
+from .top_tokens import Likeliest, attention_shares, likeliest
+
+SCHEMA = "sightline.inspect/1"
+PAGE_BYTES, TOKEN_BYTES = 13_000_000, 170
+"""How large a page may become, and what a token takes of it; pictures get what is left."""
+FEWEST_BYTES, MOST_BYTES = 2_000_000, 6_000_000
+"""For the pictures of a page together; views take a third."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One answer to one problem; `correct` is None if nothing is known to grade it by."""
+
+    problem: Problem
+    answer: Answer
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured of every answer."""
+
+    views: tuple[View, ...]
+    """The picture taken away in these manners, each with its exact KL; the first ranks the tokens."""
+    methods: tuple[Method, ...]
+    """Whose weights are shown, each on the signal and view of its own."""
+    occlusion: int | None = 0
+    """Tokens per answer that get a map, those of highest KL under the first view; None: all of them."""
+    cells: int = 8
+    """Cells of a map along the picture's longer side, at most."""
+    attention: bool = False
+    seed: int = 0
+
+
+def given_answer(loaded: LoadedModel, prompt: Prompt, text: str) -> Answer:
+    """`text` as if the model had written it: its tokens and an end of sequence.
+
+    Raises:
+        UserError: `text` spells a placeholder of a picture, which no answer may hold.
+    """
+    processor: Any = loaded.processor
+    asked = processor.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=False)
+    images = list(prompt.images)
+    inputs = processor(
+        text=[asked], images=[images] if images else None, return_tensors="pt", add_special_tokens=False
+    )
+    tokens = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+    if held := set(tokens) & set(placeholder_ids(loaded.model.config)):
+        word = processor.tokenizer.decode([min(held)])
+        raise UserError(f"the answer holds {word!r}, which stands for a picture; leave it out")
+    end = processor.tokenizer.eos_token_id
+    return Answer(inputs["input_ids"][0].tolist(), [*tokens, end], text, truncated=False)
+
+
+def inspection(
+    loaded: LoadedModel,
+    subjects: Sequence[Subject],
+    wanted: Wanted,
+    progress: Callable[[str], None] = lambda what: None,
+) -> dict[str, Any]:
+    """Every subject's tokens with scores, weights, alternatives and, if wanted, maps, as plain data.
+
+    Subjects of one problem are one group. Scores are taken at temperature 1. Weights are those of a
+    training batch that holds exactly these answers.
+    """
+    rollouts = _rollouts(loaded, subjects)
+    progress("scores")
+    measured, notes = _scores(loaded, rollouts, wanted)
+    weights = {method.name: _weights(method, measured, rollouts) for method in wanted.methods}
+    progress("likeliest tokens")
+    shown = {view.name: _shown(loaded, rollouts, view, wanted.seed) for view in wanted.views}
+    seen = _likeliest(loaded, rollouts, wanted, shown)
+    names = [(signal, view) for signal, view in measured if view is None or view in wanted.views]
+    words = Words(loaded.processor.tokenizer)
+    notes += _unknown(loaded, subjects)
+    rows = []
+    for row, subject in enumerate(subjects):
+        part = slice(0, len(subject.answer.token_ids))
+        rows.append({
+            "text": subject.answer.text,
+            "correct": subject.correct,
+            "truncated": subject.answer.truncated,
+            "tokens": [words.text(token) for token in subject.answer.token_ids],
+            "token_ids": subject.answer.token_ids,
+            "scores": {_label(*name): plain(measured[name][row, part]) for name in names},
+            "weights": {name: plain(values[row, part]) for name, values in weights.items()},
+            "likeliest": {key: words.alternatives(found, row, part) for key, found in seen.items()},
+            "log_probs": {key: plain(found.log_probs[row, part]) for key, found in seen.items()},
+        })  # fmt: skip
+    if wanted.occlusion != 0:
+        progress("occlusion maps")
+        ranked = measured["exact_kl", wanted.views[0]]
+        for row, told in enumerate(rows):
+            told["occlusion"] = _maps(loaded, rollouts, row, ranked[row], wanted)
+    if wanted.attention:
+        progress("attention")
+        for row, told in enumerate(rows):
+            told["attention"] = _attention(loaded, rollouts, row)
+        if not any(told["attention"] for told in rows):
+            notes.append("The model hands out no attention, so its shares are not recorded.")
+    pixels = {view.name: shown[view.name] for view in wanted.views if isinstance(view, PixelView)}
+    return {
+        "schema": SCHEMA,
+        "notes": notes,
+        "scores": [_described(*name) for name in names],
+        "views": [view.plain() for view in wanted.views],
+        "methods": [_method(method) for method in wanted.methods],
+        "vocabulary": words.vocabulary,
+        "samples": _samples(subjects, rows, pixels, rollouts.group_ids.tolist()),
+    }
+
+
+# --- scores and weights ----------------------------------------------------------------------------
+
+Name = tuple[str, View | None]
+"""A signal, and the view it compares with where it compares."""
+
+
+def _rollouts(loaded: LoadedModel, subjects: Sequence[Subject]) -> Rollouts:
+    groups: dict[str, int] = {}
+    ids = [groups.setdefault(subject.problem.id, len(groups)) for subject in subjects]
+    tokenizer: Any = loaded.processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    batch = as_rollouts(
+        [subject.answer for subject in subjects],
+        [[rgb(image) for image in subject.problem.images] for subject in subjects],
+        tokenizer.pad_token_id,
+        [subject.problem.id for subject in subjects],
+    )
+    tensors = ("prompt_ids", "prompt_mask", "response_ids", "mask")
+    device = loaded.model.device
+    moved = {name: getattr(batch, name).to(device) for name in tensors}
+    return replace(batch, **moved, group_ids=torch.tensor(ids, device=device))
+
+
+def _scores(loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted) -> tuple[dict[Name, Tensor], list[str]]:
+    """Every signal that is shown or read by a method, one pass per view; and what could not be scored."""
+    passes: dict[View | None, dict[str, None]] = {view: {"exact_kl": None} for view in wanted.views}
+    for method in wanted.methods:
+        passes.setdefault(method.view, {}).update(dict.fromkeys(method.signals))
+    alone = {"visual_focus": None, "entropy": None, **passes.pop(None, {})}
+    first = wanted.views[0]
+    passes[first] = {**alone, **passes[first]}
+    found: dict[Name, Tensor] = {}
+    skipped: dict[int, str] = {}
+    for view, signals in passes.items():
+        needs = Needs(frozenset(signals), view, second_view_gradient=False)
+        scores = score(loaded.model, loaded.processor, rollouts, needs, seed=wanted.seed, step=0)
+        found |= {(name, None if name in alone else view): scores.signals[name] for name in signals}
+        skipped |= scores.skipped
+    order = {name: place for place, name in enumerate(("exact_kl", "visual_focus"))}
+    notes = [
+        f"Answer {row + 1} could not be scored, all its numbers are 0: {why}." for row, why in skipped.items()
+    ]
+    return dict(sorted(found.items(), key=lambda item: order.get(item[0][0], len(order)))), notes
+
+
+def _unknown(loaded: LoadedModel, subjects: Sequence[Subject]) -> list[str]:
+    """Which answers hold tokens that stand for text the tokenizer does not know."""
+    tokenizer: Any = loaded.processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    if tokenizer.unk_token_id in (None, tokenizer.eos_token_id, tokenizer.pad_token_id):
+        return []
+    counts = [subject.answer.token_ids.count(tokenizer.unk_token_id) for subject in subjects]
+    return [
+        f"Answer {row} holds text that the tokenizer does not know; the model saw {count} "
+        f"{tokenizer.unk_token} instead."
+        for row, count in enumerate(counts, start=1)
+        if count
+    ]
+
+
+def _weights(method: Method, measured: dict[Name, Tensor], rollouts: Rollouts) -> Tensor:
+    scores = {
+        name: measured[(name, None)] if (name, None) in measured else measured[(name, method.view)]
+        for name in method.signals
+    }
+    return method.weights(scores, rollouts.mask, rollouts.group_ids, rollouts.has_image)
+
+
+def _label(signal: str, view: View | None) -> str:
+    return signal if view is None else f"{signal}/{view.name}"
+
+
+def _described(signal: str, view: View | None) -> dict[str, Any]:
+    return {"name": _label(signal, view), "signal": signal, "view": None if view is None else view.name}
+
+
+def _method(method: Method) -> dict[str, Any]:
+    view = None if method.view is None else method.view.name
+    return {"name": method.name, "signals": list(method.signals), "view": view, "options": method.options}
+
+
+# --- what would have been said ---------------------------------------------------------------------
+
+
+def _shown(loaded: LoadedModel, rollouts: Rollouts, view: View, seed: int) -> list[list[Image.Image]]:
+    """The pictures of every row as the scoring pass saw them under `view`; its own where they are kept."""
+    if not isinstance(view, PixelView):
+        return [list(images) for images in rollouts.images]
+    numbers = rollouts.rollout_numbers if view.per == "rollout" else [0] * len(rollouts)
+    keys = list(zip(rollouts.group_ids.tolist(), numbers, strict=True))
+    rows = sorted({key: row for row, key in reversed(list(enumerate(keys)))}.values())
+    drawn = draw_view(
+        view,
+        [rollouts.images[row] for row in rows],
+        [rollouts.sample_ids[row] for row in rows],
+        loaded.processor,
+        seed=seed,
+        step=0,
+        draws=[numbers[row] for row in rows],
+    )
+    by_key = {keys[row]: images for row, images in zip(rows, drawn, strict=True)}
+    return [by_key[key] for key in keys]
+
+
+def _likeliest(
+    loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted, shown: dict[str, list[list[Image.Image]]]
+) -> dict[str, Likeliest]:
+    """ "image" and each view's name -> the likeliest tokens there."""
+    found = {"image": likeliest(loaded.model, loaded.processor, rollouts, rollouts.images)}
+    for view in wanted.views:
+        hide = not isinstance(view, PixelView)
+        found[view.name] = likeliest(
+            loaded.model, loaded.processor, rollouts, shown[view.name], hide_images=hide
+        )
+    return found
+
+
+def _maps(
+    loaded: LoadedModel, rollouts: Rollouts, row: int, ranked: Tensor, wanted: Wanted
+) -> list[dict[str, Any]]:
+    length = int(rollouts.mask[row].sum())
+    count = length if wanted.occlusion is None else min(wanted.occlusion, length)
+    tokens = ranked[:length].topk(count).indices.tolist()
+    maps = occlusion_maps(loaded, rollouts, row, tokens, wanted.cells)
+    return [{**shown, "values": [short(value, 6) for value in shown["values"]]} for shown in maps]
+
+
+def _attention(loaded: LoadedModel, rollouts: Rollouts, row: int) -> dict[str, list[float]] | None:
+    shares = attention_shares(loaded.model, loaded.processor, rollouts, row)
+    if shares is None:
+        return None
+    return {name: plain(values) for name, values in zip(("image", "question", "answer"), shares, strict=True)}
+
+
+def picture_bytes(tokens: int) -> int:
+    """What the pictures of a page with so many tokens may take together."""
+    return min(max(PAGE_BYTES - TOKEN_BYTES * tokens, FEWEST_BYTES), MOST_BYTES)
+
+
+# --- plain data ------------------------------------------------------------------------------------
+
+
+def _samples(
+    subjects: Sequence[Subject],
+    rows: Sequence[dict[str, Any]],
+    shown: dict[str, list[list[Image.Image]]],
+    groups: Sequence[int],
+) -> list[dict[str, Any]]:
+    """One entry per problem, in order, with its answers; views as the scores of its first answer saw them."""
+    members: dict[int, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    first = [answers[0] for answers in members.values()]
+    third = picture_bytes(sum(len(subject.answer.token_ids) for subject in subjects)) // 3
+    own = _addresses([subjects[row].problem.images for row in first], 2 * third)
+    views = {
+        name: _addresses([pictures[row] for row in first], third // len(shown))
+        for name, pictures in shown.items()
+    }
+    samples = []
+    for place, answers in enumerate(members.values()):
+        problem = subjects[answers[0]].problem
+        samples.append({
+            "id": problem.id,
+            "kind": problem.kind,
+            "question": problem.question,
+            "answer": problem.answer,
+            "images": own[place],
+            "views": {name: addresses[place] for name, addresses in views.items()},
+            "answers": [rows[row] for row in answers],
+        })  # fmt: skip
+    return samples
+
+
+def _addresses(pictures: Sequence[Sequence[Image.Image]], most_bytes: int) -> list[list[str]]:
+    addresses = iter(data_addresses([image for images in pictures for image in images], most_bytes))
+    return [[next(addresses) for _ in images] for images in pictures]

@@ -1,0 +1,1 @@
+"""The gradient of every method on the same batches at a fixed checkpoint."""

@@ -1,0 +1,180 @@
+"""The gradient of every method on the same rollout batches at a fixed checkpoint; nothing is trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...engines.trl.trainer.extra_terms import extra_terms
+from ...errors import UserError
+from ...evaluation.tokens.scored_samples import as_rollouts
+from ...methods import Method, Needs
+from ...models.generation.generate import Decoding, Prompt, generate
+from ...models.generation.prompt_inputs import process, shown_prompts
+from ...models.loading import LoadedModel
+from ...models.scoring.hidden_states import SharedPrefix
+from ...models.scoring.lm_head import gathered_head
+from ...models.scoring.score import Scores, score
+from ...objectives import group_advantages
+from ...rewards import grade_many
+from ...rollouts import Rollouts
+from ...signals import token_statistics
+from ...tasks.problem import Problem, Task
+from ..study.plan import GradientTest
+from .token_classes import PARTS, token_classes
+
+EVEN = "even weights"
+
+
+@dataclass(frozen=True)
+class RolloutBatch:
+    """One batch with everything that any weighting needs."""
+
+    rollouts: Rollouts
+    advantages: Tensor
+    """float32 [B]."""
+    roles: Mapping[str, Tensor]
+    """`PARTS` -> bool [B, T], the tokens of the class."""
+    correct: float
+
+
+def draw_batch(
+    loaded: LoadedModel, task: Task, test: GradientTest, number: int, longest: int
+) -> RolloutBatch:
+    """Batch `number`: its own training problems, sampled at temperature 1 from seeds of its own."""
+    first = number * test.prompts
+    problems = task.train(None, 0)[first : first + test.prompts]
+    rows: list[Problem] = [problem for problem in problems for _ in range(test.rollouts)]
+    prompts = [Prompt(task.messages(problem), list(problem.images)) for problem in rows]
+    decoding = Decoding(longest, temperature=1.0, seed=number)
+    answers = generate(loaded.model, loaded.processor, prompts, decoding, batch_size=len(prompts))
+    verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, rows, strict=True)])
+    tokenizer: Any = loaded.processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
+    rollouts = as_rollouts(
+        answers, [p.images for p in rows], tokenizer.pad_token_id, [problem.id for problem in rows]
+    )
+    groups = torch.arange(test.prompts).repeat_interleave(test.rollouts)
+    rewards = torch.tensor([float(verdict.correct) for verdict in verdicts])
+    words = [[tokenizer.decode([token]) for token in one.token_ids] for one in answers]
+    return RolloutBatch(
+        replace(rollouts, group_ids=groups),
+        group_advantages(rewards, groups).float(),
+        token_classes([problem.kind for problem in rows], words, rollouts.mask.shape[1]),
+        float(rewards.mean()),
+    )
+
+
+def weightings(
+    loaded: LoadedModel, batch: RolloutBatch, methods: Mapping[str, Method], step: int
+) -> dict[str, tuple[Tensor, Scores]]:
+    """Each method's weights [B, T] and the scores they come from; methods of one view share a pass."""
+    passes: dict[str, tuple[Needs, list[str]]] = {}
+    for name, one in methods.items():
+        needs = one.needs
+        if needs.second_view_gradient:
+            raise UserError(
+                f"{name} differentiates its second view, which the gradient test cannot; leave it out"
+            )
+        key = repr((needs.view.plain() if needs.view else None, needs.layer))
+        known, names = passes.get(key, (needs, []))
+        passes[key] = (replace(known, signals=known.signals | needs.signals), [*names, name])
+    found = {}
+    rollouts = batch.rollouts
+    for needs, names in passes.values():
+        scores = score(loaded.model, loaded.processor, rollouts, needs, seed=0, step=step, rows_per_pass=64)
+        if scores.skipped:
+            raise RuntimeError(f"rollouts could not be scored: {scores.skipped}")
+        for name in names:
+            weights = methods[name].weights(
+                scores.signals, rollouts.mask, rollouts.group_ids, rollouts.has_image
+            )
+            found[name] = (weights, scores)
+    return {name: found[name] for name in methods}
+
+
+def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
+    """log π(o_t) [B, T] of the sampled tokens with a gradient, 0 at padding; a prompt runs once."""
+    model: Any = loaded.model
+    owners = torch.unique(rollouts.group_ids, return_inverse=True)[1]
+    first = [int((owners == group).nonzero()[0]) for group in range(int(owners.max()) + 1)]
+    pictures = process(model, loaded.processor, [rollouts.images[row] for row in first])
+    prompts = shown_prompts(model, rollouts.prompt_ids[first], rollouts.prompt_mask[first], pictures)
+    states = SharedPrefix(model, prompts, -1).respond(owners, rollouts.response_ids, rollouts.mask)
+    mask = rollouts.mask.bool()
+    with gathered_head(model) as head, head.precision():
+        flat = token_statistics(
+            states.predicting[mask], None, head.weight, head.bias, rollouts.response_ids[mask],
+            logit_scale=head.scale, softcap=head.softcap,
+        )["log_prob"]  # fmt: skip
+    return torch.zeros(mask.shape).masked_scatter(mask, flat)
+
+
+def batch_gradients(
+    loaded: LoadedModel, batch: RolloutBatch, weighted: Mapping[str, tuple[Tensor, Scores]],
+    methods: Mapping[str, Method],
+) -> np.ndarray:  # fmt: skip
+    """The gradient of each weighting on one batch, float32 [1 + methods + 3, P].
+
+    Of the loss of the first optimizer step, −Σ w·A·log π / Σ mask plus the method's extra terms, whose ratio
+    is 1; all are averaged over tokens. Row 0 has even weights; the last three, its `PARTS`, sum to it.
+    """
+    parameters = [p for p in loaded.model.parameters() if p.requires_grad]
+    logs, mask = log_probs(loaded, batch.rollouts), batch.rollouts.mask
+    count = mask.sum()
+    policy = batch.advantages[:, None] * logs
+
+    def gradient(loss: Tensor) -> np.ndarray:
+        found = torch.autograd.grad(loss, parameters, retain_graph=True, materialize_grads=True)
+        return torch.cat([part.flatten() for part in found]).numpy()
+
+    parts = [gradient(-(policy * batch.roles[name]).sum() / count) for name in PARTS]
+    rows = [np.sum(parts, axis=0)]
+    for name, (weights, scores) in weighted.items():
+        loss = -(policy * weights).sum() / count
+        other = scores.other_log_probs
+        for term in extra_terms(methods[name]):
+            values = term.function(logs, torch.zeros_like(logs) if other is None else other, mask)
+            loss = loss + term.coefficient * values.sum() / count
+        rows.append(gradient(loss))
+    return np.stack([*rows, *parts])
+
+
+class GradientFile:
+    """Gradients [B, M, P] as float32 on disk, batch after batch, so that a killed test goes on.
+
+    They lie in a folder that git ignores, since they are gigabytes that nobody keeps.
+    """
+
+    def __init__(self, folder: Path, batches: int, rows: int, size: int):
+        self.folder = folder
+        folder.mkdir(exist_ok=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+        path = folder / "gradients.f32"
+        shape = (batches, rows, size)
+        self.continued = path.is_file() and path.stat().st_size == 4 * int(np.prod(shape))
+        self.values = np.memmap(path, np.float32, "r+" if self.continued else "w+", shape=shape)
+
+    def write(self, batch: int, gradients: np.ndarray) -> None:
+        """Keep one batch."""
+        self.values[batch] = gradients
+        self.values.flush()
+
+    def remove(self) -> None:
+        """Delete them."""
+        del self.values
+        shutil.rmtree(self.folder)
+
+
+def weight_shares(weights: Tensor, batch: RolloutBatch) -> dict[str, float]:
+    """The share of a weighting's whole weight that lies on each class of tokens."""
+    total = float(weights.sum())
+    return {
+        name: float((weights * kept).sum()) / total if total else 0.0 for name, kept in batch.roles.items()
+    }

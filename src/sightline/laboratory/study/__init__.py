@@ -1,0 +1,1 @@
+"""A study: its plan, its runs in worker processes, its folder."""

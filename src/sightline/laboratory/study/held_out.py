@@ -1,0 +1,142 @@
+"""Held-out accuracy and visual dependence, measured while a run trains."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from ...errors import UserError
+from ...evaluation.run.answers import Answered, answer
+from ...evaluation.tokens.scored_samples import as_rollouts
+from ...evaluation.tokens.token_summaries import share_of_half
+from ...methods import Needs
+from ...models.generation.generate import Decoding
+from ...models.loading import LoadedModel
+from ...models.scoring.score import score
+from ...run_folder import finite, write_text
+from ...signals import SIGNALS
+from ...tasks.problem import Problem, Task
+from ...views import Black
+from .plan import Evaluation
+
+FOCUS, DEPENDENCY = "visual_focus", "exact_kl"
+_AT_ONCE = 256
+
+
+def held_out_problems(task: Task, evaluation: Evaluation) -> list[Problem]:
+    """The problems that every run of a study is measured on.
+
+    Raises:
+        UserError: the task has no such split.
+    """
+    draw = getattr(task, evaluation.split, None)
+    if evaluation.split not in ("dev", "test") or draw is None:
+        raise UserError(f"task {task.name!r} has no split {evaluation.split!r} to evaluate on; expected "
+                        "test, or dev where a task has it")  # fmt: skip
+    return list(draw(evaluation.problems, evaluation.seed))
+
+
+def measured(
+    loaded: LoadedModel, task: Task, problems: Sequence[Problem], evaluation: Evaluation, longest: int
+) -> dict[str, float | None]:
+    """What a model does on held-out problems, always from the same random numbers.
+
+    `greedy`, `sampled` (temperature 1, the mean over `samples` answers) and `blind` (greedy, a black
+    picture) accuracy, shares in [0, 1]; `answer_tokens` per greedy answer; and of the first `scored` greedy
+    answers, against a black picture: `dependency`, the mean exact KL per token in nats, `half_of_kl`, the
+    share of tokens, largest first, that hold half of it, and `late_over_early`, the mean visual focus of
+    second halves over that of first halves.
+    """
+    greedy = Decoding(longest)
+    often = [problem for problem in problems for _ in range(evaluation.samples)]
+    plain = answer(loaded, task, problems, greedy, batch_size=_AT_ONCE)
+    sampled = answer(loaded, task, often, Decoding(longest, temperature=1.0), batch_size=_AT_ONCE)
+    blind = answer(loaded, task, problems, greedy, blind=Black(), batch_size=_AT_ONCE)
+    return {
+        "greedy": plain.accuracy.value,
+        "sampled": sampled.accuracy.value,
+        "blind": blind.accuracy.value,
+        "answer_tokens": sum(len(one.token_ids) for one in plain.answers) / len(plain.answers),
+        **(_looking(loaded, plain, evaluation.scored) if evaluation.scored else {}),
+    }
+
+
+def _looking(loaded: LoadedModel, answered: Answered, count: int) -> dict[str, float | None]:
+    answers, problems = list(answered.answers)[:count], list(answered.problems)[:count]
+    rollouts = as_rollouts(
+        answers,
+        [problem.images for problem in problems],
+        loaded.processor.tokenizer.pad_token_id,  # pyright: ignore[reportAttributeAccessIssue]
+        [problem.id for problem in problems],
+    )
+    needs = Needs(frozenset({FOCUS, DEPENDENCY}), Black(), second_view_gradient=False)
+    scores = score(loaded.model, loaded.processor, rollouts, needs, seed=0, step=0, rows_per_pass=64).signals
+    mask = rollouts.mask.bool()
+    focus = SIGNALS[FOCUS].score(scores[FOCUS].double())
+    place, length = mask.cumsum(1), mask.sum(1, keepdim=True)
+    late, early = (focus[mask & part] for part in (place * 2 > length + 1, place * 2 < length + 1))
+    dependency = scores[DEPENDENCY].double()[mask]
+    first = float(early.mean()) if len(early) else 0.0
+    return {
+        "dependency": float(dependency.mean()),
+        "half_of_kl": share_of_half(dependency.numpy()),
+        "late_over_early": float(late.mean()) / first if first > 0 else None,
+    }
+
+
+class HeldOut(TrainerCallback):
+    """Appends a line to evaluations.jsonl before the first step, every few steps, and after the last.
+
+    A line also says what training took up to there: `cpu_seconds` of this process and `seconds` on the
+    clock, both without measuring. `step` is called after every optimizer step.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        every: int,
+        measure: Callable[[LoadedModel], dict[str, Any]],
+        step: Callable[[], object],
+    ):
+        self.path, self.every, self.measure, self.step = path, every, measure, step
+        self.loaded: LoadedModel | None = None
+        self._spent = {"seconds": 0.0, "cpu_seconds": 0.0}
+        self._began = (0.0, 0.0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        """Drop what an interrupted run wrote after its checkpoint, and measure the start."""
+        rows = []
+        if self.path.is_file():
+            rows = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("}")]
+            rows = [row for row in rows if row["step"] <= state.global_step]
+            self._spent = {name: rows[-1][name] for name in self._spent} if rows else self._spent
+        write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        if not rows:
+            self._write(state.global_step, event["model"])
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        self._began = (time.perf_counter(), time.process_time())
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+        now = (time.perf_counter(), time.process_time())
+        for name, begun, ended in zip(self._spent, self._began, now, strict=True):
+            self._spent[name] += ended - begun
+        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+            self._write(state.global_step, event["model"])
+        self.step()
+
+    def _write(self, step: int, model: Any) -> None:
+        assert self.loaded is not None
+        rng = torch.get_rng_state()
+        found = self.measure(replace(self.loaded, model=model))
+        torch.set_rng_state(rng)  # a measured run trains with the numbers of one that was not
+        spent = {name: round(value, 3) for name, value in self._spent.items()}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(finite({"step": step, **found, **spent})) + "\n")

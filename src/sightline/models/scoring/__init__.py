@@ -1,0 +1,1 @@
+"""The scoring pass: rollouts under both views -> scores `[B, T]`."""

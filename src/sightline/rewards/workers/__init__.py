@@ -1,0 +1,1 @@
+"""Killable processes that grade and run a user's rewards."""

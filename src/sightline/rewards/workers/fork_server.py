@@ -1,0 +1,190 @@
+"""The parent's side of the worker processes: starting them, asking them, ending them.
+
+A nursery is a fresh interpreter, not a fork of the user's process and not a second run of the user's
+script; it forks the workers (see `worker`). No signal reaches the user's process, and all of it works
+from any thread. If this process dies, the nursery notices and ends its workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from pathlib import Path
+from typing import Any
+
+from ..verdict import Question
+from .worker import BOOT, COMMAND, END, FORK, LENGTH, READY, REPLY, frame
+
+_START_SECONDS = 120.0
+_CONTROL_SECONDS = 30.0
+_END_SECONDS = 1.0
+_COMPUTING = 0.5
+"""The share of its time that a question may compute; the rest is for a machine with other work."""
+
+
+class WorkersDoNotStart(RuntimeError):  # noqa: N818
+    """No worker process comes up, so nothing can be graded; this is never scored."""
+
+
+class WorkerGone(RuntimeError):  # noqa: N818 (not always an error)
+    """The worker ended before it had answered."""
+
+
+class Overdue(RuntimeError):  # noqa: N818 (not always an error)
+    """The worker did not answer in time."""
+
+
+class Nursery:
+    """The process from which workers are forked, and what it is asked."""
+
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
+                [sys.executable, "-P", "-c", BOOT, str(Path(__file__).resolve().parents[1])],
+                stdin=theirs.fileno(),
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONHASHSEED": "0"},
+                process_group=0,  # an interrupt from the keyboard is the parent's business
+            )
+        self._ready = False
+        self._talking = threading.Lock()
+        self._end = weakref.finalize(self, _end, self.process, self._control, os.getpid())
+
+    def worker(self) -> Worker:
+        """A new worker. Raises `WorkersDoNotStart` if there can be none, `WorkerGone` if the nursery died."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                return Worker(self._asked(FORK, 0, theirs), ours, self)
+            except BaseException:
+                ours.close()
+                raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs, or is on its way up."""
+        return self.process.poll() is None
+
+    def ended(self, pid: int) -> int:
+        """Ends a worker; the status it ended with, 0 if that cannot be told any more."""
+        try:
+            return self._asked(END, pid)
+        except (WorkerGone, WorkersDoNotStart):
+            return 0  # the nursery is gone, and its workers with it
+
+    def close(self) -> None:
+        """Ends the nursery and all its workers, whatever they are doing."""
+        self._end()
+
+    def forget(self) -> None:
+        """In a forked child: lets go of the parent's processes without touching them."""
+        self._end.detach()
+        self.process.returncode = 0
+        self._control.close()
+
+    def _asked(self, command: int, pid: int, end: socket.socket | None = None) -> int:
+        with self._talking:
+            try:
+                if not self._ready:
+                    self._await()
+                socket.send_fds(self._control, [COMMAND.pack(command, pid)], [end.fileno()] if end else [])
+                reply = _received(self._control, REPLY.size, time.monotonic() + _CONTROL_SECONDS)
+                return REPLY.unpack(reply)[0]
+            except OSError as error:
+                raise WorkerGone from error
+            except Overdue as error:  # what it says after this would be the answer to another question
+                os.killpg(self.process.pid, signal.SIGKILL)
+                raise WorkerGone from error
+
+    def _await(self) -> None:
+        try:
+            self._ready = _received(self._control, REPLY.size, time.monotonic() + _START_SECONDS) == READY
+        except (OSError, Overdue, WorkerGone) as error:
+            self.process.kill()
+            raise WorkersDoNotStart(
+                f"no grading process starts (exit code {self.process.wait()}, or killed after "
+                f"{_START_SECONDS:g} s); to see why: {sys.executable} -m sightline.rewards.workers.worker </dev/null"
+            ) from error
+
+
+class Worker:
+    """One process, and one question at a time."""
+
+    def __init__(self, pid: int, connection: socket.socket, nursery: Nursery) -> None:
+        self.pid = pid
+        self.asked = 0
+        self._connection = connection
+        self._nursery = nursery
+
+    def ask(self, question: Question, seconds: float) -> dict[str, Any]:
+        """The worker's answer. Without one it raises `Overdue` or `WorkerGone`, and the worker is ended."""
+        self.asked += 1
+        deadline = time.monotonic() + seconds
+        try:
+            self._connection.sendall(frame({**vars(question), "computing": seconds * _COMPUTING}))
+            size = LENGTH.unpack(_received(self._connection, LENGTH.size, deadline))[0]
+            return json.loads(_received(self._connection, size, deadline))
+        except (OSError, WorkerGone) as error:
+            if os.WTERMSIG(self.end()) == signal.SIGPROF:
+                raise Overdue from error
+            raise WorkerGone from error
+        except BaseException:
+            self.end()
+            raise
+
+    @property
+    def alive(self) -> bool:
+        """Whether an idle worker still waits for a question."""
+        poll = select.poll()
+        poll.register(self._connection, select.POLLIN)
+        return not poll.poll(0)
+
+    def end(self) -> int:
+        """Ends the process, whatever it is doing; the status it ended with."""
+        self.forget()
+        return self._nursery.ended(self.pid)
+
+    def forget(self) -> None:
+        """In a forked child: lets go of the parent's worker without touching it."""
+        self._connection.close()
+
+
+def _received(connection: socket.socket, count: int, deadline: float) -> bytes:
+    """`count` bytes. Raises `Overdue` at the deadline, `WorkerGone` if the other end is closed."""
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    received = b""
+    while len(received) < count:
+        left = deadline - time.monotonic()
+        if left <= 0 or not poll.poll(left * 1000):
+            raise Overdue
+        chunk = connection.recv(count - len(received))
+        if not chunk:
+            raise WorkerGone
+        received += chunk
+    return received
+
+
+def _end(process: subprocess.Popen[bytes], control: socket.socket, owner: int) -> None:
+    """Lets the nursery end its workers and itself; what does not heed is killed with its process group."""
+    if os.getpid() != owner:
+        return
+    with contextlib.suppress(OSError):  # the nursery may have gone before
+        control.shutdown(socket.SHUT_RDWR)
+    control.close()
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

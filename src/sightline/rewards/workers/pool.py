@@ -1,0 +1,161 @@
+"""A pool of worker processes that may be killed: a hostile answer costs its own time, and delays no other.
+
+It is shared by all threads, works from Jupyter and from a script without a main guard, and a forked child
+starts its own. Workers are lost to hostile answers all the time; a new one is there in milliseconds.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from ..verdict import Question, Verdict
+from .fork_server import Nursery, Overdue, Worker, WorkerGone, WorkersDoNotStart
+
+SECONDS = 1.5
+"""Time for one comparison, counted from the start of the work on it; half of it may be spent on computing."""
+_QUESTIONS_PER_WORKER = 5000
+"""Then a fresh process takes over, so that the engine's caches do not grow."""
+_FEWEST_WORKERS, _MOST_WORKERS = 4, 8
+"""More than one per CPU where there are few: on a busy machine hostile answers mostly wait for their turn."""
+
+
+class Pool:
+    """A set of workers shared by all threads; a context manager, and closed when Python ends."""
+
+    def __init__(self, workers: int | None = None, seconds: float = SECONDS) -> None:
+        if seconds <= 0 or (workers is not None and workers < 1):
+            raise ValueError(f"a pool needs at least one worker and some time, got {workers} and {seconds} s")
+        self.size = workers or max(_FEWEST_WORKERS, min(os.cpu_count() or 1, _MOST_WORKERS))
+        self.seconds = seconds
+        self.counts: Counter[str] = Counter()
+        """How many questions were asked, timed out or crashed, and how many processes were started."""
+        self._renew()
+        _POOLS.add(self)
+
+    def submit(self, question: Question) -> Future[Verdict]:
+        """Asks a question; questions are taken up in the order asked."""
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self.size, thread_name_prefix="sightline-grading")
+            return self._threads.submit(self._answer, question)
+
+    def close(self) -> None:
+        """Ends all workers and drops what is still queued; the pool starts anew if it is asked again."""
+        with self._lock:
+            threads, self._threads = self._threads, None
+            nursery, self._nursery = self._nursery, None
+        if nursery is not None:
+            nursery.close()  # a thread whose worker is gone notices
+        if threads is not None:
+            threads.shutdown(wait=True, cancel_futures=True)
+        _let_go(self._workers)
+        self._idle.clear()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _answer(self, question: Question) -> Verdict:
+        """Runs in a thread of the pool. A worker killed from outside costs no answer its reward: whatever
+        lost its worker is asked once more, and only an answer that is lethal loses the second as well."""
+        self._count("asked")
+        try:
+            return self._asked(question)
+        except (WorkerGone, WorkersDoNotStart):
+            self._count("asked again")
+        try:
+            return self._asked(question)
+        except WorkerGone:
+            self._count("crash")
+            return Verdict(False, question.answer, "crash", "the grading process died over this answer")
+
+    def _asked(self, question: Question) -> Verdict:
+        """Borrows a worker, asks it, and puts it back if it is still of use."""
+        if self._threads is None:
+            raise WorkerGone  # the pool was closed meanwhile
+        worker = self._borrow()
+        try:
+            answer = Verdict(**worker.ask(question, self.seconds))
+        except Overdue:
+            self._workers.discard(worker)
+            self._count("timeout")
+            return Verdict(False, question.answer, "timeout", f"no decision within {self.seconds:g} s")
+        except BaseException:
+            self._workers.discard(worker)
+            raise
+        if worker.asked >= _QUESTIONS_PER_WORKER:
+            self._discard(worker)
+        else:
+            self._idle.append(worker)
+        return answer
+
+    def _borrow(self) -> Worker:
+        """An idle worker that is still alive, or a new one."""
+        while True:
+            try:
+                worker = self._idle.pop()
+            except IndexError:
+                break
+            if worker.alive:
+                return worker
+            self._discard(worker)
+        worker = self._running_nursery().worker()
+        self._workers.add(worker)
+        self._count("started")
+        return worker
+
+    def _running_nursery(self) -> Nursery:
+        with self._lock:
+            if self._threads is None:
+                raise WorkerGone
+            if self._nursery is None or not self._nursery.alive:
+                self._nursery = Nursery()
+            return self._nursery
+
+    def _discard(self, worker: Worker) -> None:
+        worker.end()
+        self._workers.discard(worker)
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self.counts[what] += 1
+
+    def _renew(self) -> None:
+        """A pool without threads or processes, belonging to this process."""
+        self._lock = threading.Lock()
+        self._threads: ThreadPoolExecutor | None = None
+        self._nursery: Nursery | None = None
+        self._workers: set[Worker] = set()
+        self._idle: list[Worker] = []
+        weakref.finalize(self, _let_go, self._workers)
+
+    def after_fork(self) -> None:
+        """In a forked child: lets go of the parent's processes and starts without any."""
+        for worker in self._workers:
+            worker.forget()
+        if self._nursery is not None:
+            self._nursery.forget()
+        self._renew()
+
+
+_POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
+
+
+def _let_go(workers: set[Worker]) -> None:
+    while workers:
+        workers.pop().forget()
+
+
+def _after_fork() -> None:
+    for pool in list(_POOLS):
+        pool.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,1 @@
+"""One row: its columns, images, prompt, and what is wrong with it."""

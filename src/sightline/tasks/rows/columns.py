@@ -1,0 +1,152 @@
+"""From a row to a problem: text checked, pictures decoded, every refusal with its reason."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..loading.known_datasets import Columns
+from ..problem import Problem
+from . import images
+from .images import Origin
+from .prompts import clean, pieces
+from .row_errors import Fault, Unusable
+
+CONTROL_TOKEN = re.compile(
+    r"<\|[^<>|\s]{1,40}\|>|<(?:IMG_CONTEXT|image_soft_token|start_of_turn|end_of_turn)>"
+)
+"""Text a tokenizer would take for a special token: it would forge a turn, or a picture that is not there."""
+
+
+@dataclass(frozen=True)
+class PlacedProblem(Problem):
+    """A problem that knows where in its text the pictures belong."""
+
+    pieces: tuple[str, ...] = ()
+    """The question's text around the pictures: one piece more than there are pictures."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a row says, without its pictures."""
+
+    pieces: tuple[str, ...]
+    answer: str
+    choices: tuple[str, ...] | None
+    kind: str
+    markers: int
+    """`<image>` markers in the question."""
+
+    @property
+    def question(self) -> str:
+        """The question without markers."""
+        return "".join(self.pieces).strip()
+
+
+@dataclass(frozen=True)
+class RowReader:
+    """Reads the rows of one split of one set."""
+
+    name: str
+    """Begins the id of every problem: `name/row`."""
+    columns: Columns
+    origin: Origin
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+    def problem(self, row: Mapping[str, Any], number: int) -> PlacedProblem:
+        """The problem of a row, its pictures decoded and within the pixel budget.
+
+        Raises:
+            Unusable: the row has a fault.
+        """
+        words = self.words(row)
+        shown = [images.decode(value, self.origin) for value in self.pictures(row)]
+        return PlacedProblem(
+            id=f"{self.name}/{number}",
+            question=words.question,
+            images=tuple(images.resized(image, self.min_pixels, self.max_pixels) for image in shown),
+            answer=words.answer,
+            choices=words.choices,
+            kind=words.kind,
+            pieces=words.pieces,
+        )
+
+    def pictures(self, row: Mapping[str, Any]) -> list[Any]:
+        """The encoded pictures of a row; none if the set has no such column.
+
+        Raises:
+            Unusable: one of them is missing.
+        """
+        return images.values(row[self.columns.images]) if self.columns.images else []
+
+    def sizes(self, row: Mapping[str, Any]) -> list[tuple[int, int]]:
+        """Width and height of a row's pictures as the model gets them, without decoding.
+
+        Raises:
+            Unusable: a picture has a fault that shows in its header or container.
+        """
+        found = [images.inspect(value, self.origin) for value in self.pictures(row)]
+        return [images.within_budget(size, self.min_pixels, self.max_pixels) for size in found]
+
+    def words(self, row: Mapping[str, Any]) -> Words:
+        """The text of a row.
+
+        Raises:
+            Unusable: question or answer are empty or no text, a marker has no picture, or the text
+                holds what a tokenizer would take for a special token.
+        """
+        question = _text(row[self.columns.question], "question")
+        answer = _text(row[self.columns.answer], "answer").strip()
+        count = len(self.pictures(row))
+        around, markers = pieces(question, count)
+        if not "".join(around).strip():
+            raise Unusable(
+                Fault.EMPTY_QUESTION, "nothing but white space" + (" and markers" if markers else "")
+            )
+        if not answer:
+            raise Unusable(Fault.EMPTY_ANSWER, "nothing but white space")
+        if markers > count:
+            raise Unusable(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
+        choices = _choices(row[self.columns.choices]) if self.columns.choices else None
+        for text in (*around, *(choices or ())):
+            if token := CONTROL_TOKEN.search(text):
+                raise Unusable(Fault.CONTROL_TEXT, token[0])
+        kind = row[self.columns.kind] if self.columns.kind else None
+        return Words(tuple(around), answer, choices, "" if kind is None else str(kind), markers)
+
+
+def _text(cell: Any, role: str) -> str:
+    """A cell as text; null is empty, numbers are written out."""
+    if cell is None:
+        return ""
+    if isinstance(cell, list | tuple) and len(cell) == 1:
+        cell = cell[0]
+    if isinstance(cell, str):
+        return clean(cell)
+    if isinstance(cell, int | float) and cell == cell:  # not NaN
+        return str(cell)
+    raise Unusable(
+        Fault.WRONG_TYPE, f"the {role} is {type(cell).__name__}, expected text or a number: {cell!r:.60}"
+    )
+
+
+def _choices(cell: Any) -> tuple[str, ...] | None:
+    """The values of the options: a list, a mapping in its order, or either of them as JSON text."""
+    if isinstance(cell, str) and cell.strip():
+        try:
+            cell = json.loads(cell)
+        except ValueError as error:
+            raise Unusable(
+                Fault.WRONG_TYPE, f"choices are text that is no JSON list: {cell[:60]!r}"
+            ) from error
+    if isinstance(cell, Mapping):
+        cell = [value for _, value in sorted(cell.items()) if value is not None]
+    if cell is None or cell == "" or len(cell) == 0:
+        return None
+    if not isinstance(cell, list | tuple):
+        raise Unusable(Fault.WRONG_TYPE, f"choices are {type(cell).__name__}, expected a list")
+    return tuple(_text(value, "choice") for value in cell)

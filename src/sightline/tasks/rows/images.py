@@ -1,0 +1,280 @@
+"""Pictures of a dataset row: from whatever a cell holds to an upright RGB image, with every refusal named.
+
+The bytes are hostile until shown otherwise: only raster formats are opened (none that runs a
+program), the size is read from the header and bounded before a pixel is decoded, and whatever a
+decoder raises makes the row unusable, never the run.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import math
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..loading.downloads import download
+from .row_errors import Fault, Unusable
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+"""What is opened (AVIF where PIL was built with it); anything else is damaged to us."""
+
+MOST_PIXELS = 89_478_485
+"""Largest width x height, PIL's own bound: where PIL warns, we refuse."""
+
+MOST_BYTES = 256 * 2**20
+"""Largest encoded picture."""
+
+THINNEST = 200
+"""Largest ratio of the sides; the Qwen processors raise beyond it."""
+
+_ORIENTATION = 0x0112
+_TURNED_BY = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
+"""Header entries that can say an image is stored on its side."""
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/\s_-]{48,}={0,2}\s*")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a cell may refer to: files under `folder` (none if None), addresses if `allow_urls`."""
+
+    folder: Path | None = None
+    allow_urls: bool = False
+
+
+def values(cell: Any) -> list[Any]:
+    """The pictures a cell stands for: one, or a list of them (also as JSON text, for CSV files).
+
+    Raises:
+        Unusable: the cell or a member of the list is null. An empty list is a row without pictures.
+    """
+    if isinstance(cell, str) and cell.lstrip().startswith("["):
+        try:
+            cell = json.loads(cell)
+        except ValueError as error:
+            raise Unusable(Fault.WRONG_TYPE, f"a list of images that is not JSON: {error}") from error
+    found = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
+    if missing := [place for place, value in enumerate(found) if _is_missing(value)]:
+        what = "null" if len(found) == 1 else f"number {missing[0] + 1} of {len(found)} is null"
+        raise Unusable(Fault.MISSING_IMAGE, what)
+    return found
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, dict):
+        return value.get("bytes") is None and not value.get("path")
+    return value is None or value == ""
+
+
+def decode(value: Any, origin: Origin) -> Image.Image:
+    """The picture behind a value: upright, RGB, transparency laid on white, 16 bits brought to 8.
+
+    Accepted are a PIL image, bytes, `{bytes, path}`, a path under the set's folder, base64 (with or
+    without `data:image/...;base64,`), and an address if `origin` allows it.
+
+    Raises:
+        Unusable: there is no sound picture of acceptable size behind it.
+    """
+    source = _content(value, origin)
+    if isinstance(source, Image.Image):
+        image = source
+        _check_size(*image.size)
+    else:
+        _whole(source)
+        image = _opened(source)
+    try:
+        return _upright_rgb(image)
+    except Exception as error:  # decoders raise anything on hostile bytes
+        raise _damage(error) from error
+
+
+def inspect(value: Any, origin: Origin) -> tuple[int, int]:
+    """Width and height, after every check that needs no decoded pixel; addresses are not followed.
+
+    The header is read and the container is walked (PNG checksums, the end marks of JPEG and WEBP);
+    rarer formats are decoded. An address counts as (0, 0).
+
+    Raises:
+        Unusable: as `decode`.
+    """
+    if isinstance(value, str) and _is_address(value) and origin.allow_urls:
+        return 0, 0
+    source = _content(value, origin)
+    if isinstance(source, Image.Image):
+        _check_size(*source.size)
+        return source.size
+    return _whole(source)
+
+
+def within_budget(size: tuple[int, int], min_pixels: int | None, max_pixels: int | None) -> tuple[int, int]:
+    """The size an image is given so that `min_pixels <= width * height <= max_pixels`, ratio kept.
+
+    As the papers' code does it, before the model's processor rounds to its patches:
+    both sides are multiplied by sqrt(bound / area), rounded towards the bound's inside.
+    """
+    width, height = size
+    area = width * height
+    if max_pixels is not None and area > max_pixels:
+        scale = math.sqrt(max_pixels / area)
+        width, height = max(1, int(width * scale)), max(1, int(height * scale))
+        if width * height > max_pixels:  # a side was raised to 1
+            width, height = min(width, max_pixels), min(height, max_pixels)
+    elif min_pixels is not None and 0 < area < min_pixels:
+        scale = math.sqrt(min_pixels / area)
+        width, height = math.ceil(width * scale), math.ceil(height * scale)
+    return width, height
+
+
+def resized(image: Image.Image, min_pixels: int | None, max_pixels: int | None) -> Image.Image:
+    """The image within its pixel budget; bicubic, untouched if it already is."""
+    size = within_budget(image.size, min_pixels, max_pixels)
+    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+# --- from a value to bytes -------------------------------------------------------------------------
+
+
+def _content(value: Any, origin: Origin) -> bytes | Image.Image:
+    if isinstance(value, dict):
+        value = value["bytes"] if value.get("bytes") is not None else value.get("path")
+    if isinstance(value, Image.Image):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    if isinstance(value, str):
+        return _from_text(value, origin)
+    raise Unusable(Fault.WRONG_TYPE, f"an image cannot be {type(value).__name__}")
+
+
+def _from_text(text: str, origin: Origin) -> bytes:
+    if text.startswith("data:"):
+        head, _, body = text.partition(",")
+        if not head.endswith(";base64"):
+            raise Unusable(Fault.DAMAGED_IMAGE, "a data: address that is not base64")
+        return _from_base64(body)
+    if _is_address(text):
+        if not origin.allow_urls:
+            raise Unusable(Fault.REFUSED_ADDRESS, f"{text[:80]}; set allow_urls to follow addresses")
+        return download(text, MOST_BYTES)
+    if _BASE64.fullmatch(text):
+        return _from_base64(text)
+    return _from_file(text, origin.folder)
+
+
+def _is_address(text: str) -> bool:
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise Unusable(Fault.DAMAGED_IMAGE, f"not base64: {error}") from error
+
+
+def _from_file(path: str, folder: Path | None) -> bytes:
+    """Read a regular file under `folder`; links are followed first, so none leads out."""
+    if folder is None:
+        raise Unusable(
+            Fault.OUTSIDE_PATH, f"{path[:80]!r} is a file; say where such files lie with image_dir"
+        )
+    try:
+        root = folder.resolve()
+        target = (root / path).resolve()
+        if not target.is_relative_to(root):
+            raise Unusable(Fault.OUTSIDE_PATH, f"{path[:80]!r} leads out of {folder}")
+        if not target.is_file():
+            raise Unusable(Fault.MISSING_IMAGE, f"no file {path[:80]!r} in {folder}")
+        if target.stat().st_size > MOST_BYTES:
+            raise Unusable(Fault.DECOMPRESSION_BOMB, f"{path[:80]!r} has more than {MOST_BYTES} bytes")
+        return target.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Unusable(Fault.MISSING_IMAGE, f"cannot read {path[:80]!r}: {error}") from error
+
+
+# --- from bytes to an image ------------------------------------------------------------------------
+
+
+def _whole(data: bytes) -> tuple[int, int]:
+    """Width and height as shown, once header and container are seen to be whole."""
+    image = _opened(data)
+    _check_size(*image.size)
+    try:
+        turned = _TURNED_BY & image.info.keys() and image.getexif().get(_ORIENTATION, 1) >= 5
+        if image.format == "PNG":
+            image.verify()  # checksums and end mark
+        elif not (
+            (image.format in ("JPEG", "MPO") and b"\xff\xd9" in data[-4096:])
+            or (image.format == "WEBP" and int.from_bytes(data[4:8], "little") + 8 <= len(data))
+        ):
+            return ImageOps.exif_transpose(image).size  # decodes
+    except Exception as error:  # decoders raise anything on hostile bytes
+        raise _damage(error) from error
+    return (image.height, image.width) if turned else image.size
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
+
+
+def _opened(data: bytes) -> Image.Image:
+    if not data:
+        raise Unusable(Fault.ZERO_SIZE, "0 bytes")
+    try:
+        return Image.open(io.BytesIO(data), formats=_formats())
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise Unusable(Fault.DECOMPRESSION_BOMB, str(error).split(",")[0]) from error
+    except UnidentifiedImageError as error:
+        if data[:8] == b"\x89PNG\r\n\x1a\n" and b"\0\0\0\0" in (data[16:20], data[20:24]):
+            raise Unusable(Fault.ZERO_SIZE, "a PNG without width or height") from error
+        raise Unusable(Fault.DAMAGED_IMAGE, f"{len(data)} bytes that are no known image") from error
+    except Exception as error:  # decoders raise anything on hostile bytes
+        raise _damage(error) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if width < 1 or height < 1:
+        raise Unusable(Fault.ZERO_SIZE, f"{width}x{height}")
+    if width * height > MOST_PIXELS:
+        raise Unusable(Fault.DECOMPRESSION_BOMB, f"{width}x{height} is over {MOST_PIXELS} pixels")
+    if max(width, height) > THINNEST * min(width, height):
+        raise Unusable(Fault.THIN_IMAGE, f"{width}x{height}, sides differ more than {THINNEST} times")
+
+
+def _damage(error: Exception) -> Unusable:
+    truncated = "truncat" in str(error).lower()
+    fault = Fault.TRUNCATED_IMAGE if truncated else Fault.DAMAGED_IMAGE
+    return Unusable(fault, f"{type(error).__name__}: {error}"[:200])
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bits(image)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.new("RGB", layer.size, "white")
+        image.paste(layer, mask=layer.getchannel("A"))
+    return image.convert("RGB")
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """16-bit grey values by their high byte; floating ones stretched over their own range."""
+    grey = np.asarray(image)
+    if image.mode == "F":
+        grey = np.nan_to_num(grey, posinf=0, neginf=0)
+        low, span = grey.min(), max(float(np.ptp(grey)), 1e-12)
+        return Image.fromarray(((grey - low) * (255 / span)).astype(np.uint8))
+    return Image.fromarray((np.clip(grey, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8))
