@@ -2,7 +2,7 @@
 
 python benchmarks/data.py [--rows 40000] [--kilobytes 75] [--folder FOLDER]
 
-Writes a parquet set in the papers' layout (pictures of about 75 kB, as ViRL39K has), then reads it in
+Writes a parquet set in the papers' layout (images of about 75 kB, as ViRL39K has), then reads it in
 fresh processes: from the start of Python to a first batch of 32 decoded problems with their messages.
 "plain" is `load_dataset`, then indexing; it checks nothing. Each process has an empty cache.
 """
@@ -54,7 +54,7 @@ print(json.dumps({"row": (time.perf_counter() - started) / len(chosen), "grown":
 
 
 def write_set(folder: Path, rows: int, kilobytes: int) -> None:
-    """Noise above, white below, so that files have the wanted size and pictures the usual one."""
+    """Noise above, white below, so that files have the wanted size and images the usual one."""
     random = np.random.default_rng(0)
     pool = []
     for _ in range(200):
@@ -78,10 +78,10 @@ def write_set(folder: Path, rows: int, kilobytes: int) -> None:
         with pq.ParquetWriter(folder / f"train-{shard:05d}-of-{shards:05d}.parquet", schema) as file:
             for start in range(shard * rows // shards, (shard + 1) * rows // shards, 100):
                 numbers = range(start, min(start + 100, (shard + 1) * rows // shards))
-                pictures = [[{"bytes": pool[i % 200], "path": None}] for i in numbers]
+                pool_images = [[{"bytes": pool[i % 200], "path": None}] for i in numbers]
                 texts = [f"<image>Question {i}?" for i in numbers]
                 answers = [str(i) for i in numbers]
-                file.write_table(pa.table([pa.array(pictures, kind), texts, answers], schema=schema))
+                file.write_table(pa.table([pa.array(pool_images, kind), texts, answers], schema=schema))
 
 
 def measure(code: str, read: str, folder: Path) -> dict[str, float]:
@@ -104,7 +104,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rows", type=int, default=40_000)
-    parser.add_argument("--kilobytes", type=int, default=75, help="size of an encoded picture")
+    parser.add_argument("--kilobytes", type=int, default=75, help="size of an encoded image")
     parser.add_argument("--folder", type=Path, help="where the set is written (default: a temporary folder)")
     args = parser.parse_args()
     work = Path(tempfile.mkdtemp(dir=args.folder))

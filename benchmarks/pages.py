@@ -33,7 +33,7 @@ from saved_run import metrics, write_run  # noqa: E402
 from sightline.analysis import write_inspection  # noqa: E402
 from sightline.analysis.watch import WatchServer  # noqa: E402
 from sightline.evaluation.image_addresses import data_addresses  # noqa: E402
-from sightline.evaluation.tokens.inspection import picture_bytes  # noqa: E402
+from sightline.evaluation.tokens.inspection import image_bytes  # noqa: E402
 
 MEGABYTES, PAINT, FRAME, ASKED = 15.0, 1.0, 2 / 60, 3.0
 SCROLLED = """new Promise(done => {
@@ -52,17 +52,17 @@ PAINTED = """new Promise(done => new PerformanceObserver(list => {
 
 
 def photograph(side: int, noise: random.Random) -> Image.Image:
-    """A picture with detail at every scale."""
+    """An image with detail at every scale."""
     small = Image.frombytes("RGB", (side // 8, side // 8), noise.randbytes(3 * (side // 8) ** 2))
     return small.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def inspect_page(folder: Path, count: int, longest: int) -> Path:
-    """A page of `count` problems, with pictures as large as `sightline inspect` would keep them."""
+    """A page of `count` problems, with images as large as `sightline inspect` would keep them."""
     data = inspect_data(count, longest, hostile=False)
     noise = random.Random(0)
     photographs = [photograph(640, noise) for _ in range(count)]
-    third = picture_bytes(count * longest) // 3
+    third = image_bytes(count * longest) // 3
     kept = zip(data_addresses(photographs, 2 * third), data_addresses(photographs, third // 2), strict=True)
     for row, (own, view) in zip(data["samples"], kept, strict=True):
         row["images"], row["views"] = [own], {"black": [view], "patches": [view], "text_only": []}

@@ -3,7 +3,7 @@
 python benchmarks/rollouts.py [--smallest] [--rounds 7]
 
 32 prompts x 8 rollouts of up to 40 tokens, temperature 1, float32, one thread, from processed inputs.
-"plain": transformers' `generate` on every prompt eight times. Ours encodes a picture and prefills a prompt
+"plain": transformers' `generate` on every prompt eight times. Ours encodes an image and prefills a prompt
 once, and takes rows out when they end. The log-probs of what ours drew are checked against one forward over
 the whole sequences, so both sides draw from the same distribution.
 """

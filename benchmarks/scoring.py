@@ -3,9 +3,9 @@
 python benchmarks/scoring.py [--smallest] [--rounds 3] [--device cuda --dtype bfloat16 --shape 3b]
 
 Both views of G = 8 rollouts of one prompt -> exact KL, log-probs and visual focus; by default 20 million
-parameters, float32, one thread. "plain": two whole forwards over G x (P + T) tokens with the pictures
+parameters, float32, one thread. "plain": two whole forwards over G x (P + T) tokens with the images
 repeated, logits at response positions only, log-softmax in float32. Three quarters of the prompt are image
-tokens. Ours processes the pictures of both views within the time; plain finds them processed.
+tokens. Ours processes the images of both views within the time; plain finds them processed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1, "float16": 0.1}
 
 
 def plain_inputs(chosen: Any, feed: Any, batch: Rollouts, view: View) -> list[dict[str, Tensor]]:
-    """Everything the two forwards take, pictures repeated for every rollout."""
+    """Everything the two forwards take, images repeated for every rollout."""
     ids = torch.cat([batch.prompt_ids, batch.response_ids], 1)
     common = {
         "input_ids": ids,

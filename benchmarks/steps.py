@@ -4,7 +4,7 @@ python benchmarks/steps.py [--smallest] [--rounds 16]
 
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
-methods have equal rollouts. "per rollout" masks each rollout's picture anew, as VPPO's released code does, so
+methods have equal rollouts. "per rollout" masks each rollout's image anew, as VPPO's released code does, so
 that its second view shares nothing.
 """
 

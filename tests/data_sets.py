@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, DatasetDict, Features, Image, List, Value
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 
-def picture(seed: int, width: int = 24, height: int = 16) -> Pictures.Image:
+def make_image(seed: int, width: int = 24, height: int = 16) -> PILImage.Image:
     """Noise: different for every seed."""
     noise = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    return Pictures.fromarray(noise)
+    return PILImage.fromarray(noise)
 
 
-def encoded(image: Pictures.Image, kind: str = "PNG", **options) -> bytes:
+def encoded(image: PILImage.Image, kind: str = "PNG", **options) -> bytes:
     held = io.BytesIO()
     image.save(held, kind, **options)
     return held.getvalue()
 
 
 def png(seed: int, width: int = 24, height: int = 16) -> bytes:
-    return encoded(picture(seed, width, height))
+    return encoded(make_image(seed, width, height))
 
 
 def bare_png(width: int, height: int) -> bytes:
@@ -50,7 +50,7 @@ def parquet(folder: Path, splits: dict[str, Dataset]) -> Path:
 
 
 def papers_rows(count: int, first: int = 0) -> dict[str, list]:
-    """Rows of PAPO_ViRL39K_train and its kin: one or two pictures, markers in the text."""
+    """Rows of PAPO_ViRL39K_train and its kin: one or two images, markers in the text."""
     numbers = range(first, first + count)
     return {
         "images": [[png(10 * i + k) for k in range(1 + i % 2)] for i in numbers],
@@ -123,11 +123,11 @@ def mmk12(folder: Path) -> Path:
 
 
 def own_rows(folder: Path, count: int = 3) -> list[dict]:
-    """Rows of a home-made set, with their pictures as files under `folder/pictures`."""
-    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    """Rows of a home-made set, with their images as files under `folder/pictures`."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = []
     for i in range(count):
-        (folder / "pictures" / f"{i}.png").write_bytes(png(i))
+        (folder / "images" / f"{i}.png").write_bytes(png(i))
         rows.append({"image": f"pictures/{i}.png", "question": f"How many dots in {i}?", "answer": str(i)})
     return rows
 

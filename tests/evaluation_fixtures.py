@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, Features, Image, List, Value
-from PIL import Image as Pictures
+from PIL import Image as PILImage
 
 from sightline.evaluation.benchmarks.load import Item
 from sightline.evaluation.run.jsonl_records import Generation, write_lines
@@ -19,17 +19,17 @@ from sightline.evaluation.run.results_folder import ResultsFolder
 STRING, INTEGER = Value("string"), Value("int64")
 
 
-def picture(number: int, side: int = 64) -> Pictures.Image:
-    """A picture of its own for every number."""
+def make_image(number: int, side: int = 64) -> PILImage.Image:
+    """An image of its own for every number."""
     random = np.random.default_rng(number)
     blocks = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
-    return Pictures.fromarray(blocks).resize((side, side), Pictures.Resampling.NEAREST)
+    return PILImage.fromarray(blocks).resize((side, side), PILImage.Resampling.NEAREST)
 
 
 def png(number: int) -> dict[str, Any]:
     """The same as a cell of an image column."""
     buffer = io.BytesIO()
-    picture(number).save(buffer, format="PNG")
+    make_image(number).save(buffer, format="PNG")
     return {"bytes": buffer.getvalue(), "path": None}
 
 
@@ -182,7 +182,7 @@ def mmmu_pro(root: Path) -> None:
         rows = [
             {"id": "test_1", "question": "<image 1> What is the cost?", "options": repr(values),
              "answer": "B", "subject": "Accounting", "image_1": png(81)},
-            {"id": "test_2", "question": "Which picture follows <image 2>?", "subject": "Art",
+            {"id": "test_2", "question": "Which image follows <image 2>?", "subject": "Art",
              "options": repr(["<image 1>", "it's none", *values[2:]]), "answer": "A",
              "image_1": png(82), "image_2": png(83)},
         ]  # fmt: skip
@@ -281,13 +281,13 @@ def papo_eval(root: Path) -> None:
     for number, split in enumerate(PAPO_SPLITS):
         file = root / f"PAPO_eval/data/images/{split}/1.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        picture(120 + number).save(file)
+        make_image(120 + number).save(file)
         rows = [conversation(f"./data/images/{split}/1.png", "Find x.", "B")]
         write(root / f"PAPO_eval/data/{split}-00000-of-00001.parquet", rows, features)
 
 
 def loose_json(root: Path) -> None:
-    """VPPO-Eval and Look-Back-eval: JSON beside pictures."""
+    """VPPO-Eval and Look-Back-eval: JSON beside images."""
     loose = [
         ("VPPO-Eval", "data/vppo/DynaMath_DynaMath_Sample.json", "./data/images/a/1.png", "2"),
         ("VPPO-Eval", "data/vppo/MathLLMs_MathVision.json", "./data/images/a/1.png", "D"),
@@ -300,7 +300,7 @@ def loose_json(root: Path) -> None:
         target.write_text(json.dumps(rows))
         shown = root / folder / "data/images/a/1.png"
         shown.parent.mkdir(parents=True, exist_ok=True)
-        picture(130).save(shown)
+        make_image(130).save(shown)
 
 
 def write_all(root: Path) -> Path:
@@ -322,7 +322,7 @@ def generation(of: Item, text: str | None, sample: int = 0, **known: Any) -> Gen
     """An answer to it."""
     given = {
         "benchmark": "toy", "view": "sighted", "seed": 1, "prompt": "p", "truncated": False, "tokens": 5,
-        "token_ids": None, "failed": None if text is not None else "HTTP 500", "pictures": [],
+        "token_ids": None, "failed": None if text is not None else "HTTP 500", "images": [],
     }  # fmt: skip
     return Generation(problem=of.id, sample=sample, text=text, **{**given, **known})
 

@@ -1,4 +1,4 @@
-"""Problems of the embedded world, some of them without their picture."""
+"""Problems of the embedded world, some of them without their image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sightline.tasks import Problem, ShapesTask
 
 
-class SomeWithoutPictures(ShapesTask):
+class SomeWithoutImages(ShapesTask):
     """Shapes problems, of which those at `without` are put as text alone."""
 
     def __init__(self, without: Sequence[int]):

@@ -1,6 +1,6 @@
 """One rank of a first training step on stored rollouts, started by `several_ranks.run`.
 
-`python rank_worker.py FOLDER CASES`: CASES is JSON, {name: [method, options, problems without picture]}.
+`python rank_worker.py FOLDER CASES`: CASES is JSON, {name: [method, options, problems without image]}.
 Rank 0 writes FOLDER/NAME.safetensors with the weighted advantages of all rows and the whole gradient.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from accelerate.state import AcceleratorState, PartialState
 from accelerate.utils import DistributedType, gather_object
-from mixed_rows import SomeWithoutPictures
+from mixed_rows import SomeWithoutImages
 from safetensors.torch import save_file
 from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback
@@ -104,7 +104,7 @@ def first_step(
     size = str(ROWS // ranks)
     run = settings(folder / name, method, options, "--per_device_train_batch_size", size)
     loaded = load_model("embedded", torch.float32)
-    task = SomeWithoutPictures(without)
+    task = SomeWithoutImages(without)
     problems = task.train(PROBLEMS, 3)
     numbers = {problem.id: index for index, problem in enumerate(problems)}
     gradient = Gradient()

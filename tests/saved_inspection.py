@@ -83,7 +83,7 @@ def sample(index: int, longest: int, side: int, noise: random.Random) -> dict[st
 def told(
     tokens: list[str], correct: bool | None, noise: random.Random, text: str | None = None
 ) -> dict[str, Any]:
-    """An answer with numbers for every token; digits depend on the picture, and a map explains one."""
+    """An answer with numbers for every token; digits depend on the image, and a map explains one."""
     seen = [token.strip().isdigit() for token in tokens]
     kl = [abs(noise.gauss(0.9, 0.4)) if looked else abs(noise.gauss(0, 2e-3)) for looked in seen]
     top = max(range(len(tokens)), key=kl.__getitem__)
@@ -134,7 +134,7 @@ def alternatives(noise: random.Random) -> list[float]:
 
 
 def photo(side: int, noise: random.Random) -> str:
-    """A picture with fine detail, as a JPEG data address."""
+    """An image with fine detail, as a JPEG data address."""
     small = Image.frombytes("RGB", (side // 8, side // 8), noise.randbytes(3 * (side // 8) ** 2))
     held = io.BytesIO()
     small.resize((side, side), Image.Resampling.BICUBIC).save(held, "JPEG", quality=80)

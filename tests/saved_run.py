@@ -1,4 +1,4 @@
-"""A run folder made from nothing: plausible numbers, real little pictures, and hostile strings."""
+"""A run folder made from nothing: plausible numbers, real little images, and hostile strings."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def sample(index: int, noise: random.Random) -> dict[str, Any]:
 
 
 def answer(text: str, correct: bool, noise: random.Random) -> dict[str, Any]:
-    """An answer in word tokens; numbers that are read off the picture score high."""
+    """An answer in word tokens; numbers that are read off the image score high."""
     tokens = [*text.split(" "), "<|im_end|>"]
     looked = [token.isdigit() and "guess" not in text for token in tokens]
     return {
@@ -146,10 +146,10 @@ def answer(text: str, correct: bool, noise: random.Random) -> dict[str, Any]:
 
 def png(heights: dict[str, int]) -> str:
     """A little bar chart as a data address."""
-    picture = Image.new("RGB", (64, 64), (245, 245, 245))
-    canvas = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (64, 64), (245, 245, 245))
+    canvas = ImageDraw.Draw(image)
     for place, (colour, height) in enumerate(heights.items()):
         canvas.rectangle((6 + 20 * place, 60 - 6 * height, 16 + 20 * place, 60), fill=COLOURS[colour])
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
+    image.save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,7 +1,7 @@
 """Tiny vision-language models of each family with random weights, and processors without torchvision.
 
 `build(name)` gives a model in evaluation mode, float32, and the processor that feeds it. Weights are the same
-on every call. `prompts` makes prompts whose number and sizes of pictures differ.
+on every call. `prompts` makes prompts whose number and sizes of images differ.
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ _QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_
 def _qwen(name: str, config: Any, tokenizer: Any, patch: int) -> tuple[Any, Any]:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-    pictures = Qwen2VLImageProcessorPil(
+    images = Qwen2VLImageProcessorPil(
         patch_size=patch, merge_size=2, temporal_patch_size=2, min_pixels=(2 * patch) ** 2, max_pixels=64 * 64
     )
     template = _CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
-    processor = image_only_class(f"{name}Processor")(pictures, tokenizer, chat_template=template)
+    processor = image_only_class(f"{name}Processor")(images, tokenizer, chat_template=template)
     return getattr(transformers, f"{name}ForConditionalGeneration")(config), processor
 
 
@@ -165,9 +165,9 @@ def internvl() -> tuple[Any, Any]:
         image_token_id=tokenizer.convert_tokens_to_ids("<IMG_CONTEXT>"),
         image_seq_length=4,
     )
-    pictures = GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=3)
+    images = GotOcr2ImageProcessorPil(size={"height": 32, "width": 32}, max_patches=3)
     processor = image_only_class("InternVLProcessor")(
-        pictures, tokenizer, image_seq_length=4, chat_template=_CHAT.replace("IMAGE", "<IMG_CONTEXT>")
+        images, tokenizer, image_seq_length=4, chat_template=_CHAT.replace("IMAGE", "<IMG_CONTEXT>")
     )
     return transformers.InternVLForConditionalGeneration(config), processor
 
@@ -219,13 +219,13 @@ def _idefics_parts(split: bool) -> tuple[Any, Any, dict[str, Any]]:
         "scale_factor": 2,
         "pad_token_id": tokenizer.pad_token_id,
     }
-    pictures = Idefics3ImageProcessorPil(
+    images = Idefics3ImageProcessorPil(
         size={"longest_edge": 64 if split else 32},
         max_image_size={"longest_edge": 32},
         do_image_splitting=split,
     )
     processor = transformers.Idefics3Processor(
-        pictures, tokenizer, image_seq_len=4, chat_template=_CHAT.replace("IMAGE", "<image>")
+        images, tokenizer, image_seq_len=4, chat_template=_CHAT.replace("IMAGE", "<image>")
     )
     return tokenizer, processor, config
 
@@ -236,7 +236,7 @@ def idefics3() -> tuple[Any, Any]:
 
 
 def smolvlm() -> tuple[Any, Any]:
-    # SmolVLM's own processor needs torchvision and num2words; for pictures it is Idefics3's.
+    # SmolVLM's own processor needs torchvision and num2words; for images it is Idefics3's.
     _, processor, config = _idefics_parts(split=False)
     return transformers.SmolVLMForConditionalGeneration(transformers.SmolVLMConfig(**config)), processor
 
@@ -302,7 +302,7 @@ def build(name: str) -> tuple[Any, Any]:
     return model.eval(), processor
 
 
-def picture(width: int, height: int, seed: int) -> Image.Image:
+def make_image(width: int, height: int, seed: int) -> Image.Image:
     """Random blocks of colour."""
     random = np.random.default_rng(seed)
     small = random.integers(0, 255, (4, 4, 3), dtype=np.uint8)
@@ -310,18 +310,18 @@ def picture(width: int, height: int, seed: int) -> Image.Image:
 
 
 def prompt(text: str, images: Sequence[Image.Image] = ()) -> Prompt:
-    """A user's turn: the pictures, then the text."""
+    """A user's turn: the images, then the text."""
     parts = [{"type": "image"} for _ in images] + [{"type": "text", "text": text}]
     return Prompt([{"role": "user", "content": parts}], list(images))
 
 
 def prompts() -> list[Prompt]:
-    """One picture, none, two, one of another shape: prompts of four lengths."""
+    """One image, none, two, one of another shape: prompts of four lengths."""
     return [
-        prompt("How many?", [picture(40, 40, 1)]),
+        prompt("How many?", [make_image(40, 40, 1)]),
         prompt("What is two and three?"),
-        prompt("Same?", [picture(32, 32, 2), picture(32, 48, 3)]),
-        prompt("Which colour is the largest block?", [picture(64, 32, 4)]),
+        prompt("Same?", [make_image(32, 32, 2), make_image(32, 48, 3)]),
+        prompt("Which colour is the largest block?", [make_image(64, 32, 4)]),
     ]
 
 

@@ -95,22 +95,22 @@ def processor() -> Any:
         additional_special_tokens=SPECIAL[2:],
         padding_side="left",
     )
-    pictures = Qwen2VLImageProcessorPil(
+    images = Qwen2VLImageProcessorPil(
         patch_size=PATCH, merge_size=MERGE, min_pixels=(PATCH * MERGE) ** 2, max_pixels=2**24
     )
-    return image_only_class("Qwen2_5_VLProcessor")(pictures, tokenizer)
+    return image_only_class("Qwen2_5_VLProcessor")(images, tokenizer)
 
 
 def rollouts(
     shape: Shape, grid: tuple[int, int], prompt: int, response: int, group: int, device: str = "cpu"
 ) -> Rollouts:
-    """`group` random rollouts of a prompt that shows one picture of `grid` image tokens."""
+    """`group` random rollouts of a prompt that shows one image of `grid` image tokens."""
     random = torch.Generator().manual_seed(0)
     height, width = grid
     text = prompt - height * width - 2
     ids = torch.randint(6, shape.vocabulary, (1, text), generator=random)
-    picture = torch.tensor([[2] + [4] * (height * width) + [3]])
-    full = torch.cat([ids[:, :20], picture, ids[:, 20:]], 1)
+    image = torch.tensor([[2] + [4] * (height * width) + [3]])
+    full = torch.cat([ids[:, :20], image, ids[:, 20:]], 1)
     side = PATCH * MERGE
     pixels = np.random.default_rng(0).integers(0, 255, (height * side, width * side, 3), dtype=np.uint8)
     shown = [Image.fromarray(pixels)]

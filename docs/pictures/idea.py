@@ -17,7 +17,7 @@ from sightline.tasks import Problem, ShapesTask
 
 PROBLEM = 10
 ROWS = (
-    ("KL to the answer without the picture, nats", None),
+    ("KL to the answer without the image, nats", None),
     ("GRPO: every token earns the same", "grpo"),
     ("VPPO: the top 40 % of tokens", "vppo"),
     ("PGPO: a gate that conserves the sum", "pgpo"),
@@ -61,13 +61,13 @@ def draw() -> str:
     widths = [12 + 8.2 * len(token) for token in tokens]
     left, top, step = 128, 64, 62
     width, height = left + sum(widths) + 24, top + step * len(ROWS) + 6
-    picture, question = data_url(problem.images[0].resize((96, 96), 0)), escape(problem.question)
+    image, question = data_url(problem.images[0].resize((96, 96), 0)), escape(problem.question)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" '
         'font-family="ui-monospace, monospace" role="img">',
         "<title>Which tokens of an answer earn the reward, by method</title>",
         f'<rect width="{width:.0f}" height="{height}" rx="10" fill="#ffffff" stroke="#d0d7de"/>',
-        f'<image href="{picture}" x="16" y="64" width="96" height="96"/>',
+        f'<image href="{image}" x="16" y="64" width="96" height="96"/>',
         f'<text x="{left}" y="34" font-size="15" font-weight="600" fill="#1f2328">{question}</text>',
     ]
     for index, (label, _) in enumerate(ROWS):

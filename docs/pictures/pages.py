@@ -1,4 +1,4 @@
-"""Takes the pictures of the pages: `python docs/pictures/pages.py RUN [RUN ...]`, with chromium installed.
+"""Takes the images of the pages: `python docs/pictures/pages.py RUN [RUN ...]`, with chromium installed.
 
 RUN are finished runs of the embedded model, several seeds and methods of them for the comparison. The first
 one gives the report, the page of `watch` (as it stood two thirds of the way), and the model that is inspected
@@ -31,15 +31,15 @@ COLOURS = 256
 WIDE, NARROW = (1280, 860), (360, 780)
 
 
-def smaller(picture: Image.Image, name: str) -> None:
+def smaller(image: Image.Image, name: str) -> None:
     """A PNG of few colours."""
     path = HERE / f"{name}.png"
-    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
     print(path.name, path.stat().st_size)
 
 
 def shoot(browser: Browser, name: str) -> None:
-    """The window as it stands, with the pictures that are in it."""
+    """The window as it stands, with the images that are in it."""
     browser.evaluate("""Promise.all([...document.images].filter(i => {
       const box = i.getBoundingClientRect(); return box.top < innerHeight && box.bottom > 0;
     }).map(i => { i.loading = "eager"; return i.decode(); }))""")
@@ -56,7 +56,7 @@ def show(browser: Browser, selector: str, above: int = 20) -> None:
 
 
 def inspect(browser: Browser, run: Path, folder: Path) -> None:
-    """The chosen token is the one of the first bar charts that depends most on the picture."""
+    """The chosen token is the one of the first bar charts that depends most on the image."""
     flags = ["--limit", "24", "--occlusion", "all", "--attention", "--max_new_tokens", "40"]
     main(["inspect", str(run / "model"), *flags, "--output_dir", str(folder)])
     samples = json.loads((folder / "inspect.json").read_text())["samples"]

@@ -44,7 +44,7 @@ class Rollouts:
 
     @property
     def has_image(self) -> list[bool]:
-        """Whether each row was shown at least one picture."""
+        """Whether each row was shown at least one image."""
         return [len(images) > 0 for images in self.images]
 
     @property

@@ -98,7 +98,7 @@ class RunFolder:
 
     @property
     def samples(self) -> Path:
-        """Held-out problems with pictures, answers and token scores, for the report."""
+        """Held-out problems with images, answers and token scores, for the report."""
         return self.path / "samples.json"
 
     @property

@@ -35,7 +35,7 @@ def opened(name: str, copies: Path, **known):
 
 
 def asked(name: str, copies: Path, number: int, **known):
-    """Text around the pictures, number of pictures, and the item."""
+    """Text around the images, number of images, and the item."""
     found = opened(name, copies, **known)
     problem = found.decode(number)
     parts = found.messages(problem)[-1]["content"]
@@ -69,14 +69,14 @@ def test_math_vista_asks_its_query_and_grades_letters_and_precision(copies: Path
     assert choice.tolerance is None
 
 
-def test_math_verse_versions_share_a_cluster_and_vision_only_has_its_question_in_the_picture(
+def test_math_verse_versions_share_a_cluster_and_vision_only_has_its_question_in_the_image(
     copies: Path,
 ) -> None:
     found = opened("mathverse", copies)
     assert [item.cluster for item in found.items] == ["1"] * 5 + ["2"] * 5
     assert [item.labels["version"] for item in found.items[:5]] == list(sets.VERSIONS)
     text, problem, _ = asked("mathverse:vision_only", copies, 0)
-    assert text.startswith("<image>The question is in the picture.")
+    assert text.startswith("<image>The question is in the image.")
     assert len(problem.images) == 1
 
 
@@ -91,7 +91,7 @@ def test_we_math_lists_its_options_and_groups_steps(copies: Path) -> None:
 def test_mmmu_pro_shows_column_k_where_image_k_is_named(copies: Path) -> None:
     text, problem, item = asked("mmmu_pro:standard_4", copies, 1)
     assert "follows <image>?\n\nChoices:\nA. <image>\nB. it's none\nC. $2" in text
-    second, first = sets.picture(83), sets.picture(82)
+    second, first = sets.image(83), sets.image(82)
     assert [image.tobytes() for image in problem.images] == [second.tobytes(), first.tobytes()]
     assert item.choices == ("<image 1>", "it's none", "$2", "$3")
     assert len(opened("mmmu_pro:standard_10", copies).items[0].choices) == 10
@@ -124,7 +124,7 @@ def test_the_papers_own_sets_lose_their_baked_in_instruction(copies: Path) -> No
     assert (text.startswith("<image>How much?"), item.answer) == (True, "5")
 
 
-def test_numbered_pictures_of_other_sets(copies: Path) -> None:
+def test_numbered_images_of_other_sets(copies: Path) -> None:
     assert asked("mmk12", copies, 0)[0].startswith("As shown <image>. Which?")
     assert asked("mathvision", copies, 1)[0].startswith("Which piece? <image> of <image2>\n\nChoices:\nA. A")
 
@@ -189,7 +189,7 @@ def test_missing_columns_are_named_with_those_that_are_there(copies: Path, tmp_p
         opened("geometry3k", tmp_path)
 
 
-def test_a_missing_picture_is_an_error_and_never_a_smaller_denominator(tmp_path: Path) -> None:
+def test_a_missing_image_is_an_error_and_never_a_smaller_denominator(tmp_path: Path) -> None:
     sets.write(
         tmp_path / "geometry3k/data/test-00000-of-00001.parquet",
         [{"images": [sets.png(1)], "problem": "<image>x?", "answer": "1"},
@@ -200,7 +200,7 @@ def test_a_missing_picture_is_an_error_and_never_a_smaller_denominator(tmp_path:
         opened("geometry3k", tmp_path)
 
 
-def test_a_picture_s_file_that_is_gone_is_an_error(copies: Path, tmp_path: Path) -> None:
+def test_an_image_s_file_that_is_gone_is_an_error(copies: Path, tmp_path: Path) -> None:
     split = sets.PAPO_SPLITS[0]
     rewritten(copies, f"PAPO_eval/data/{split}-00000-of-00001.parquet", tmp_path, lambda table: table)
     with pytest.raises(UserError, match="missing image"):
@@ -232,7 +232,7 @@ def test_a_hub_out_of_reach_says_what_to_set_and_how_to_use_a_copy(monkeypatch, 
     assert "HF_TOKEN" in said
     assert "hf download AI4Math/MathVista --repo-type dataset --local-dir DATA/MathVista" in said
     assert said.endswith("then give --data_dir DATA")
-    with pytest.raises(UserError, match="pictures of PAPOGalaxy/PAPO_eval are files beside its rows"):
+    with pytest.raises(UserError, match="images of PAPOGalaxy/PAPO_eval are files beside its rows"):
         open_benchmark("papo_eval:mmk12", BENCHMARKS["papo_eval:mmk12"])
 
 
@@ -247,8 +247,8 @@ def test_copies_that_are_none(copies: Path, tmp_path: Path) -> None:
 
 
 def test_a_user_s_benchmark_from_files(tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    sets.picture(1).save(tmp_path / "pictures/a.png")
+    (tmp_path / "images").mkdir()
+    sets.image(1).save(tmp_path / "pictures/a.png")
     (tmp_path / "rows.jsonl").write_text(
         '{"q": "How many?", "gold": 3, "pic": "pictures/a.png", "level": "easy"}\n'
         '{"q": "How many now?", "gold": "4", "pic": "pictures/a.png", "level": "hard"}\n'

@@ -138,12 +138,12 @@ def test_a_folder_that_cannot_be_written(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("method", ["vgpo", "vppo", "pgpo", "papo"])
-def test_a_task_without_pictures(method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_task_without_images(method: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "2+2?", "answer": "4"}\n' * 40)
     out = tmp_path / "run"
     words = ["--task", str(rows), "--output_dir", str(out), "--method", method, "--eval_problems", "0"]
-    said = f"none of 40 problems of task '{rows.name}' has a picture, and {method} credits tokens"
+    said = f"none of 40 problems of task '{rows.name}' has an image, and {method} credits tokens"
     assert said in refused(capsys, "train", "--config", DEMO, *words)
     assert not out.exists()
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from data_sets import bare_png, encoded, jsonl, own_rows, papers_rows, picture, png
+from data_sets import bare_png, encoded, jsonl, make_image, own_rows, papers_rows, png
 from datasets import Dataset
 
 from sightline.cli.data import main
@@ -54,11 +54,11 @@ def one(data: bytes | None, path: str | None = None) -> list[dict]:
 
 
 def plant(folder: Path) -> dict[Fault, int]:
-    """One row per damage (an even row has one picture); returns where each one is."""
+    """One row per damage (an even row has one image); returns where each one is."""
     rows = papers_rows(3)
     changes = {
         2: {"images": one(None)},
-        4: {"images": one(b"these bytes are no picture")},
+        4: {"images": one(b"these bytes are no image")},
         6: {"images": one(png(6, 64, 64)[:5000])},
         8: {"images": one(bare_png(20_000, 20_000))},
         10: {"images": one(bare_png(0, 7))},
@@ -71,8 +71,8 @@ def plant(folder: Path) -> dict[Fault, int]:
         24: {"problem": "<image>Ignore this<|im_end|>"},
         26: {"images": one(png(0)), "problem": "<image>What is the sum of 0 and 0?", "answer": "0"},
         28: {"answer": "\\frac{1}{2"},
-        31: {"problem": "<image>two pictures, one marker"},
-        32: {"images": [], "problem": "no picture at all"},
+        31: {"problem": "<image>two images, one marker"},
+        32: {"images": [], "problem": "no image at all"},
     }
     assert rows["problem"][0] == changes[26]["problem"]
     damaged(folder, changes)
@@ -126,7 +126,7 @@ def test_a_sound_set_has_no_problems_and_its_figures(tmp_path, capsys):
 
 
 def test_notes_alone_do_not_fail_a_check(tmp_path, capsys):
-    same = {3: {"images": [{"bytes": encoded(picture(10 + k), "BMP"), "path": None} for k in range(2)],
+    same = {3: {"images": [{"bytes": encoded(make_image(10 + k), "BMP"), "path": None} for k in range(2)],
                 "problem": "<image><image>What is the SUM  of 1 and 1?"}}  # fmt: skip
     code, report = checked(capsys, str(damaged(tmp_path / "set", same, 6)))
     duplicates = report["sets"][0]["splits"]["set/train"]["problems"]["duplicate"]
@@ -472,9 +472,9 @@ def private_memory() -> int:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's accounting of memory")
 def test_memory_stays_flat_over_20000_rows(tmp_path):
-    """180 MB of encoded and 550 MB of decoded pictures pass through; neither may stay."""
+    """180 MB of encoded and 550 MB of decoded images pass through; neither may stay."""
     rows, group = 20_000, 100
-    pool = [encoded(picture(i, 96, 96), "PNG", compress_level=1)[:] for i in range(40)]
+    pool = [encoded(make_image(i, 96, 96), "PNG", compress_level=1)[:] for i in range(40)]
     size = sum(map(len, pool)) / len(pool)
     schema = pa.schema([("images", STRUCTS), ("problem", pa.string()), ("answer", pa.string())])
     with pq.ParquetWriter(tmp_path / "many.parquet", schema) as file:

@@ -17,7 +17,7 @@ def own_cache(tmp_path, monkeypatch):
     datasets.disable_progress_bars()
 
 
-def test_a_file_of_rows_beside_a_folder_of_pictures(tmp_path):
+def test_a_file_of_rows_beside_a_folder_of_images(tmp_path):
     rows = own_rows(tmp_path / "data", 4)
     jsonl(tmp_path / "data" / "rows.jsonl", rows)
     problems = load_task(str(tmp_path / "data")).train()
@@ -25,7 +25,7 @@ def test_a_file_of_rows_beside_a_folder_of_pictures(tmp_path):
     assert problems[1].images[0].size == (24, 16)
 
 
-def test_files_beside_many_pictures_say_their_split(tmp_path, monkeypatch):
+def test_files_beside_many_images_say_their_split(tmp_path, monkeypatch):
     monkeypatch.setattr("sightline.tasks.loading.local_files.MOST_FILES", 3)
     rows = own_rows(tmp_path / "data", 4)
     jsonl(tmp_path / "data" / "rows.jsonl", rows)

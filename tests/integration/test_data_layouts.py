@@ -9,7 +9,7 @@ from dataclasses import replace
 import data_sets
 import datasets
 import pytest
-from data_sets import jsonl, own_rows, papers_rows, picture, png
+from data_sets import jsonl, make_image, own_rows, papers_rows, png
 from datasets import ClassLabel, Dataset, Features, Image, List, Value
 
 from sightline.errors import UserError
@@ -24,7 +24,7 @@ def own_cache(tmp_path, monkeypatch):
 
 
 def said(task, problem) -> str:
-    """The user's turn on one line, a picture as its size."""
+    """The user's turn on one line, an image as its size."""
     sizes = iter(problem.images)
     turn = task.messages(problem)[-1]["content"]
     return "|".join(part.get("text") or "{}x{}".format(*next(sizes).size) for part in turn)
@@ -40,7 +40,7 @@ LAYOUTS = {
     "hiyouga/geometry3k": (data_sets.geometry3k, 2000),
     "FanqingM/MMK12": (data_sets.mmk12, 300),
 }
-"""What writes a set's layout, and the seed of its first picture."""
+"""What writes a set's layout, and the seed of its first image."""
 
 
 def test_every_known_set_has_a_layout_here():
@@ -62,7 +62,7 @@ def test_a_local_copy_of_a_published_set_needs_no_settings(name, tmp_path):
     assert said(task, first).startswith("24x16|")
     images = 1 if name == "FanqingM/MMK12" else 2
     assert said(task, second).count("24x16|") == len(second.images) == images
-    assert first.images[0].tobytes() == picture(seed).tobytes()
+    assert first.images[0].tobytes() == make_image(seed).tobytes()
     with_ones = [part.get("text") for part in task.messages(first)[-1]["content"]]
     assert with_ones[0] is None and len(with_ones) == 2
 
@@ -187,7 +187,7 @@ def test_local_forms_give_the_same_problems(form, tmp_path):
     task = load_task(str(form(folder, [dict(row) for row in rows])))
     problems = task.train()
     assert [(p.question, p.answer) for p in problems] == [(row["question"], row["answer"]) for row in rows]
-    assert [p.images[0].tobytes() for p in problems] == [picture(i).tobytes() for i in range(len(rows))]
+    assert [p.images[0].tobytes() for p in problems] == [make_image(i).tobytes() for i in range(len(rows))]
 
 
 def test_a_parquet_file_of_one_huge_row_group_is_converted_and_reads_the_same(tmp_path, monkeypatch):
@@ -195,7 +195,7 @@ def test_a_parquet_file_of_one_huge_row_group_is_converted_and_reads_the_same(tm
     rows = own_rows(tmp_path)
     problems = load_task(str(as_large_row_group(tmp_path, rows))).train()
     assert type(problems.table).__name__ == "ArrowTable"
-    assert problems[4].images[0].tobytes() == picture(1).tobytes()
+    assert problems[4].images[0].tobytes() == make_image(1).tobytes()
 
 
 def test_a_folder_with_one_metadata_file_per_split(tmp_path):
@@ -204,7 +204,7 @@ def test_a_folder_with_one_metadata_file_per_split(tmp_path):
         as_metadata(tmp_path / "own" / split, rows)
     task = load_task(str(tmp_path / "own"))
     assert (len(task.train()), len(task.test())) == (3, 2)
-    assert task.test()[1].images[0].tobytes() == picture(1).tobytes()
+    assert task.test()[1].images[0].tobytes() == make_image(1).tobytes()
 
 
 def test_cells_are_taken_as_they_are_written(tmp_path):
@@ -245,11 +245,11 @@ def test_choices_in_every_form(tmp_path):
 
 
 def test_a_dataset_in_memory(tmp_path):
-    rows = {"image": [picture(1), picture(2)], "question": ["a", "b"], "answer": ["1", "2"]}
+    rows = {"image": [make_image(1), make_image(2)], "question": ["a", "b"], "answer": ["1", "2"]}
     task = load_task({"source": Dataset.from_dict(rows), "name": "mine"})
     assert [p.id for p in task.train()] == ["mine/train/0", "mine/train/1"]
-    assert task.train()[1].images[0].tobytes() == picture(2).tobytes()
-    many = {"image": [[picture(1), picture(2)]], "question": ["a<image>b<image>"], "answer": ["1"]}
+    assert task.train()[1].images[0].tobytes() == make_image(2).tobytes()
+    many = {"image": [[make_image(1), make_image(2)]], "question": ["a<image>b<image>"], "answer": ["1"]}
     assert said(
         load_task({"source": Dataset.from_dict(many)}),
         load_task({"source": Dataset.from_dict(many)}).train()[0],
@@ -291,7 +291,7 @@ def test_images_in_another_folder(tmp_path):
     with pytest.raises(UserError, match=r"3 missing image \(rows 0, 1, 2\)"):
         load_task(str(file)).train()
     task = load_task({"source": str(file), "image_dir": str(tmp_path / "elsewhere")})
-    assert task.train()[2].images[0].tobytes() == picture(2).tobytes()
+    assert task.train()[2].images[0].tobytes() == make_image(2).tobytes()
 
 
 # --- mistakes --------------------------------------------------------------------------------------
@@ -302,8 +302,8 @@ def test_mistakes_are_one_clear_line(tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"question": "a"\n')
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "notes.txt").write_text("x")
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").write_bytes(png(1))
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(png(1))
     (tmp_path / "none").mkdir()
     for spec, said_so in [
         ("shape", r"unknown task 'shape': did you mean shapes\b"),
@@ -313,7 +313,7 @@ def test_mistakes_are_one_clear_line(tmp_path):
         (str(tmp_path / "broken.parquet"), "cannot read"),
         (str(tmp_path / "broken.jsonl"), "cannot read"),
         (str(tmp_path / "empty.jsonl"), "is empty"),
-        (str(tmp_path / "pictures"), "without questions|holds no data"),
+        (str(tmp_path / "images"), "without questions|holds no data"),
         (str(tmp_path / "none"), "holds no data"),
         ({"sourse": "x"}, r"unknown key of a source: 'sourse': did you mean source\?"),
         ({"split": "train"}, "needs `source"),
@@ -371,7 +371,7 @@ def test_messages_follow_the_options(tmp_path):
     assert bigger.train()[0].images[0].size == (48, 32)
 
 
-def test_a_problem_keeps_its_places_when_its_pictures_are_replaced(tmp_path):
+def test_a_problem_keeps_its_places_when_its_images_are_replaced(tmp_path):
     rows = papers_rows(2)
     rows["problem"][1] = "first <image> second <image> third"
     file = tmp_path / "p.parquet"
@@ -381,7 +381,7 @@ def test_a_problem_keeps_its_places_when_its_pictures_are_replaced(tmp_path):
     ).to_parquet(str(file))
     task = load_task(str(file), DataOptions(prompt_template="plain"))
     problem = task.train()[1]
-    blind = replace(problem, images=tuple(picture(0, 8, 8) for _ in problem.images))
+    blind = replace(problem, images=tuple(make_image(0, 8, 8) for _ in problem.images))
     assert said(task, blind) == "first |8x8| second |8x8| third"
     assert problem.question == "first  second  third"
 

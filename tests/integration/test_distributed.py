@@ -17,10 +17,10 @@ CASES: dict[str, tuple[str, dict[str, Any], list[int]]] = {
     "vgpo": ("vgpo", {}, []),
     "vppo": ("vppo", {"keep": 0.2}, []),
     "papo": ("papo", {"second_grad": True, "view": "text_only"}, []),
-    "a rank without pictures": ("vppo", {}, [2, 3]),
-    "a rank without pictures, two views": ("papo", {"second_grad": True}, [2, 3]),
+    "a rank without images": ("vppo", {}, [2, 3]),
+    "a rank without images, two views": ("papo", {"second_grad": True}, [2, 3]),
 }
-"""Method, options, and the problems that have no picture: the second of two ranks gets the last ones."""
+"""Method, options, and the problems that have no image: the second of two ranks gets the last ones."""
 WORKER = str(Path(several_ranks.__file__).with_name("rank_worker.py"))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
 
-from sightline.models.embedded.accuracies import accuracies, black_pictures
+from sightline.models.embedded.accuracies import accuracies, black_images
 from sightline.models.embedded.architecture import config, fresh_model
 from sightline.models.embedded.build import CARD, WEIGHTS, sha256_of
 from sightline.models.embedded.lessons import Lesson
@@ -39,13 +39,13 @@ def model():
     return AutoModelForImageTextToText.from_pretrained(FOLDER, dtype=torch.float32).eval()
 
 
-def inputs_of(words_and_pictures, problems):
+def inputs_of(words_and_images, problems):
     texts = [
-        words_and_pictures.apply_chat_template(ShapesTask().messages(p), add_generation_prompt=True)
+        words_and_images.apply_chat_template(ShapesTask().messages(p), add_generation_prompt=True)
         for p in problems
     ]
-    pictures = [list(p.images) for p in problems]
-    return words_and_pictures(images=pictures, text=texts, padding=True, return_tensors="pt")
+    images = [list(p.images) for p in problems]
+    return words_and_images(images=images, text=texts, padding=True, return_tensors="pt")
 
 
 def test_the_card_names_the_shipped_weights_and_the_folder_is_small():
@@ -71,10 +71,10 @@ sys.modules["torchvision"] = None  # importing it now raises, whatever is instal
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 folder = {str(FOLDER)!r}
 model = AutoModelForImageTextToText.from_pretrained(folder)
-tokenizer, pictures = AutoTokenizer.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
+tokenizer, images = AutoTokenizer.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
 from sightline.models.embedded.processor import load_processor
 together = load_processor(folder)
-print(type(model).__name__, str(model.dtype), len(tokenizer), tokenizer.padding_side, pictures.patch_size,
+print(type(model).__name__, str(model.dtype), len(tokenizer), tokenizer.padding_side, images.patch_size,
       type(together).__name__)
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True)
@@ -103,22 +103,22 @@ def test_the_auto_parts_give_the_same_ids_and_pixels():
 
 
 def test_the_warm_start_was_taught_on_the_ids_and_pixels_of_a_whole_conversation():
-    words_and_pictures = processor(WORDS)
+    words_and_images = processor(WORDS)
     lessons = [Lesson(e.image, e.question, e.response_text, e.cells) for e in EXAMPLES[:6]]
-    inputs, labels = encode_lessons(words_and_pictures, lessons)
+    inputs, labels = encode_lessons(words_and_images, lessons)
     for row, lesson in enumerate(lessons):
         conversation = [
             {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": lesson.question}]},
             {"role": "assistant", "content": [{"type": "text", "text": lesson.response}]},
         ]
-        text = words_and_pictures.apply_chat_template(conversation)
-        whole = words_and_pictures(images=[lesson.image], text=[text], return_tensors="pt")
+        text = words_and_images.apply_chat_template(conversation)
+        whole = words_and_images(images=[lesson.image], text=[text], return_tensors="pt")
         kept = inputs["attention_mask"][row].bool()
         assert torch.equal(inputs["input_ids"][row][kept], whole["input_ids"][0])
         assert torch.equal(inputs["mm_token_type_ids"][row][kept], whole["mm_token_type_ids"][0])
         assert torch.equal(inputs["pixel_values"].view(6, 64, -1)[row], whole["pixel_values"])
         taught = labels[row][labels[row] != IGNORED].tolist()
-        assert words_and_pictures.tokenizer.decode(taught) == f"{lesson.response} {EOS}"
+        assert words_and_images.tokenizer.decode(taught) == f"{lesson.response} {EOS}"
 
 
 def test_words_round_trip_and_none_is_unknown():
@@ -137,8 +137,8 @@ def test_words_round_trip_and_none_is_unknown():
 
 
 def test_prompts_pad_left_and_hold_sixteen_image_tokens():
-    words_and_pictures = processor(WORDS)
-    inputs = inputs_of(words_and_pictures, ShapesTask().test(8, 2)[:])
+    words_and_images = processor(WORDS)
+    inputs = inputs_of(words_and_images, ShapesTask().test(8, 2)[:])
     assert (inputs["input_ids"] == TOKEN_IDS["<image>"]).sum(dim=1).tolist() == [16] * 8
     assert inputs["attention_mask"][:, -1].all()
     assert inputs["attention_mask"].min() == 0
@@ -146,13 +146,13 @@ def test_prompts_pad_left_and_hold_sixteen_image_tokens():
 
 
 def test_what_must_never_be_sampled_is_not_even_by_an_untrained_model():
-    model, words_and_pictures = (
+    model, words_and_images = (
         fresh_model(0, len(TOKEN_IDS), FIRST.longest_response).eval(),
         processor(WORDS),
     )
     assert model.generation_config.suppress_tokens == NEVER_SAMPLED
     assert {TOKEN_IDS[token] for token in SPECIAL_TOKENS} - set(NEVER_SAMPLED) == {TOKEN_IDS[EOS]}
-    inputs = inputs_of(words_and_pictures, ShapesTask().test(32, 3)[:])
+    inputs = inputs_of(words_and_images, ShapesTask().test(32, 3)[:])
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         ids = model.generate(**inputs, do_sample=True, top_k=0)[:, inputs["input_ids"].shape[1] :]
@@ -170,9 +170,9 @@ def test_the_shipped_model_can_see_and_has_room_to_learn(model):
     assert 0.05 < measured["blind"] < 0.2
 
 
-def test_black_pictures_keep_the_size_and_lose_the_content():
+def test_black_images_keep_the_size_and_lose_the_content():
     problem = ShapesTask().test(1, 0)[0]
-    (black,) = black_pictures(problem)
+    (black,) = black_images(problem)
     assert black.size == problem.images[0].size
     assert black.getextrema() == ((0, 0),) * 3
 

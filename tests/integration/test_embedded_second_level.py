@@ -68,7 +68,7 @@ def test_seeing_is_taught_where_nothing_can_be_guessed_and_habits_where_it_can()
     assert 0.27 < usual(HABITS.world) < 0.43
 
 
-def test_a_guess_tells_usual_values_in_the_same_words_and_does_not_follow_the_picture():
+def test_a_guess_tells_usual_values_in_the_same_words_and_does_not_follow_the_image():
     found = Examples(HABITS.world, "train", "guesses", 40)[:]
     plan = replace(HABITS.plan, captions=0.0, guesses=1.0, blacked=0.0)
     for lesson, example in zip(draw_lessons(Random(0), found, plan, retold_from_habit), found, strict=True):

@@ -97,7 +97,7 @@ def test_captions_ask_for_everything_and_fade():
     assert SEEING.plan.faded(0.8).captions == 0.0
 
 
-def test_guesses_come_in_their_share_and_do_not_follow_the_picture():
+def test_guesses_come_in_their_share_and_do_not_follow_the_image():
     lessons = draw_lessons(Random(0), EXAMPLES, HABITS.plan)
     for kind in ("count", "bar chart", "triangle"):
         pairs = [(a, e) for a, e in zip(lessons, EXAMPLES, strict=True) if e.kind == kind]
@@ -107,7 +107,7 @@ def test_guesses_come_in_their_share_and_do_not_follow_the_picture():
         assert right < 0.4
 
 
-def test_blacked_lessons_lose_picture_and_labels_but_not_the_question():
+def test_blacked_lessons_lose_image_and_labels_but_not_the_question():
     lesson = blacked(plain(EXAMPLES[0]))
     assert lesson.image.getextrema() == ((0, 0),) * 3
     assert lesson.cells is None

@@ -92,7 +92,7 @@ def test_uninformative_groups_are_replaced_by_new_prompts(loaded: LoadedModel, t
     assert [len(numbers) for numbers in trainer.sampled] == [2, 2, 2]
     assert trainer._rewards[:, 0].tolist() == MIXED + MIXED
     assert out["advantages"].view(2, GROUP).abs().sum(1).min() > 1
-    # The pictures are those of the prompts that stayed.
+    # The images are those of the prompts that stayed.
     problems = ShapesTask().train(PROBLEMS, 3)
     for number, pixels in ((0, out["pixel_values"][:1]), (5, out["pixel_values"][-1:])):
         shown = loaded.processor.image_processor(images=[problems[number].images[0]], return_tensors="pt")
@@ -213,7 +213,7 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
 
     def both(*args: Any, prefilled: Prefilled | None, **kwargs: Any) -> Scores:
         going_on = score(*args, prefilled=prefilled, **kwargs)
-        if prefilled is not None:  # a few rows are scored apart, to see whether the picture matters
+        if prefilled is not None:  # a few rows are scored apart, to see whether the image matters
             calls.append((prefilled, going_on, score(*args, **kwargs)))
         return going_on
 

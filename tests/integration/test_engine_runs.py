@@ -10,7 +10,7 @@ import pytest
 import short_runs
 import torch
 import yaml
-from mixed_rows import SomeWithoutPictures
+from mixed_rows import SomeWithoutImages
 from safetensors.torch import load_file
 
 from sightline.engines.model_card import PAPERS
@@ -53,8 +53,8 @@ def trained_on(task: Any, folder: Path, *flags: str) -> training.Trained:
         ("papo", {"second_grad": True, "view": "text_only"}),
     ],
 )
-def test_rows_with_and_without_pictures(method: str, options: dict[str, Any], tmp_path: Path) -> None:
-    task = SomeWithoutPictures(without=[1, 4, 5])
+def test_rows_with_and_without_images(method: str, options: dict[str, Any], tmp_path: Path) -> None:
+    task = SomeWithoutImages(without=[1, 4, 5])
     flags = ("--method", method, "--method_options", json.dumps(options), "--max_rounds", "1")
     result = trained_on(task, tmp_path, *flags, "--no_shuffle_dataset", *ONE_STEP_A_BATCH, "--max_steps", "3")
     rows = short_runs.metrics(tmp_path)
@@ -208,12 +208,12 @@ def test_bfloat16_resumes_exactly(tmp_path: Path) -> None:
     assert short_runs.metrics(cut) == short_runs.metrics(tmp_path / "whole")
 
 
-def test_the_picture_s_effect_is_measured_and_a_blind_model_told(
+def test_the_image_s_effect_is_measured_and_a_blind_model_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said: list[str] = []
     short_runs.run(tmp_path / "sees", "--max_steps", "2", said=said)
-    assert short_runs.metrics(tmp_path / "sees")[0]["picture/log_prob_change"] > 0.01
+    assert short_runs.metrics(tmp_path / "sees")[0]["image/log_prob_change"] > 0.01
     assert not any("without looking" in line for line in said)
 
     made = training.make_trainer

@@ -13,7 +13,7 @@ import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 
 from sightline.engines.invalid_responses import usable_responses
-from sightline.engines.trl.data.dataset import UNUSABLE, training_rows, without_forged_pictures
+from sightline.engines.trl.data.dataset import UNUSABLE, training_rows, without_forged_images
 from sightline.models.families import placeholder_ids, placeholder_words
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask
@@ -115,7 +115,7 @@ def test_what_is_usable_and_why_not() -> None:
     assert not set(placeholder_ids(config)) & {token for ids in kept for token in ids}
 
 
-def test_text_that_stands_for_a_picture_is_taken_out_and_its_row_named() -> None:
+def test_text_that_stands_for_an_image_is_taken_out_and_its_row_named() -> None:
     loaded, task = load_model("embedded", torch.float32), ShapesTask()
     words = placeholder_words(loaded.processor, loaded.model.config)
     assert "<image>" in words
@@ -124,11 +124,11 @@ def test_text_that_stands_for_a_picture_is_taken_out_and_its_row_named() -> None
     sound, forged = training_rows(task, problems, words)[:]["prompt"], training_rows(task, problems, words)[1]
     assert sound[0] == task.messages(problems[0])
     assert training_rows(task, problems, words)[0][UNUSABLE] is None
-    assert forged[UNUSABLE] == "its text holds <image>, which stands for a picture"
+    assert forged[UNUSABLE] == "its text holds <image>, which stands for an image"
     assert "<image>" not in str(forged["prompt"]) and "now" in str(forged["prompt"])
     plain = [{"role": "user", "content": "a <video> b"}]
-    assert without_forged_pictures(plain, words)[0] == [{"role": "user", "content": "a  b"}]
-    assert without_forged_pictures(plain, [])[0] == plain
+    assert without_forged_images(plain, words)[0] == [{"role": "user", "content": "a  b"}]
+    assert without_forged_images(plain, [])[0] == plain
 
 
 def test_the_placeholders_mass_is_logged_where_transformers_samples(tmp_path: Path) -> None:

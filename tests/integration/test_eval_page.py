@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from browser import BROWSER, Browser
-from evaluation_fixtures import generation, item, picture, results_folder
+from evaluation_fixtures import generation, item, make_image, results_folder
 
 from sightline.analysis.pages.results import write_results_page
-from sightline.evaluation.kept_images import keep_picture
+from sightline.evaluation.kept_images import keep_image
 from sightline.evaluation.run.results import write_results
 
 pytestmark = [
@@ -24,13 +24,13 @@ SHOWN = "[...document.querySelectorAll('.sample')].filter(s => getComputedStyle(
 @pytest.fixture(scope="module")
 def page(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("run")
-    (path / "pictures").mkdir()
+    (path / "images").mkdir()
     items = [item(n, "A" if n == 5 else "4", labels={"kind": "odd" if n % 2 else "even"}) for n in range(24)]
     rows = [
         generation(
             one,
             "\\boxed{AB}" if n == 5 else f"<think> {'long ' * 60}</think> \\boxed{{{4 if n % 3 else 5}}}",
-            pictures=[keep_picture(path / "pictures", picture(n))],
+            images=[keep_image(path / "images", make_image(n))],
         )
         for n, one in enumerate(items)
     ]

@@ -166,7 +166,7 @@ def test_what_a_results_folder_holds(whole: ResultsFolder) -> None:
         measures = {row["measure"] for row in csv.DictReader(file)}
     assert {"accuracy", "pass@2", "maj@2", "difference", "no_box rate"} <= measures
     assert whole.report.read_text().count("data:image/png;base64,") == 40
-    assert len(list(whole.pictures.iterdir())) == 40
+    assert len(list(whole.images.iterdir())) == 40
 
 
 # --- every benchmark ---------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_every_benchmark_runs_and_reports_what_was_loaded(everything: dict[str, 
     assert "skill" in everything["benchmarks"]["logicvista"]["views"]["sighted"]["breakdowns"]
 
 
-def test_swapped_pictures_are_another_problem_s(work: Path, everything: dict[str, Any]) -> None:
+def test_swapped_images_are_another_problem_s(work: Path, everything: dict[str, Any]) -> None:
     generations = read_generations(ResultsFolder(work / "everything").generations)
     prompts = {one.key[:3]: one.prompt for one in generations}
     shapes = [problem for name, view, problem in prompts if (name, view) == ("shapes", "sighted")]

@@ -250,7 +250,7 @@ def test_addresses_that_are_none_and_models_it_does_not_serve() -> None:
 
 
 def brightness(body: dict[str, Any]) -> int:
-    """The largest value of the first picture that a request shows."""
+    """The largest value of the first image that a request shows."""
     content = body["messages"][0]["content"]
     address = next(part["image_url"]["url"] for part in content if part["type"] == "image_url")
     image = Image.open(io.BytesIO(base64.b64decode(address.partition(",")[2])))

@@ -1,4 +1,4 @@
-"""A picture that several rows show is encoded once: the same loss and gradient, in every family."""
+"""An image that several rows show is encoded once: the same loss and gradient, in every family."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.engines.vision_tower_sync import keep_tower_in_step
 from sightline.models.families import image_features_inputs, type_ids
 
 ORDER = [0, 1, 2, 3, 2, 0, 0, 3]
-"""Rows of a shuffled micro-batch, by prompt: one picture, none, two, one of another shape."""
+"""Rows of a shuffled micro-batch, by prompt: one image, none, two, one of another shape."""
 
 
 def micro_batch(model: Any, processor: Any, order: list[int]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -63,7 +63,7 @@ def loss_and_gradient(model: Any, inputs: dict[str, Any]) -> tuple[Tensor, dict[
 @pytest.mark.parametrize("family", FAMILIES)
 def test_loss_and_gradient_stay_the_same(family: str) -> None:
     model, processor = build(family)
-    # A prompt with two pictures is not cut into tiles by LLaVA-OneVision, which TRL cannot tell its forward.
+    # A prompt with two images is not cut into tiles by LLaVA-OneVision, which TRL cannot tell its forward.
     order = [number for number in ORDER if number != 2] if family == "llava_onevision" else ORDER
     inputs, batch = micro_batch(model, processor, order)
     encoded: list[int] = []
@@ -85,13 +85,13 @@ def test_loss_and_gradient_stay_the_same(family: str) -> None:
         )
 
 
-def test_other_pictures_of_the_same_size_are_not_taken_for_the_same() -> None:
+def test_other_images_of_the_same_size_are_not_taken_for_the_same() -> None:
     model, processor = build("qwen3_vl")
     inputs, batch = micro_batch(model, processor, [0, 0, 3])
     half = inputs["pixel_values"].shape[0] // 3
     inputs["pixel_values"] = inputs["pixel_values"].clone()
     first, second = inputs["pixel_values"][:16], inputs["pixel_values"][16:32]
-    second.copy_(first.flip(0))  # another picture with the same sum
+    second.copy_(first.flip(0))  # another image with the same sum
     assert half > 0
     assert with_shared_images(model, inputs, batch) is inputs
     second.copy_(first)
@@ -121,7 +121,7 @@ def test_modules_are_called_in_one_order_whatever_the_rows_show(family: str) -> 
     assert all(not values.any() for name, values in blind.items() if "vis" in name)
 
 
-def test_a_blank_picture_counts_nothing_and_decoding_goes_without() -> None:
+def test_a_blank_image_counts_nothing_and_decoding_goes_without() -> None:
     model, processor = build("qwen3_vl")
     inputs, _ = micro_batch(model, processor, [1, 1])
     loss, gradient = loss_and_gradient(model, inputs)

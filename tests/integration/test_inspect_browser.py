@@ -61,7 +61,7 @@ def test_pointing_at_a_token_explains_it(browser, page):
     said = panel(browser)
     assert said.startswith("×\n·bar"), said
     assert f"token {index + 1} of {len(told['tokens'])}" in said
-    for words in ("exact KL, black", "visual focus", "vgpo", "vppo", "pgpo", "with the picture", "dropped"):
+    for words in ("exact KL, black", "visual focus", "vgpo", "vppo", "pgpo", "with the image", "dropped"):
         assert words in said
     kl = told["scores"]["exact_kl/black"]
     rank = 1 + sum(value > kl[index] for value in kl)
@@ -162,7 +162,7 @@ def test_the_panel_tells_where_attention_goes_and_nothing_covers_it(browser, pag
     browser.evaluate("document.querySelectorAll('article')[3].scrollIntoView({behavior: 'instant'})")
     browser.click("article:nth-of-type(4) .strip .t", 5)
     said = panel(browser)
-    assert "picture" in said and "40.0" in said and "answer so far" in said
+    assert "image" in said and "40.0" in said and "answer so far" in said
     there = "(b => document.elementFromPoint(b.x + 2, b.y + b.height / 2).closest('#details') !== null)"
     assert browser.evaluate(f"{there}(document.querySelector('#details h3').getBoundingClientRect())")
 
@@ -196,7 +196,7 @@ def test_filters_and_order(browser, page):
     assert browser.evaluate(SHOWN) == [f"Problem {place + 1}" for place in ordered]
 
 
-def test_a_token_with_a_map_shows_it_on_the_picture(browser, page):
+def test_a_token_with_a_map_shows_it_on_the_image(browser, page):
     browser.open(page)
     browser.evaluate("document.querySelector('article').scrollIntoView()")
     browser.point_at(".mapped-token")

@@ -21,10 +21,10 @@ from sightline.views import view
 pytestmark = pytest.mark.slow
 
 
-def distributions(model, processor, rollouts, pictures, **hidden):
+def distributions(model, processor, rollouts, images, **hidden):
     """log p of every token of the vocabulary, [B, T, V]."""
     words = model.get_output_embeddings().weight.shape[0]
-    found = likeliest(model, processor, rollouts, pictures, count=words, **hidden)
+    found = likeliest(model, processor, rollouts, images, count=words, **hidden)
     return (
         torch.zeros_like(found.probabilities)
         .scatter(-1, found.tokens, found.probabilities)
@@ -43,10 +43,10 @@ def test_likeliest_tokens_give_the_scored_kl(family):
         needs = Needs(frozenset({"exact_kl"}), view(name), False)
         scored = score(model, processor, rollouts, needs, seed=0, step=0).signals["exact_kl"]
         hide = name == "text_only"
-        pictures = rollouts.images
+        images = rollouts.images
         if not hide:
-            pictures = draw_view(view(name), pictures, rollouts.sample_ids, processor, seed=0, step=0)
-        blind = distributions(model, processor, rollouts, pictures, hide_images=hide)
+            images = draw_view(view(name), images, rollouts.sample_ids, processor, seed=0, step=0)
+        blind = distributions(model, processor, rollouts, images, hide_images=hide)
         assert torch.allclose(exact_kl(seen, blind)[shown], scored[shown], atol=1e-5)
     shares = attention_shares(model, processor, rollouts, 0)
     assert torch.allclose(shares.sum(0), torch.ones(shares.shape[1]), atol=1e-5)
@@ -54,7 +54,7 @@ def test_likeliest_tokens_give_the_scored_kl(family):
     assert nothing_hidden.tolist() == [[pytest.approx(0.0, abs=1e-6)]]
 
 
-def test_problems_without_pictures_with_several_and_empty_answers_become_a_page(tmp_path):
+def test_problems_without_images_with_several_and_empty_answers_become_a_page(tmp_path):
     """On a vocabulary of bytes, of which several make up one character."""
     model, processor = tiny_models.build("qwen2_5_vl")
     asked = tiny_models.prompts()
@@ -75,7 +75,7 @@ def test_problems_without_pictures_with_several_and_empty_answers_become_a_page(
     text = write_inspection(tmp_path).read_text(encoding="utf-8")
     assert "90" in text and "°" in text and "三" in text
     answers = [sample["answers"][0] for sample in data["samples"]]
-    assert answers[1]["scores"]["exact_kl/black"] == [0.0] * len(answers[1]["tokens"])  # no picture to miss
+    assert answers[1]["scores"]["exact_kl/black"] == [0.0] * len(answers[1]["tokens"])  # no image to miss
     assert answers[1]["weights"]["pgpo"] == [1.0] * len(answers[1]["tokens"])
     assert answers[3]["tokens"] == []
     assert [len(one["occlusion"]) for one in answers] == [1, 0, 2, 0]

@@ -89,21 +89,21 @@ def test_likeliest_tokens_are_those_of_the_whole_distribution(loaded, rollouts):
 
 
 @pytest.mark.parametrize("name", VIEWS)
-def test_the_likeliest_without_the_picture_are_those_whose_kl_was_scored(loaded, rollouts, name):
-    """KL of the shown distributions is the scoring pass's own, so the pictures shown are the ones it drew."""
+def test_the_likeliest_without_the_image_are_those_whose_kl_was_scored(loaded, rollouts, name):
+    """KL of the shown distributions is the scoring pass's own, so the images shown are the ones it drew."""
     shown = view(name)
     scored = score(
         loaded.model, loaded.processor, rollouts, Needs(frozenset({"exact_kl"}), shown, False), seed=0, step=0
     )
     words = loaded.model.get_output_embeddings().weight.shape[0]
-    pictures = rollouts.images
+    images = rollouts.images
     if name != "text_only":
         from sightline.models.draw_views import draw_view
 
-        pictures = draw_view(shown, rollouts.images, rollouts.sample_ids, loaded.processor, seed=0, step=0)
+        images = draw_view(shown, rollouts.images, rollouts.sample_ids, loaded.processor, seed=0, step=0)
     seen = likeliest(loaded.model, loaded.processor, rollouts, rollouts.images, count=words)
     blind = likeliest(
-        loaded.model, loaded.processor, rollouts, pictures, hide_images=name == "text_only", count=words
+        loaded.model, loaded.processor, rollouts, images, hide_images=name == "text_only", count=words
     )
     spread = [
         torch.zeros_like(one.probabilities).scatter(-1, one.tokens, one.probabilities).clamp(min=1e-30).log()
@@ -192,11 +192,11 @@ def test_hiding_nothing_changes_nothing_and_hiding_all_is_the_view(loaded, rollo
 
 
 @pytest.mark.parametrize(("size", "grid"), [((64, 64), (4, 4)), ((640, 320), (4, 8)), ((50, 700), (8, 1))])
-def test_cells_are_whole_image_tokens_and_cover_the_picture_once(size, grid):
-    picture = Image.effect_noise(size, 60).convert("RGB")
-    shape, pictures = covered(picture, 16, 8)
+def test_cells_are_whole_image_tokens_and_cover_the_image_once(size, grid):
+    image = Image.effect_noise(size, 60).convert("RGB")
+    shape, images = covered(image, 16, 8)
     assert shape == grid
-    hidden = [np.asarray(one) != np.asarray(picture) for one in pictures]
+    hidden = [np.asarray(one) != np.asarray(image) for one in images]
     assert len(hidden) == grid[0] * grid[1]
     assert sum(one.any(-1).astype(int) for one in hidden).max() == 1
     assert np.mean(sum(one.any(-1).astype(int) for one in hidden)) > 0.95
@@ -222,14 +222,14 @@ def test_a_given_answer_is_scored_as_if_the_model_had_said_it(loaded, subjects):
         assert told.token_ids == subjects[0].answer.token_ids
 
 
-def test_an_answer_that_spells_a_picture_is_refused(loaded, subjects):
+def test_an_answer_that_spells_an_image_is_refused(loaded, subjects):
     problem = subjects[0].problem
     prompt = Prompt(ShapesTask().messages(problem), problem.images)
-    with pytest.raises(UserError, match="'<image>', which stands for a picture"):
+    with pytest.raises(UserError, match="'<image>', which stands for an image"):
         given_answer(loaded, prompt, "i see <image> 3")
 
 
-def test_pictures_of_a_page_stay_within_their_bytes():
+def test_images_of_a_page_stay_within_their_bytes():
     noise = torch.randint(0, 256, (900, 700, 3), dtype=torch.uint8).numpy()
     large = [Image.fromarray(noise)] * 3
     for most in (60_000, 300_000, 3_000_000):
@@ -257,7 +257,7 @@ def test_the_command_writes_data_and_page_and_prints_the_same_data(tmp_path, cap
     assert "<h1>What embedded sees</h1>" in (folder / "inspect.html").read_text()
 
 
-def test_one_picture_with_an_answer_of_ones_own(tmp_path, capsys):
+def test_one_image_with_an_answer_of_ones_own(tmp_path, capsys):
     Image.new("L", (90, 90), 200).save(tmp_path / "x.png")
     folder = tmp_path / "seen"
     told = ["--question", "how many red circle ?", "--answer", "<think> i see 3 </think> \\boxed{ 3 }"]
@@ -287,8 +287,8 @@ def test_hostile_names_and_words_of_ones_own_are_text(tmp_path, capsys):
     ("flags", "said"),
     [
         (["--image", "nowhere.png", "--question", "what ?"], "cannot read --image nowhere.png"),
-        (["--image", "x.png"], "one picture takes --image and --question"),
-        (["--question", "what ?", "--task", "shapes"], "is about one picture"),
+        (["--image", "x.png"], "one image takes --image and --question"),
+        (["--question", "what ?", "--task", "shapes"], "is about one image"),
         (["--views", "blakc"], "did you mean black"),
         (["--views", ","], "names no view"),
         (["--methods", "grpo"], "unknown method with weights 'grpo'"),

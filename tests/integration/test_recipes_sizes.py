@@ -188,7 +188,7 @@ def test_what_a_plan_costs_follows_its_sizes() -> None:
     adapters = sizes.memory(model, replace(plan, gpus=1, adapters=10**8))
     assert adapters.weights == 4e8 + 2 * model.parameters
     assert adapters.optimizer == 8e8
-    # A picture may have no more tokens than the prompt: 4,194,304 pixels would be 5,350 of 28 x 28.
+    # An image may have no more tokens than the prompt: 4,194,304 pixels would be 5,350 of 28 x 28.
     larger = sizes.memory(model, replace(plan, max_pixels=2 * plan.max_pixels))
     assert larger.activations == full.activations
 

@@ -89,10 +89,10 @@ class Reference:
         if view.kind == "attention":
             return self.log_softmax(self.text_only(row), row)
         problem, draw = self.problems[row], row % GROUP if view.per == "rollout" else 0
-        pictures = draw_view(
+        images = draw_view(
             view, [problem.images], [problem.id], self.processor, seed=3, step=0, draws=[draw]
         )[0]
-        return self.log_softmax(self.inputs(row, pictures), row)
+        return self.log_softmax(self.inputs(row, images), row)
 
     def focus(self, row: int) -> list[float]:
         """cos(h_t, mean image state), h after the final norm, at the token's own position."""

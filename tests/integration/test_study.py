@@ -189,10 +189,10 @@ def test_gradient_of_the_log_probs_is_that_of_a_plain_forward() -> None:
         kept = rollouts.prompt_mask[row].bool()
         ids, said = rollouts.prompt_ids[row][kept], rollouts.response_ids[row][rollouts.mask[row].bool()]
         processor: Any = loaded.processor
-        pictures = processor.image_processor(images=list(rollouts.images[row]), return_tensors="pt")
+        images = processor.image_processor(images=list(rollouts.images[row]), return_tensors="pt")
         both = torch.cat([ids, said])[None]
         types = (both == model.config.image_token_id).int()
-        logits = model(input_ids=both, mm_token_type_ids=types, **pictures).logits[0]
+        logits = model(input_ids=both, mm_token_type_ids=types, **images).logits[0]
         expected.append(logits[len(ids) - 1 : -1].log_softmax(-1).gather(-1, said[:, None]).sum())
     found = log_probs(loaded, rollouts)
     assert found.sum(1).tolist() == pytest.approx(torch.stack(expected).tolist(), abs=1e-4)

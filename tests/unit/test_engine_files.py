@@ -135,7 +135,7 @@ def test_a_checkpoint_is_never_seen_half_removed(tmp_path: Path, monkeypatch: py
 
 
 def micro_batches() -> list[dict[str, object]]:
-    """Two micro-batches as TRL buffers them: pixels of three pictures, two of them equal."""
+    """Two micro-batches as TRL buffers them: pixels of three images, two of them equal."""
     pixels = torch.arange(24.0).view(12, 2)
     grid = torch.tensor([[1, 2, 2], [1, 2, 2], [1, 2, 2]])
     pixels[4:8] = pixels[:4]
@@ -178,7 +178,7 @@ def test_rollouts_in_hand_come_back_bit_for_bit(tmp_path: Path) -> None:
         in_hand.load(tmp_path, 0, "cpu")
 
 
-def test_equal_pictures_are_kept_once(tmp_path: Path) -> None:
+def test_equal_images_are_kept_once(tmp_path: Path) -> None:
     batch = {
         "pixel_values": torch.rand(4, 6).repeat(8, 1),
         "image_grid_thw": torch.tensor([[1, 2, 2]] * 8),

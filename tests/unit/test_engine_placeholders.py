@@ -29,21 +29,21 @@ IMAGE = 5
     some.lists(some.integers(6, 9)),
 )
 def test_it_undoes_an_expansion(parts: list[tuple[list[int], int]], tail: list[int]) -> None:
-    """Text before each picture, as many image tokens as it has features, and text behind the last."""
+    """Text before each image, as many image tokens as it has features, and text behind the last."""
     expanded = [token for text, count in parts for token in [*text, *[IMAGE] * count]] + tail
     written = [token for text, _ in parts for token in [*text, IMAGE]] + tail
     assert one_token_per_image(expanded, IMAGE, len(parts)) == written
     assert one_token_per_image(written, IMAGE, len(parts)) == written
 
 
-@pytest.mark.parametrize(("ids", "pictures"), [([1, 5, 5, 5, 2], 2), ([1, 2], 1), ([5, 1, 5], 1)])
-def test_runs_that_are_not_the_pictures_are_named(ids: list[int], pictures: int) -> None:
-    with pytest.raises(ValueError, match=rf"prompt 7 has {pictures} pictures but"):
-        one_token_per_image(ids, IMAGE, pictures, row=7)
+@pytest.mark.parametrize(("ids", "images"), [([1, 5, 5, 5, 2], 2), ([1, 2], 1), ([5, 1, 5], 1)])
+def test_runs_that_are_not_the_images_are_named(ids: list[int], images: int) -> None:
+    with pytest.raises(ValueError, match=rf"prompt 7 has {images} images but"):
+        one_token_per_image(ids, IMAGE, images, row=7)
 
 
-def test_rows_without_pictures_stay() -> None:
-    assert shortened([[1, 5, 5], [1, 2]], [["picture"], None], IMAGE) == [[1, 5], [1, 2]]
+def test_rows_without_images_stay() -> None:
+    assert shortened([[1, 5, 5], [1, 2]], [["image"], None], IMAGE) == [[1, 5], [1, 2]]
     assert shortened([[1, 2]], None, IMAGE) == [[1, 2]]
 
 
@@ -51,12 +51,12 @@ def test_rows_without_pictures_stay() -> None:
 def test_families_that_only_repeat_the_image_token(family: str) -> None:
     model, processor = tiny_models.build(family)
     check_shortened(processor, model.config)
-    prompts = tiny_models.prompts()[2]  # two pictures of different sizes
+    prompts = tiny_models.prompts()[2]  # two images of different sizes
     text = processor.apply_chat_template(prompts.messages, add_generation_prompt=True, tokenize=False)
     expanded = processor(text=[text], images=[list(prompts.images)], add_special_tokens=False)["input_ids"][0]
     written = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     assert len(expanded) > len(written)
-    if family != "llava":  # whose template sets pictures side by side
+    if family != "llava":  # whose template sets images side by side
         assert one_token_per_image(expanded, image_token_id(model.config), 2) == written
 
 
@@ -99,12 +99,12 @@ def test_the_trainer_shortens_for_colocated_vllm_alone(
     trainer.use_vllm, trainer.vllm_mode = True, mode
     trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=0), 0  # vLLM has these weights
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
-    trainer._generate_single_turn([[1, IMAGE, IMAGE, IMAGE, 2]], [["picture"]], {}, 4)
+    trainer._generate_single_turn([[1, IMAGE, IMAGE, IMAGE, 2]], [["image"]], {}, 4)
     assert recorded.given == expected
 
 
 @pytest.mark.parametrize("mode", ["colocate", "server"])
-def test_an_update_has_vllm_forget_the_pictures_it_encoded(
+def test_an_update_has_vllm_forget_the_images_it_encoded(
     mode: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     from trl.trainer.grpo_trainer import GRPOTrainer
@@ -134,12 +134,12 @@ def test_an_update_has_vllm_forget_the_pictures_it_encoded(
     trainer._last_loaded_step = 0
     for step in (0, 0, 1, 1, 2):
         trainer.state = SimpleNamespace(global_step=step)  # pyright: ignore
-        trainer._generate_single_turn([[1, IMAGE, 2]], [["picture"]], {}, 4)
+        trainer._generate_single_turn([[1, IMAGE, 2]], [["image"]], {}, 4)
     forgotten = "forgotten" if mode == "colocate" else "http://server/reset_encoder_cache"
     assert calls == ["sampled", "sampled", forgotten, "sampled", "sampled", forgotten, "sampled"]
     kept = [record.getMessage() for record in caplog.records if "kept its encodings" in record.getMessage()]
     assert kept == (
-        [] if mode == "colocate" else ["the vLLM server kept its encodings of pictures: it answered 404"]
+        [] if mode == "colocate" else ["the vLLM server kept its encodings of images: it answered 404"]
     )
 
 
@@ -147,7 +147,7 @@ def test_one_rank_alone_asks_a_server_to_forget() -> None:
     trainer = GuardedTrainer.__new__(GuardedTrainer)
     trainer.vllm_mode, trainer.accelerator = "server", SimpleNamespace(is_main_process=False)  # pyright: ignore
     trainer.vllm_generation = None  # pyright: ignore  # the other ranks hold no client
-    trainer._forget_pictures()
+    trainer._forget_images()
 
 
 def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> SimpleNamespace:

@@ -33,7 +33,7 @@ def test_a_healthy_run_is_told_nothing() -> None:
             "reward_std": 0.4,
             "entropy": 0.2 - 0.001 * step,
             "sampling/drift": 0.01,
-            "picture/log_prob_change": 0.3,
+            "image/log_prob_change": 0.3,
             "rollouts/without_image": 2.0,
         }
         for step in range(100)
@@ -73,13 +73,13 @@ def test_sampler_and_trainer_apart() -> None:
 
 
 def test_training_blind() -> None:
-    rows = [{"loss": 1.0}, {"picture/log_prob_change": 2e-4}, {"picture/log_prob_change": 1e-4}]
+    rows = [{"loss": 1.0}, {"image/log_prob_change": 2e-4}, {"image/log_prob_change": 1e-4}]
     ((step, line),) = said(symptoms(), rows)
     assert step == 1 and "without looking" in line
     assert said(symptoms(warn_blind=0.0), rows) == []
 
 
-def test_no_picture_anywhere() -> None:
+def test_no_image_anywhere() -> None:
     assert len(said(symptoms(), [{"rollouts/without_image": 8.0}] * 2)) == 1
 
 

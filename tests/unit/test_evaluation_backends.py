@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from evaluation_fixtures import picture
+from evaluation_fixtures import make_image
 from PIL import Image
 
 from sightline.cli.eval import _parser as eval_parser
@@ -128,7 +128,7 @@ def test_one_answer_that_does_not_fit_is_said(loaded, requests, monkeypatch) -> 
 
 
 def test_what_vllm_is_asked(loaded) -> None:
-    first, second = picture(1), picture(2)
+    first, second = make_image(1), make_image(2)
     parts = [{"type": "image"}, {"type": "text", "text": "and"}, {"type": "image"}]
     request = Request(Prompt([{"role": "user", "content": parts}], [first, second]), seed=2**61)
     asked = engine_input(loaded.processor, request)
@@ -203,7 +203,7 @@ def test_vllm_missing_is_one_clear_line(monkeypatch) -> None:
 
 
 def test_what_a_server_is_asked() -> None:
-    shown = [picture(1), picture(2).convert("RGBA")]
+    shown = [make_image(1), make_image(2).convert("RGBA")]
     parts = [{"type": "text", "text": "Which?"}, {"type": "image"}, {"type": "image"}]
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": parts}]
     body = chat_request("some/model", Request(Prompt(messages, shown), 2**40 + 7), Decoding(50, 1.0, 0.95))

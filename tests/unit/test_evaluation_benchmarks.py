@@ -1,4 +1,4 @@
-"""What rows say: options, numbered pictures, golds as letters; a user's benchmarks from YAML; the suites."""
+"""What rows say: options, numbered images, golds as letters; a user's benchmarks from YAML; the suites."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_long_lists_of_options_take_linear_time() -> None:
     assert len(options("[" + ", ".join(["'x'"] * 20_000) + "]")) == 20_000
 
 
-def test_pictures_stand_where_they_are_first_named() -> None:
+def test_images_stand_where_they_are_first_named() -> None:
     shown = ["p1", "p2", None]
     assert numbered("<image 2> then <image1>?", shown) == ("<image> then <image>?", ["p2", "p1"])
     assert numbered("<image 1>, <image 1> again", ["p1"]) == ("<image>, <image 1> again", ["p1"])
@@ -72,7 +72,7 @@ YAML = """
 mine:
   source: rows.jsonl
   rows: 2
-  columns: {question: problem, answer: gold, images: picture, choices: options, cluster: family}
+  columns: {question: problem, answer: gold, images: image, choices: options, cluster: family}
   labels: {difficulty: level}
   only: {language: en}
   max_new_tokens: 99
@@ -86,8 +86,8 @@ def test_a_user_s_benchmark(tmp_path: Path) -> None:
     found = read_benchmarks(file)["mine"]
     assert Path(found.source) == tmp_path / "rows.jsonl"
     assert (found.rows, found.max_new_tokens) == (2, 99)
-    assert set(found.columns) == {"problem", "gold", "picture", "options", "family", "level", "language"}
-    row = {"problem": "Q?", "gold": 4, "picture": b"x", "options": ["3", "4"], "family": 7, "level": "hard"}
+    assert set(found.columns) == {"problem", "gold", "image", "options", "family", "level", "language"}
+    row = {"problem": "Q?", "gold": 4, "image": b"x", "options": ["3", "4"], "family": 7, "level": "hard"}
     asked = found.read({**row, "language": "en"})
     assert asked is not None
     assert (asked.question, asked.answer, asked.choices) == ("Q?", "4", ("3", "4"))
@@ -108,7 +108,7 @@ def test_a_user_s_benchmark(tmp_path: Path) -> None:
             "a: {source: x, colums: {question: q}}",
             "unknown key of benchmark a: 'colums': did you mean columns",
         ),
-        ("a: {source: x, columns: {question: q, answer: a, pictures: p}}", "unknown role in columns"),
+        ("a: {source: x, columns: {question: q, answer: a, images: p}}", "unknown role in columns"),
         ("a: {source: x, rows: many, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, rows: 0, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, split: 1, columns: {question: q, answer: a}}", "split of benchmark a must be text"),

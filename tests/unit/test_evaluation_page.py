@@ -7,14 +7,14 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from evaluation_fixtures import generation, item, picture, results_folder
+from evaluation_fixtures import generation, item, make_image, results_folder
 from PIL import Image
 from saved_run import ATTACK
 
 from sightline.analysis.pages.results import write_results_page
 from sightline.analysis.readers.results_samples import MOST_SAMPLES
 from sightline.errors import UserError
-from sightline.evaluation.kept_images import LONGEST_SIDE, keep_picture
+from sightline.evaluation.kept_images import LONGEST_SIDE, keep_image
 from sightline.evaluation.run.results import write_results
 
 
@@ -78,9 +78,9 @@ def test_long_answers_are_cut_and_said(tmp_path: Path) -> None:
     assert "Cut off at the longest answer allowed." in html
 
 
-def test_pictures_are_kept_small_and_once(tmp_path: Path) -> None:
-    small, large = picture(1), picture(2, 900)
-    names = [keep_picture(tmp_path, image) for image in (small, large, small.copy())]
+def test_images_are_kept_small_and_once(tmp_path: Path) -> None:
+    small, large = make_image(1), make_image(2, 900)
+    names = [keep_image(tmp_path, image) for image in (small, large, small.copy())]
     assert names[0] == names[2] != names[1]
     assert (names[0].endswith(".png"), names[1].endswith(".jpg")) == (True, True)
     assert len(list(tmp_path.iterdir())) == 2
@@ -91,16 +91,16 @@ def test_pictures_are_kept_small_and_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/passwd", "a/b.png", "gone.png", "fake.png", "x.svg"])
-def test_only_kept_pictures_are_embedded(tmp_path: Path, name: str) -> None:
+def test_only_kept_images_are_embedded(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n secret")
     folder = tmp_path / "run"
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     (folder / "pictures/fake.png").write_bytes(b"<svg onload=alert(1)>")
     (folder / "pictures/x.svg").write_bytes(b"<svg onload=alert(1)>")
     one = item(0)
-    html = page_of(results_folder(folder, [one], [generation(one, "\\boxed{4}", pictures=[name])]))
+    html = page_of(results_folder(folder, [one], [generation(one, "\\boxed{4}", images=[name])]))
     assert "data:image" not in html.replace('href="data:,"', "")
-    assert "This picture was left out." in html
+    assert "This image was left out." in html
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])

@@ -72,7 +72,7 @@ def test_a_timeout_is_wrong_and_counted() -> None:
     assert measured["rates"]["timeout"] == pytest.approx(2 / 3)
 
 
-def test_what_the_picture_was_worth(tmp_path: Path) -> None:
+def test_what_the_image_was_worth(tmp_path: Path) -> None:
     """Ten problems, sighted right on eight; blind right on three, of which one the sighted miss."""
     items = [item(n) for n in range(10)]
     seen = [n not in (8, 9) for n in range(10)]

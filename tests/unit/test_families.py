@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import FAMILIES, build, picture, prompts, rollouts
+from tiny_models import FAMILIES, build, make_image, prompts, rollouts
 
 from sightline.methods import Needs
 from sightline.models.draw_views import resized
@@ -41,14 +41,14 @@ def test_a_saved_processor_loads_without_torchvision_and_makes_the_same(family: 
     assert torch.equal(
         rollouts(model, loaded, prompts()).prompt_ids, rollouts(model, processor, prompts()).prompt_ids
     )
-    pictures = [list(one.images) for one in prompts()]
-    (found, _), (wanted, _) = process_prompts(loaded, pictures), process_prompts(processor, pictures)
+    images = [list(one.images) for one in prompts()]
+    (found, _), (wanted, _) = process_prompts(loaded, images), process_prompts(processor, images)
     assert found.keys() == wanted.keys()
     torch.testing.assert_close(found["pixel_values"], wanted["pixel_values"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_pictures_alone_are_processed_as_in_their_prompt(family: str) -> None:
+def test_images_alone_are_processed_as_in_their_prompt(family: str) -> None:
     """Tiles and features must be as many as training will see."""
     model, processor = build(family)
     found, ids = process_prompts(processor, [list(one.images) for one in prompts()])
@@ -92,13 +92,13 @@ SIZES: dict[str, tuple[int, int] | None] = {
     "llava_onevision": None,
     "idefics3": None,
 }
-"""What a picture of 45 x 50 pixels is fed as; None where it is cut into tiles."""
+"""What an image of 45 x 50 pixels is fed as; None where it is cut into tiles."""
 
 
 @pytest.mark.parametrize("family", SIZES)
-def test_pictures_are_resized_as_the_model_will_see_them(family: str) -> None:
+def test_images_are_resized_as_the_model_will_see_them(family: str) -> None:
     processor: Any = build(family)[1]
-    shown = resized(picture(45, 50, 0), processor)
+    shown = resized(make_image(45, 50, 0), processor)
     assert shown.size == (SIZES[family] or (45, 50))
-    before = process_prompts(processor, [[picture(45, 50, 0)]])[1]
+    before = process_prompts(processor, [[make_image(45, 50, 0)]])[1]
     assert process_prompts(processor, [[shown]])[1].shape == before.shape

@@ -54,16 +54,16 @@ def table(path):
         return list(csv.DictReader(file))
 
 
-def test_every_figure_has_its_picture_its_drawing_and_its_numbers(inspected):
+def test_every_figure_has_its_image_its_drawing_and_its_numbers(inspected):
     target, files, notes = inspected
     assert {path.stem for path in files} == OF_ANSWERS | {"attention"}
     assert notes == ["there are no training curves"]
     assert sorted(files) == sorted(target.iterdir())
     for path in files:
         if path.suffix == ".png":
-            with Image.open(path) as picture:
-                assert min(picture.size) > 200
-                pixels = np.asarray(picture.convert("L"))
+            with Image.open(path) as image:
+                assert min(image.size) > 200
+                pixels = np.asarray(image.convert("L"))
                 edges = (pixels[:2], pixels[-2:], pixels[:, :2], pixels[:, -2:])
                 assert min(edge.min() for edge in edges) == 255, f"{path.name} is cut off"
         elif path.suffix == ".svg":

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import build, picture, prompt, prompts
+from tiny_models import build, make_image, prompt, prompts
 from transformers import GenerationConfig
 
 from sightline.engines.trl.trainer.generation import tokenized_once
@@ -25,7 +25,7 @@ def qwen() -> tuple[Any, Any]:
 
 
 def repeated(count: int) -> list[Prompt]:
-    """Every prompt several times, the same pictures each time."""
+    """Every prompt several times, the same images each time."""
     return [one for one in prompts() for _ in range(count)]
 
 
@@ -51,8 +51,8 @@ def test_a_prompt_that_occurs_often_is_encoded_and_prefilled_once(
     generate(model, processor, repeated(3), Decoding(2))
     assert pixels == [88]
     pixels.clear()
-    # The same words about another picture are another prompt.
-    two = [prompt("How many?", [picture(32, 32, seed)]) for seed in (1, 2)]
+    # The same words about another image are another prompt.
+    two = [prompt("How many?", [make_image(32, 32, seed)]) for seed in (1, 2)]
     generate(model, processor, two, Decoding(2))
     assert pixels == [32]
 
@@ -143,14 +143,14 @@ def test_settings_are_honoured_or_named(name: str, value: Any, honoured: bool) -
 
 
 def test_rows_of_one_prompt_are_tokenized_once() -> None:
-    pictures = [picture(32, 32, seed) for seed in range(2)]
+    images = [make_image(32, 32, seed) for seed in range(2)]
 
     def messages(text: str, image: Any) -> list[dict[str, Any]]:
         parts = [{"type": "image", "image": image}, {"type": "text", "text": text}]
         return [{"role": "user", "content": parts}]
 
-    rows = [messages("a", pictures[0]), messages("a", pictures[0]), messages("a", pictures[1])]
-    rows += [messages("b", pictures[1]), messages("a", pictures[0])]
+    rows = [messages("a", images[0]), messages("a", images[0]), messages("a", images[1])]
+    rows += [messages("b", images[1]), messages("a", images[0])]
     seen: list[Any] = []
 
     def tokenize(asked: list[Any]) -> Any:

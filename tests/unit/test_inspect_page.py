@@ -23,7 +23,7 @@ from sightline.analysis.tokens import strips as tokens_module
 from sightline.analysis.tokens.shading import LEVELS, weight_shades
 from sightline.analysis.tokens.strips import strip
 from sightline.errors import UserError
-from sightline.evaluation.tokens.inspection import picture_bytes
+from sightline.evaluation.tokens.inspection import image_bytes
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +105,7 @@ def test_a_page_of_very_many_tokens_keeps_those_that_depend_most_and_says_so(fol
         len(listed) // 2 for one in data["answers"] for view in one["likeliest"] for listed in view.values()
     )
     assert 0 < kept <= 200
-    assert "depend least on the picture are left out" in Page(text).all("section", class_="notes")[0][1]
+    assert "depend least on the image are left out" in Page(text).all("section", class_="notes")[0][1]
     highest = max(
         (value, number, token)
         for number, row in enumerate(inspect_data()["samples"])
@@ -150,26 +150,26 @@ def test_maps_beyond_what_a_page_holds_are_left_out_from_the_last_and_counted(tm
 def test_attention_and_the_share_of_the_highest_tenth_are_told(text):
     told = inspect_data()["samples"][0]["answers"][0]
     shown = data_of(text)["answers"][0]["attention"]
-    assert [name for name, _ in shown] == ["picture", "question", "answer so far"]
+    assert [name for name, _ in shown] == ["image", "question", "answer so far"]
     assert [values for _, values in shown] == list(told["attention"].values())
     assert "of the visual dependency (exact KL, black)" in Page(text).all("p", class_="lead")[0][1]
 
 
 def test_a_page_of_as_many_tokens_as_it_shows_stays_below_15_megabytes(tmp_path, monkeypatch):
-    """At a twentieth of the size, pictures aside."""
+    """At a twentieth of the size, images aside."""
     for name in ("MOST_ALTERNATIVES", "MOST_CELLS"):
         monkeypatch.setattr(details_module, name, getattr(details_module, name) // 20)
     answers = 10
     tokens = tokens_module.PAGE_TOKENS // 20 // answers
     folder = write_inspect_data(tmp_path, samples=answers, longest=tokens, hostile=False)
     size = len(re.sub(r'src="data:[^"]*"', "", write_inspection(folder).read_text()))
-    assert 20 * size + picture_bytes(tokens_module.PAGE_TOKENS) < 15_000_000
+    assert 20 * size + image_bytes(tokens_module.PAGE_TOKENS) < 15_000_000
 
 
-def test_pictures_wait_until_they_are_scrolled_to(text):
-    pictures = Page(text).all("img")
-    assert len(pictures) == 8 * 3
-    assert all(attrs["loading"] == "lazy" and attrs["alt"] for attrs, _ in pictures)
+def test_images_wait_until_they_are_scrolled_to(text):
+    images = Page(text).all("img")
+    assert len(images) == 8 * 3
+    assert all(attrs["loading"] == "lazy" and attrs["alt"] for attrs, _ in images)
 
 
 def test_weights_are_shaded_from_nothing_and_what_is_dropped_is_marked():
@@ -293,7 +293,7 @@ def test_damaged_answers_are_shown_as_far_as_they_go(tmp_path):
     text = changed(tmp_path, samples=saved["samples"])
     notes = Page(text).all("section", class_="notes")[0][1]
     assert "the numbers of 1 answer do not match the tokens" in notes
-    assert "1 picture left out" in notes
+    assert "1 image left out" in notes
     assert data_of(text)["answers"][0]["maps"] == []
     assert "example.com" not in text
 

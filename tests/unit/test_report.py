@@ -19,7 +19,7 @@ from saved_run import ATTACK, CONFIG, EVALUATION, write_run
 import sightline.analysis
 from sightline.analysis import write_report
 from sightline.analysis.pages.base import printable
-from sightline.analysis.readers.embedded_images import picture
+from sightline.analysis.readers.embedded_images import make_image
 from sightline.analysis.readers.settings import settings
 from sightline.errors import UserError
 
@@ -131,12 +131,12 @@ def test_verdicts_do_not_rest_on_colour(finished):
     assert verdicts == {"✓ correct", "✗ wrong"}
 
 
-def test_every_picture_and_chart_has_a_name(finished):
+def test_every_image_and_chart_has_a_name(finished):
     ids = [attrs["id"] for _, attrs, _ in finished.elements if "id" in attrs]
     assert len(ids) == len(set(ids))
-    pictures = finished.all("img")
-    assert len(pictures) == 12
-    assert all(attrs["alt"] for attrs, _ in pictures)
+    images = finished.all("img")
+    assert len(images) == 12
+    assert all(attrs["alt"] for attrs, _ in images)
     charts = finished.all("svg", role="img")
     assert len(charts) == 13
     for attrs, text in charts:
@@ -220,10 +220,10 @@ def test_the_page_is_alone_and_its_policy_says_so(finished):
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_real_pictures_are_shown(kind):
+def test_real_images_are_shown(kind):
     content = PNG if kind == "png" else base64.b64encode(b"\xff\xd8\xff" + bytes(20)).decode()
     address = f"data:image/{kind};base64,{content}"
-    shown = picture(address)
+    shown = make_image(address)
     assert shown is not None and shown.address == address
 
 
@@ -247,11 +247,11 @@ def test_real_pictures_are_shown(kind):
         f"DATA:image/png;base64,{PNG}",
     ],
 )
-def test_anything_else_is_no_picture(address):
-    assert picture(address) is None
+def test_anything_else_is_no_image(address):
+    assert make_image(address) is None
 
 
-def test_refused_pictures_leave_a_placeholder(tmp_path):
+def test_refused_images_leave_a_placeholder(tmp_path):
     folder = write_run(tmp_path, samples=2)
     change(folder / "samples.json", lambda rows: rows[0].update(image="https://example.org/x.png"))
     page = report(folder)

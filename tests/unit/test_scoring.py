@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import build, picture, prompt, prompts, rollouts
+from tiny_models import build, make_image, prompt, prompts, rollouts
 
 from sightline.errors import UserError
 from sightline.methods import Needs
@@ -99,7 +99,7 @@ def test_a_cut_prompt_costs_its_rows_only(
     ids[4:6] = ids[4:6].masked_fill(ids[4:6] == image_token_id(model.config), 65)
     found = scored(model, processor, replace(batch, prompt_ids=ids), view, **options)
     assert found.skipped.keys() == {4, 5}
-    assert "holds 0 image tokens, but its pictures take" in found.skipped[4]
+    assert "holds 0 image tokens, but its images take" in found.skipped[4]
     assert (found.log_probs[4:6] == 0).all()
     same(found, wanted, [0, 1, 2, 3, 6, 7])
 
@@ -107,11 +107,11 @@ def test_a_cut_prompt_costs_its_rows_only(
 def test_a_cut_prompt_is_named_where_no_row_can_leave(qwen: tuple[Any, Any]) -> None:
     model, processor = qwen
     batch = rollouts(model, processor, prompts(), group=2)
-    pictures = process(model, processor, [batch.images[0]])
+    images = process(model, processor, [batch.images[0]])
     ids, mask = batch.prompt_ids[:1].clone(), batch.prompt_mask[:1]
     ids[0, int((ids[0] == image_token_id(model.config)).nonzero()[0])] = 65
-    with pytest.raises(ValueError, match=r"problem bars holds 3 image tokens, but its pictures take 4"):
-        shown_prompts(model, ids, mask, pictures, ["bars"])
+    with pytest.raises(ValueError, match=r"problem bars holds 3 image tokens, but its images take 4"):
+        shown_prompts(model, ids, mask, images, ["bars"])
 
 
 def test_rollouts_of_one_group_share_their_prompt(qwen: tuple[Any, Any]) -> None:
@@ -131,7 +131,7 @@ def test_a_layer_that_is_not_there(qwen: tuple[Any, Any]) -> None:
 # --- views -------------------------------------------------------------------------------------------
 
 
-def test_rows_without_a_picture_depend_on_nothing(qwen: tuple[Any, Any]) -> None:
+def test_rows_without_an_image_depend_on_nothing(qwen: tuple[Any, Any]) -> None:
     model, processor = qwen
     batch = rollouts(model, processor, [prompt("Why?"), prompt("How many are there?")], group=2)
     for view in (Black(), TextOnly()):
@@ -144,7 +144,7 @@ def test_rows_without_a_picture_depend_on_nothing(qwen: tuple[Any, Any]) -> None
 
 def test_swapped_partners_do_not_depend_on_how_the_batch_is_cut(qwen: tuple[Any, Any]) -> None:
     model, processor = qwen
-    asked = [prompt("How many?", [picture(32, 32, seed)]) for seed in range(5)]
+    asked = [prompt("How many?", [make_image(32, 32, seed)]) for seed in range(5)]
     batch = rollouts(model, processor, asked, group=2)
     wanted = scored(model, processor, batch, Swapped(), rows_per_pass=100)
     same(scored(model, processor, batch, Swapped(), rows_per_pass=1), wanted)
@@ -162,7 +162,7 @@ def test_scores_do_not_depend_on_how_many_rows_run_at_once(qwen: tuple[Any, Any]
 # --- nothing twice -----------------------------------------------------------------------------------
 
 
-def test_a_prompt_and_its_pictures_run_once_a_view(
+def test_a_prompt_and_its_images_run_once_a_view(
     qwen: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, processor = qwen
@@ -184,12 +184,12 @@ def test_a_prompt_and_its_pictures_run_once_a_view(
         lambda m, inputs, *a: prefilled.append(inputs["input_ids"].shape) or run(m, inputs, *a),
     )
     scored(model, processor, batch, Black(), rows_per_pass=64)
-    assert pixels == [88, 88], "patches of four pictures, each once in each view"
+    assert pixels == [88, 88], "patches of four images, each once in each view"
     assert [shape[0] for shape in prefilled] == [4, 4, 16, 16]
-    assert threads - {threading.get_ident()}, "the second view's pictures are processed beside the first"
+    assert threads - {threading.get_ident()}, "the second view's images are processed beside the first"
 
 
-def test_the_second_view_s_pictures_are_processed_while_the_first_runs(
+def test_the_second_view_s_images_are_processed_while_the_first_runs(
     qwen: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each side waits for the other to have begun, also where there is one bundle."""

@@ -1,4 +1,4 @@
-"""Shapes-2: pictures show what the scene says, answers follow, and the question gives away what it should."""
+"""Shapes-2: images show what the scene says, answers follow, and the question gives away what it should."""
 
 from __future__ import annotations
 
@@ -56,21 +56,21 @@ def test_other_levels_are_refused_in_one_line():
         load_task("shapes-2:9")
 
 
-def test_no_picture_is_in_two_splits():
+def test_no_image_is_in_two_splits():
     task = Shapes2Task()
-    pictures = {split: set() for split in ("train", "dev", "test")}
-    for split, seen in pictures.items():
+    images = {split: set() for split in ("train", "dev", "test")}
+    for split, seen in images.items():
         for seed in (0, 1, 99):
             for problem in getattr(task, split)(30, seed):
                 assert task.world.split_of(problem.images[0]) == split
                 seen.add(problem.images[0].tobytes())
         assert len(seen) == 90
-    assert not pictures["train"] & pictures["dev"]
-    assert not pictures["train"] & pictures["test"]
-    assert not pictures["dev"] & pictures["test"]
+    assert not images["train"] & images["dev"]
+    assert not images["train"] & images["test"]
+    assert not images["dev"] & images["test"]
 
 
-def test_the_warm_start_learns_on_training_pictures_of_this_world():
+def test_the_warm_start_learns_on_training_images_of_this_world():
     sides = Counter(Shapes2Task().world.split_of(p.image) for p in drawn(chart_example, 400))
     assert set(sides) == {"train", "dev", "test"}
     assert sides["train"] == pytest.approx(300, abs=40)
@@ -133,7 +133,7 @@ def test_steps_are_said_in_many_ways_and_reading_orders_differ():
     assert len(orders) > 1
 
 
-def test_only_readings_name_something_in_the_picture():
+def test_only_readings_name_something_in_the_image():
     from sightline.tasks.shapes2 import phrases
 
     silent = (
@@ -164,23 +164,23 @@ def nearest_colour(pixel) -> str:
 
 def test_bars_stand_as_high_as_the_chart_says_and_legends_show_their_colours():
     for example in drawn(chart_example):
-        picture = np.asarray(example.image).astype(int)
+        image = np.asarray(example.image).astype(int)
         for bar in example.scene:
-            column = picture[:BASELINE, SIDE // 4 * bar.slot + 6]
+            column = image[:BASELINE, SIDE // 4 * bar.slot + 6]
             saturated = column[14:].max(axis=1) - column[14:].min(axis=1) > 40
             assert saturated.sum() == UNIT * bar.height
             assert nearest_colour(column[-1]) == bar.colour
-            mark = picture[4:9, SIDE // 4 * bar.legend_slot : SIDE // 4 * (bar.legend_slot + 1)]
+            mark = image[4:9, SIDE // 4 * bar.legend_slot : SIDE // 4 * (bar.legend_slot + 1)]
             coloured = mark[mark.max(axis=2) - mark.min(axis=2) > 60]
             assert nearest_colour(np.median(coloured, axis=0)) == bar.colour
 
 
 def test_hands_point_at_their_hours():
     for example in drawn(dial_example):
-        picture = np.asarray(example.image).astype(int)
+        image = np.asarray(example.image).astype(int)
         for dial in example.scene:
             row, column = divmod(dial.quarter, 2)
-            part = picture[QUARTER * row : QUARTER * (row + 1), QUARTER * column : QUARTER * (column + 1)]
+            part = image[QUARTER * row : QUARTER * (row + 1), QUARTER * column : QUARTER * (column + 1)]
             spread = part.max(axis=2) - part.min(axis=2)
             middle = np.argwhere(spread > 60).mean(axis=0)
             grey = np.argwhere((part.max(axis=2) < 150) & (spread < 12)) - middle
@@ -199,11 +199,11 @@ def test_objects_are_where_the_scene_says_and_the_tag_covers_none():
             colour, shape = fact.name.split()
             assert fact.value == example.scene.count((colour, shape))
         assert (late.name, late.value) == ("tag", example.scene.tag)
-        picture = np.asarray(example.image).astype(int)
+        image = np.asarray(example.image).astype(int)
         row, column = divmod(example.scene.tag_cell, 4)
-        tag = picture[16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)]
+        tag = image[16 * row : 16 * (row + 1), 16 * column : 16 * (column + 1)]
         assert (tag == 255).all(axis=2).sum() == number_mask(late.value).sum()
-        coloured = picture[picture.max(axis=2) - picture.min(axis=2) > 60]
+        coloured = image[image.max(axis=2) - image.min(axis=2) > 60]
         shown = {nearest_colour(pixel) for pixel in np.unique(coloured // 8 * 8, axis=0)}
         assert {colour for colour, _ in example.scene.objects.values()} <= shown
 

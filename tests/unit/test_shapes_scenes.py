@@ -1,4 +1,4 @@
-"""The picture shows what the scene says, and the answer follows from the scene."""
+"""The image shows what the scene says, and the answer follows from the scene."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def test_counting_answers_are_recounts_of_the_grid():
 
 def test_every_object_is_drawn_in_its_cell_in_its_colour_and_nowhere_else():
     for example in examples(counting_example):
-        picture = pixels(example)
+        image = pixels(example)
         assert isinstance(example.scene, ShapeGrid)
         for cell in range(16):
             row, column = divmod(cell, CELLS_PER_SIDE)
-            patch = picture[CELL * row : CELL * (row + 1), CELL * column : CELL * (column + 1)]
+            patch = image[CELL * row : CELL * (row + 1), CELL * column : CELL * (column + 1)]
             if cell in example.scene.objects:
                 colour, _ = example.scene.objects[cell]
                 coloured = patch[patch.max(axis=2) - patch.min(axis=2) > 60]
@@ -84,29 +84,29 @@ def test_bar_answers_follow_from_the_heights():
 
 def test_bars_are_as_high_in_pixels_as_the_chart_says():
     for example in examples(bar_example):
-        picture = pixels(example)
+        image = pixels(example)
         assert isinstance(example.scene, BarChart)
         for colour, height in example.scene.heights.items():
-            column = picture[:BASELINE, CELL * example.scene.slots[colour] + 7]
+            column = image[:BASELINE, CELL * example.scene.slots[colour] + 7]
             saturated = column.max(axis=1) - column.min(axis=1) > 40
             assert saturated.sum() == UNIT * height
             assert nearest_colour(column[-1]) == colour
 
 
-def test_angles_answers_and_the_numbers_written_in_the_picture():
+def test_angles_answers_and_the_numbers_written_in_the_image():
     for example in examples(triangle_example):
         scene = example.scene
         assert isinstance(scene, Triangle)
         assert example.answer == (90 if scene.right else 180) - sum(scene.angles) > 0
-        picture = pixels(example)
+        image = pixels(example)
         for angle in scene.angles:
-            assert any_place_shows(picture, number_mask(angle)), angle
-            assert not any_place_shows(picture, number_mask(179))
+            assert any_place_shows(image, number_mask(angle)), angle
+            assert not any_place_shows(image, number_mask(179))
 
 
-def any_place_shows(picture: np.ndarray, mask: np.ndarray) -> bool:
+def any_place_shows(image: np.ndarray, mask: np.ndarray) -> bool:
     """Somewhere all pixels of the mask have one colour that nearly none around it has (a side may cross)."""
-    windows = np.lib.stride_tricks.sliding_window_view(picture, mask.shape, axis=(0, 1))
+    windows = np.lib.stride_tricks.sliding_window_view(image, mask.shape, axis=(0, 1))
     ink, paper = windows[..., mask], windows[..., ~mask]
     one_ink = (ink == ink[..., :1]).all(axis=(2, 3))
     other_paper = (paper != ink[..., :1]).any(axis=2).mean(axis=2) > 0.8

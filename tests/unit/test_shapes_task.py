@@ -38,7 +38,7 @@ def test_sequences_are_lazy_sliceable_and_bounded():
     ]
 
 
-def test_no_picture_is_ever_on_both_sides():
+def test_no_image_is_ever_on_both_sides():
     sides = {"train": set(), "test": set()}
     for seed in (0, 1, 12345):
         for split, problems in (
@@ -59,7 +59,7 @@ def test_the_split_looks_at_pixels_only_and_holds_out_an_eighth():
     assert 30 < changed < 120
 
 
-def test_problems_carry_what_a_model_may_see_and_messages_show_the_picture_first():
+def test_problems_carry_what_a_model_may_see_and_messages_show_the_image_first():
     task: Task = ShapesTask()
     problem = task.test(1, 0)[0]
     assert problem.images[0].size == (64, 64)

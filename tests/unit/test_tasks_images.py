@@ -1,4 +1,4 @@
-"""Pictures come out upright and RGB, within budget, or with the reason why not."""
+"""Images come out upright and RGB, within budget, or with the reason why not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from data_sets import bare_png, encoded, picture, png
+from data_sets import bare_png, encoded, make_image, png
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -29,7 +29,7 @@ def fault_of(value, origin: Origin = NOWHERE, look=decode) -> Fault:
 
 
 def forms(folder) -> list:
-    """One picture in every form a cell may have."""
+    """One image in every form a cell may have."""
     data = png(1)
     (folder / "sub").mkdir()
     (folder / "sub" / "1.png").write_bytes(data)
@@ -52,15 +52,15 @@ def forms(folder) -> list:
     ]
 
 
-def test_every_form_of_a_cell_gives_the_same_picture(tmp_path):
-    wanted = picture(1).tobytes()
+def test_every_form_of_a_cell_gives_the_same_image(tmp_path):
+    wanted = make_image(1).tobytes()
     for value in forms(tmp_path):
         shown = decode(value, Origin(tmp_path))
         assert (shown.mode, shown.size, shown.tobytes()) == ("RGB", (24, 16), wanted), repr(value)[:60]
         assert inspect(value, Origin(tmp_path)) == (24, 16)
 
 
-def test_a_cell_holds_one_picture_or_a_list_of_them():
+def test_a_cell_holds_one_image_or_a_list_of_them():
     assert values(b"x") == [b"x"]
     assert values(["a.png", "b.png"]) == ["a.png", "b.png"]
     assert values('["a.png", "b.png"]') == ["a.png", "b.png"]
@@ -80,14 +80,14 @@ def test_a_cell_holds_one_picture_or_a_list_of_them():
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])
 def test_formats_that_are_read_and_found_cut_short(kind):
-    data = encoded(picture(2, 64, 48), kind)
+    data = encoded(make_image(2, 64, 48), kind)
     assert decode(data, NOWHERE).size == inspect(data, NOWHERE) == (64, 48)
     assert fault_of(data[: len(data) // 2]) in (Fault.TRUNCATED_IMAGE, Fault.DAMAGED_IMAGE)
     assert fault_of(data[: len(data) // 2], look=inspect) in (Fault.TRUNCATED_IMAGE, Fault.DAMAGED_IMAGE)
 
 
 def test_formats_that_could_run_a_program_are_not_opened():
-    postscript = encoded(picture(1), "EPS")
+    postscript = encoded(make_image(1), "EPS")
     assert fault_of(postscript) is Fault.DAMAGED_IMAGE
 
 
@@ -98,7 +98,7 @@ def test_formats_that_could_run_a_program_are_not_opened():
         (bare_png(0, 5), Fault.ZERO_SIZE),
         (bare_png(5, 0), Fault.ZERO_SIZE),
         (Image.new("RGB", (0, 4)), Fault.ZERO_SIZE),
-        (b"hello, this is no picture", Fault.DAMAGED_IMAGE),
+        (b"hello, this is no image", Fault.DAMAGED_IMAGE),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Fault.DAMAGED_IMAGE),
         (bare_png(30_000, 30_000), Fault.DECOMPRESSION_BOMB),
         (bare_png(10_000, 10_000), Fault.DECOMPRESSION_BOMB),
@@ -116,9 +116,9 @@ def test_refusals_have_their_own_names_before_a_pixel_is_decoded(value, fault):
     assert fault_of(value) is fault
 
 
-def test_cut_pictures_are_found_wherever_they_are_cut():
+def test_cut_images_are_found_wherever_they_are_cut():
     for kind in ("PNG", "JPEG", "WEBP"):
-        data = encoded(picture(3, 64, 64), kind)
+        data = encoded(make_image(3, 64, 64), kind)
         for kept in (len(data) // 3, len(data) // 2, len(data) - 40):
             for look in (inspect, decode):
                 found = fault_of(data[:kept], look=look)
@@ -133,7 +133,7 @@ def test_a_png_whose_bytes_were_changed_fails_its_checksum():
 
 def test_a_jpeg_cut_after_its_thumbnail_is_not_taken_for_whole():
     exif = Image.Exif()
-    data = encoded(picture(5, 300, 300), "JPEG", exif=exif, comment=b"\xff\xd9")
+    data = encoded(make_image(5, 300, 300), "JPEG", exif=exif, comment=b"\xff\xd9")
     assert fault_of(data[: len(data) // 2], look=inspect) is Fault.TRUNCATED_IMAGE
 
 
@@ -178,7 +178,7 @@ def test_a_pipe_in_the_set_does_not_hang_the_run(tmp_path):
 
 @pytest.fixture
 def server():
-    """Serves a picture at /a.png, a redirect to /etc/passwd at /file, one to itself at /again."""
+    """Serves an image at /a.png, a redirect to /etc/passwd at /file, one to itself at /again."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -216,7 +216,7 @@ def test_addresses_are_followed_only_where_allowed_and_never_into_this_network(s
         assert fault_of(address, allowed) is Fault.REFUSED_ADDRESS, address
     real = downloads.is_public
     monkeypatch.setattr(downloads, "is_public", lambda host: host == "127.0.0.1" or real(host))
-    assert decode(f"{server}/a.png", allowed).tobytes() == picture(1).tobytes()
+    assert decode(f"{server}/a.png", allowed).tobytes() == make_image(1).tobytes()
     assert decode(f"{server}/again", allowed).size == (24, 16)
     assert fault_of(f"{server}/file", allowed) in (Fault.REFUSED_ADDRESS, Fault.MISSING_IMAGE)
     assert fault_of(f"{server}/local", allowed) is Fault.REFUSED_ADDRESS
@@ -260,11 +260,11 @@ def test_sixteen_bits_keep_their_shades():
     assert (stretched.min(), stretched.max()) == (0, 255)
 
 
-def test_a_picture_stored_on_its_side_is_turned_upright():
+def test_an_image_stored_on_its_side_is_turned_upright():
     exif = Image.Exif()
     exif[0x0112] = 6
     for kind in ("JPEG", "PNG", "WEBP", "TIFF"):
-        data = encoded(picture(7, 40, 20), kind, exif=exif)
+        data = encoded(make_image(7, 40, 20), kind, exif=exif)
         assert decode(data, NOWHERE).size == (20, 40), kind
         assert inspect(data, NOWHERE) == (20, 40), kind
 
@@ -295,14 +295,16 @@ def test_the_papers_budget():
     assert within_budget((4000, 3000), 200_704, 1_003_520) == (1156, 867)
     assert within_budget((100, 100), 262_144, 1_003_520) == (512, 512)
     assert within_budget((640, 480), None, None) == (640, 480)
-    image = picture(1, 64, 64)
+    image = make_image(1, 64, 64)
     assert resized(image, None, None) is image
     assert resized(image, None, 1024).size == (32, 32)
 
 
 # --- hostile bytes ---------------------------------------------------------------------------------
 
-SEEDS = [encoded(picture(9, 20, 20), kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")]
+SEEDS = [
+    encoded(make_image(9, 20, 20), kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+]
 
 
 @settings(max_examples=300, deadline=None)
@@ -311,7 +313,7 @@ SEEDS = [encoded(picture(9, 20, 20), kind) for kind in ("PNG", "JPEG", "WEBP", "
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 255)), max_size=12),
     st.integers(0, 4000),
 )
-def test_mutated_files_give_a_picture_or_a_reason(data, changes, kept):
+def test_mutated_files_give_an_image_or_a_reason(data, changes, kept):
     changed = bytearray(data)
     for place, value in changes:
         changed[place % len(changed)] = value
@@ -327,7 +329,7 @@ def test_mutated_files_give_a_picture_or_a_reason(data, changes, kept):
 
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200) | st.text(max_size=200))
-def test_random_cells_give_a_picture_or_a_reason(tmp_path_factory, value):
+def test_random_cells_give_an_image_or_a_reason(tmp_path_factory, value):
     try:
         decode(value, Origin(tmp_path_factory.getbasetemp()))
     except Unusable as refused:

@@ -1,4 +1,4 @@
-"""Templates show the question once, pictures stay in their places, and foreign text runs nothing."""
+"""Templates show the question once, images stay in their places, and foreign text runs nothing."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_system_prompt_is_a_turn_of_its_own():
         ("a<image>b<image>c", 1, ["a", None, "b<image>c"]),
     ],
 )
-def test_pictures_stand_where_the_markers_are(question, images, content):
+def test_images_stand_where_the_markers_are(question, images, content):
     around, markers = pieces(question, images)
     parts = chat(around, None)[0]["content"]
     assert [part.get("text") for part in parts] == content
@@ -71,7 +71,7 @@ def test_pictures_stand_where_the_markers_are(question, images, content):
 
 
 @given(st.text(), st.integers(0, 4))
-def test_no_text_makes_or_hides_a_picture(question, images):
+def test_no_text_makes_or_hides_an_image(question, images):
     around, markers = pieces(question, images)
     shown = load_template(None).render(around)
     assert sum(part["type"] == "image" for part in chat(shown, None)[0]["content"]) == images

@@ -10,7 +10,7 @@ from trl.trainer.utils import split_pixel_values_by_grid
 from sightline.engines.trl.data.group_order import PROMPT, together
 
 PATCHES = {0: 4, 1: 8, 2: 0, 3: 12}
-"""Rows of pixels of each prompt's pictures; prompt 2 has none."""
+"""Rows of pixels of each prompt's images; prompt 2 has none."""
 
 
 def batch(prompts: list[int], first: int) -> dict[str, Any]:

@@ -45,7 +45,7 @@ MODES = [
 SINGLE = [view(name) for name, kind in VIEWS.items() if issubclass(kind, PixelView) and name != "swapped"]
 
 
-def picture(mode="RGB", size=(31, 17)):
+def make_image(mode="RGB", size=(31, 17)):
     pixels = np.random.default_rng(0).integers(1, 255, (size[1], size[0], 3), dtype=np.uint8)
     image = Image.fromarray(pixels)
     if mode in ("I;16", "I"):
@@ -58,7 +58,7 @@ def picture(mode="RGB", size=(31, 17)):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("taken", SINGLE, ids=lambda taken: taken.name)
 def test_every_mode_gives_rgb_of_the_same_size_and_is_not_changed(taken, mode):
-    image = picture(mode)
+    image = make_image(mode)
     before = image.tobytes()
     result = taken.apply(image, generator(0, 0, "a"))
     assert (result.mode, result.size) == ("RGB", image.size)
@@ -71,7 +71,7 @@ def test_every_mode_gives_rgb_of_the_same_size_and_is_not_changed(taken, mode):
 @pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1), (13, 15), (14, 14), (28, 29)])
 @pytest.mark.parametrize("taken", SINGLE, ids=lambda taken: taken.name)
 def test_every_size_works(taken, size):
-    assert taken.apply(picture(size=size), generator(0, 0, "a")).size == size
+    assert taken.apply(make_image(size=size), generator(0, 0, "a")).size == size
 
 
 def test_sixteen_bit_greys_keep_their_shades():
@@ -86,9 +86,9 @@ def test_32_bit_greys_are_8_bit_unless_they_exceed_it():
     assert [value[0] for value in np.asarray(rgb(large))[0].tolist()] == [0, 100, 255]
 
 
-def test_patches_larger_than_the_picture_are_one_patch():
+def test_patches_larger_than_the_image_are_one_patch():
     huge = Patches(size=10**9, probability=1.0)
-    assert np.asarray(huge.apply(picture(), generator(0, 0, "a"))).max() == 0
+    assert np.asarray(huge.apply(make_image(), generator(0, 0, "a"))).max() == 0
 
 
 def test_transparency_is_seen_on_white():
@@ -100,7 +100,7 @@ def test_transparency_is_seen_on_white():
 
 
 def test_patches_are_squares_of_the_grid_that_are_black_or_untouched():
-    image = picture(size=(50, 40))
+    image = make_image(size=(50, 40))
     pixels = np.asarray(Patches(size=14, probability=0.5).apply(image, generator(1, 2, "x")))
     original = np.asarray(image)
     states = []
@@ -130,7 +130,7 @@ def test_noise_grey_and_black_do_what_they_say():
 
 
 def test_a_view_can_be_drawn_again_from_its_names():
-    draw = lambda *key: Patches().apply(picture(size=(90, 90)), generator(*key)).tobytes()  # noqa: E731
+    draw = lambda *key: Patches().apply(make_image(size=(90, 90)), generator(*key)).tobytes()  # noqa: E731
     key = (3, 7, "problem-1", 2)
     assert draw(*key) == draw(*key)
     others = [(4, 7, "problem-1", 2), (3, 8, "problem-1", 2), (3, 7, "problem-2", 2), (3, 7, "problem-1", 3)]
@@ -152,7 +152,7 @@ def test_the_generator_is_the_same_in_another_process():
     assert json.loads(shown) == generator(5, 6, "ü/\udcff", 1).integers(2**62, size=3).tolist()
 
 
-def test_swapped_never_shows_the_own_picture_if_another_exists():
+def test_swapped_never_shows_the_own_image_if_another_exists():
     partners = Swapped().partners(["a", "a", "b", None, "a"], generator(0, 0, "batch"))
     assert partners[0] == partners[1] == partners[4] == 2
     assert partners[2] in (0, 1, 4)
@@ -164,7 +164,7 @@ def test_swapped_keeps_its_own_only_when_it_has_to():
     assert Swapped().partners(["a", None], generator(0, 0, "batch")) == [0, 1]
 
 
-def test_swap_gives_the_partner_s_pictures_at_the_own_sizes():
+def test_swap_gives_the_partner_s_images_at_the_own_sizes():
     red, blue = Image.new("RGB", (8, 4), "red"), Image.new("P", (5, 5))
     blue.putpalette([0, 0, 255])
     problems = [[red], [blue, blue.resize((3, 2))], []]
@@ -176,8 +176,8 @@ def test_swap_gives_the_partner_s_pictures_at_the_own_sizes():
         Swapped().apply(red, generator(0, 0, "a"))
 
 
-def test_fingerprints_tell_pictures_apart_by_what_they_show():
-    image = picture()
+def test_fingerprints_tell_images_apart_by_what_they_show():
+    image = make_image()
     assert fingerprint([image]) == fingerprint([image.copy()])
     assert fingerprint([image]) != fingerprint([image, image])
     assert fingerprint([Image.new("RGB", (2, 8))]) != fingerprint([Image.new("RGB", (8, 2))])

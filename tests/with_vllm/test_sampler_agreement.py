@@ -19,20 +19,20 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 MEAN_GAP, MAX_GAP = 1e-3, 1e-2
 UPDATES = 6
 PROBLEMS = 8
-"""Two rollout batches: every picture comes again after the weights have changed, when what vLLM remembers of
-it (the prompt's cache, the picture's encoding) is out of date."""
+"""Two rollout batches: every image comes again after the weights have changed, when what vLLM remembers of
+it (the prompt's cache, the image's encoding) is out of date."""
 
 
-class Pictures:
-    """Blocks of colour of several sizes: one picture a problem, every fifth has two."""
+class PILImage:
+    """Blocks of colour of several sizes: one image a problem, every fifth has two."""
 
-    name = "pictures"
+    name = "images"
 
     def train(self, count: int | None, seed: int) -> Sequence[Problem]:
         drawn = torch.Generator().manual_seed(seed)
         problems = []
         for number in range(count or PROBLEMS):
-            shown = tuple(_picture(drawn, number + k) for k in range(2 if number % 5 == 4 else 1))
+            shown = tuple(_image(drawn, number + k) for k in range(2 if number % 5 == 4 else 1))
             problems.append(Problem(f"pictures/{number}", "c" * (1 + number % 7), shown, "none"))
         return problems
 
@@ -44,7 +44,7 @@ class Pictures:
         return [{"role": "user", "content": [*parts, {"type": "text", "text": problem.question}]}]
 
 
-def _picture(drawn: torch.Generator, number: int) -> Image.Image:
+def _image(drawn: torch.Generator, number: int) -> Image.Image:
     blocks = torch.randint(0, 255, (4, 4, 3), generator=drawn, dtype=torch.uint8)
     size = (56 + 28 * (number % 3), 56 + 28 * (number % 2))
     return Image.fromarray(blocks.numpy()).resize(size, Image.Resampling.NEAREST)
@@ -129,7 +129,7 @@ def trained(folder: Path, vllm_for_cpus: None, tmp_path_factory: pytest.TempPath
     }
     (run / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     settings = parse(["--config", str(run / "recipe.yaml")])
-    task = Pictures()
+    task = PILImage()
     trainer = make_trainer(settings, load_model(str(folder), torch.float32), task, task.train(PROBLEMS, 0))
     gaps = Gaps(trainer)
     trainer.train()
@@ -150,16 +150,16 @@ def test_every_batch_was_sampled_from_new_weights(trained: Gaps) -> None:
         assert (before - after).abs().max() > 1e-4
 
 
-def test_prompts_hold_each_picture_once(trained: Gaps) -> None:
-    """As many image tokens as the pictures have, in the trainer's prompts."""
+def test_prompts_hold_each_image_once(trained: Gaps) -> None:
+    """As many image tokens as the images have, in the trainer's prompts."""
     config = trained.trainer.model.config
     for batch in trained.batches:
         tokens = (batch["prompt_ids"] == config.image_token_id).sum()
         assert tokens == batch["image_grid_thw"].prod(-1).sum() // 4
 
 
-def test_the_picture_matters_more_than_the_tolerance(trained: Gaps) -> None:
-    """Otherwise agreement would say nothing about pictures: another picture moves log-probs by far more."""
+def test_the_image_matters_more_than_the_tolerance(trained: Gaps) -> None:
+    """Otherwise agreement would say nothing about images: another image moves log-probs by far more."""
     trainer, batch = trained.trainer, trained.batches[0]
     ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], 1)
     mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], 1)

@@ -36,10 +36,8 @@ def build(folder: Path) -> None:
     model = Qwen2_5_VLForConditionalGeneration(_config(tokenizer))
     _silence(model, [i for i in range(256, len(tokenizer)) if i != tokenizer.eos_token_id])
     sizes = {"patch_size": 14, "merge_size": 2, "temporal_patch_size": 2}
-    pictures = Qwen2VLImageProcessor(**sizes, min_pixels=28 * 28, max_pixels=112 * 112)
-    processor = Qwen2_5_VLProcessor(
-        pictures, tokenizer, Qwen2VLVideoProcessor(**sizes), chat_template=TEMPLATE
-    )
+    images = Qwen2VLImageProcessor(**sizes, min_pixels=28 * 28, max_pixels=112 * 112)
+    processor = Qwen2_5_VLProcessor(images, tokenizer, Qwen2VLVideoProcessor(**sizes), chat_template=TEMPLATE)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
 
@@ -73,7 +71,7 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": None,
-        # Wide enough for the picture to move the answer.
+        # Wide enough for the image to move the answer.
         "initializer_range": 0.1,
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
     }

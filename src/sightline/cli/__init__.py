@@ -16,7 +16,7 @@ VERBS = {
     "eval": "measure a model on benchmarks, with intervals and blind tests",
     "score": "grade the stored answers of a run by another protocol",
     "compare": "paired differences between two runs of eval",
-    "inspect": "see which words of an answer came from the picture, as a page",
+    "inspect": "see which words of an answer came from the image, as a page",
     "figures": "draw the papers' figures from runs, and compare runs",
     "watch": "follow a run in the browser while it trains",
     "study": "compare methods under one budget over many seeds",

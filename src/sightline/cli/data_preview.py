@@ -22,12 +22,12 @@ main > .row { margin-top: 1.3rem; }
 .turn pre { white-space: pre-wrap; overflow-wrap: anywhere; font: .9rem/1.5 var(--mono); margin: .3rem 0; }
 """
 MOST_SIDE = 640
-"""Pictures of a page are made this small, so that it stays one file that opens."""
+"""Images of a page are made this small, so that it stays one file that opens."""
 
 
 def shown(task: Task, problem: Problem) -> list[dict[str, Any]]:
-    """Messages as the page shows them: pictures as data addresses, in their places."""
-    pictures = iter(enumerate(problem.images, 1))
+    """Messages as the page shows them: images as data addresses, in their places."""
+    images = iter(enumerate(problem.images, 1))
     messages = []
     for message in task.messages(problem):
         parts = []
@@ -35,7 +35,7 @@ def shown(task: Task, problem: Problem) -> list[dict[str, Any]]:
             if part["type"] == "text":
                 parts.append({"text": part["text"], "address": None})
                 continue
-            number, image = next(pictures)
+            number, image = next(images)
             parts.append(
                 {"address": _address(image), "number": number, "size": f"{image.width} × {image.height}"}
             )

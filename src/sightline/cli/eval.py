@@ -124,17 +124,17 @@ def _parser() -> VerbParser:
     add("--samples", type=positive, help="answers per problem (default 1)")
     add("--temperature", type=_not_negative, help="0 is greedy (default)")
     add("--top_p", type=_share, default=1.0, help="sample from this much of the mass (default 1)")
-    add("--blind", default="", help=f"also measure with the picture as: {', '.join(BLIND_VIEWS)}")
+    add("--blind", default="", help=f"also measure with the image as: {', '.join(BLIND_VIEWS)}")
     add("--token_scores", type=_count, help=f"answers per benchmark whose tokens are scored against a black "
-        f"picture (default {TOKEN_SCORES}; 0: none; --backend hf only)")  # fmt: skip
+        f"image (default {TOKEN_SCORES}; 0: none; --backend hf only)")  # fmt: skip
     add("--max_new_tokens", type=positive, help="longest answer (default: the benchmark's)")
     add(
         "--prompt_template",
         help="papers (default), plain, or a .jinja file; shapes and shapes-2 have their own",
     )
     add("--system_prompt", help="a system turn before the question")
-    add("--min_pixels", type=positive, help="pictures are enlarged to this many pixels")
-    add("--max_pixels", type=positive, help="pictures are reduced to this many pixels")
+    add("--min_pixels", type=positive, help="images are enlarged to this many pixels")
+    add("--max_pixels", type=positive, help="images are reduced to this many pixels")
     add("--backend", default=LOCAL, help=f"{LOCAL} (default), {VLLM}, or a server's address ending in /v1")
     add("--batch_size", type=positive, default=128, help="requests at once; halved when memory runs out "
         "(default 128)")  # fmt: skip

@@ -1,4 +1,4 @@
-"""`sightline inspect MODEL`: which words of an answer came from the picture, as one page and as data."""
+"""`sightline inspect MODEL`: which words of an answer came from the image, as one page and as data."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 def _parser() -> VerbParser:
     parser = VerbParser(
         "inspect",
-        "See which words of a model's answers came from the picture, token by token.",
+        "See which words of a model's answers came from the image, token by token.",
         "sightline inspect embedded --task shapes --limit 64 --occlusion 3",
     )
     parser.add_model()
@@ -75,21 +75,21 @@ def _parser() -> VerbParser:
         "--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)"
     )
     parser.add_argument("--task", help="a task or dataset whose test problems are put to the model")
-    parser.add_argument("--image", help="instead of a task: one picture,")
+    parser.add_argument("--image", help="instead of a task: one image,")
     parser.add_argument("--question", help="with this question,")
     parser.add_argument("--answer", help="and, instead of the model's, this answer")
     parser.add_argument("--views", default="black,patches,text_only",
-                        help=f"the picture taken away as: {', '.join(VIEWS)}; the first ranks "
+                        help=f"the image taken away as: {', '.join(VIEWS)}; the first ranks "
                         "tokens (default: black,patches,text_only)")  # fmt: skip
     parser.add_argument("--methods", default=",".join(WEIGHTING),
                         help=f"whose weights to show: {', '.join(WEIGHTING)} (default: all)")  # fmt: skip
     parser.add_argument("--occlusion", type=_count, default=0, metavar="N",
-                        help="map which parts of the picture an answer's N highest tokens need, or of "
+                        help="map which parts of the image an answer's N highest tokens need, or of "
                         "all of them")  # fmt: skip
     parser.add_argument("--cells", type=positive, default=8,
                         help="cells of a map along the longer side, at most (default 8)")  # fmt: skip
     parser.add_argument(
-        "--attention", action="store_true", help="record how much attention goes to the picture"
+        "--attention", action="store_true", help="record how much attention goes to the image"
     )
     parser.add_argument("--answers", type=positive, default=1, help="answers per problem (default 1)")
     parser.add_argument("--temperature", type=_temperature,
@@ -148,21 +148,19 @@ def _names(given: str, known: list[str], kind: str) -> list[str]:
 # --- what is looked at -----------------------------------------------------------------------------
 
 
-def _subject(args: argparse.Namespace) -> FromTask | FromPicture:
-    """The task or the picture that the arguments ask for; what contradicts itself is an error."""
+def _subject(args: argparse.Namespace) -> FromTask | FromImage:
+    """The task or the image that the arguments ask for; what contradicts itself is an error."""
     single = {name: getattr(args, name) for name in ("image", "question", "answer")}
     given = [f"--{name}" for name, value in single.items() if value is not None]
     if not given:
         return FromTask(args.task or "shapes")
     if args.task is not None or args.limit is not None:
-        raise UserError(f"{given[0]} is about one picture; leave out --task and --limit, or give those alone")
+        raise UserError(f"{given[0]} is about one image; leave out --task and --limit, or give those alone")
     if args.image is None or args.question is None:
-        raise UserError(
-            f"got {', '.join(given)}; one picture takes --image and --question, and maybe --answer"
-        )
+        raise UserError(f"got {', '.join(given)}; one image takes --image and --question, and maybe --answer")
     if args.answer is not None and args.answers > 1:
         raise UserError("--answer gives the one answer there is; leave out --answers")
-    return FromPicture(args.image, _opened(args.image), args.question, args.answer)
+    return FromImage(args.image, _opened(args.image), args.question, args.answer)
 
 
 def _decoding(args: argparse.Namespace) -> Decoding:
@@ -192,14 +190,14 @@ class FromTask:
 
 
 @dataclass(frozen=True)
-class FromPicture:
-    """One picture and one question, with an answer of the model's or the user's."""
+class FromImage:
+    """One image and one question, with an answer of the model's or the user's."""
 
     path: str
     image: Image.Image
     question: str
     text: str | None
-    name: str = "one picture"
+    name: str = "one image"
 
     def answered(self, loaded: LoadedModel, args: argparse.Namespace) -> list[Subject]:
         """The answers, which nothing grades."""
@@ -220,5 +218,5 @@ def _opened(path: str) -> Image.Image:
             return rgb(file)
     except (OSError, Image.DecompressionBombError, ValueError) as error:
         raise UserError(
-            f"cannot read --image {path}: {error}; expected a picture that Pillow opens"
+            f"cannot read --image {path}: {error}; expected an image that Pillow opens"
         ) from error

@@ -83,7 +83,7 @@ def print_results(results: Mapping[str, Any], folder: ResultsFolder, took: str =
         rows.append(["mean of the benchmarks", percent(results["mean_accuracy"]), *[""] * 6])
     screen.print_table(
         f"{results['model']}, protocol {results['protocol']}, per cent with 95 % intervals",
-        ["", "accuracy", "picture gains", "answers", "no box", "cut", "time-out", "failed"],
+        ["", "accuracy", "image gains", "answers", "no box", "cut", "time-out", "failed"],
         rows,
     )
     _print_scores(results)

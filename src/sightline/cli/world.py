@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     measure = actions.add_parser(
         "measure",
         help="say how often a model is right in its world, what it misreads, and where looking counts",
-        description="Ask held-out problems greedily, once at temperature 1 and once on black pictures; "
+        description="Ask held-out problems greedily, once at temperature 1 and once on black images; "
         "tell accuracies, and by the role of each sampled token its share of the tokens and of the KL.",
         epilog=MEASURE_EXAMPLE,
     )

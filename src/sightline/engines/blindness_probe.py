@@ -1,4 +1,4 @@
-"""Whether the picture matters: log-probs of what was sampled, with the picture and without."""
+"""Whether the image matters: log-probs of what was sampled, with the image and without."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ ROWS = 8
 """Rollouts of each rank that are looked at."""
 
 
-def picture_effect(trainer: Any, rollouts: Rollouts) -> float | None:
-    """Mean |log π(o_t | picture) − log π(o_t | black)| over tokens of a few rollouts of all ranks, in nats.
+def image_effect(trainer: Any, rollouts: Rollouts) -> float | None:
+    """Mean |log π(o_t | image) − log π(o_t | black)| over tokens of a few rollouts of all ranks, in nats.
 
-    None if none of them has a picture.
+    None if none of them has an image.
     """
     few = _some(rollouts, ROWS)
     scores = trainer._score(few, Needs(frozenset(), Black(), False))

@@ -21,7 +21,7 @@ def freeze_vision(model: Any) -> int:
 
 
 def vision_tower(model: Any) -> Any:
-    """The part of a model that pictures go through first.
+    """The part of a model that images go through first.
 
     Raises:
         UserError: the model has no vision tower of its own.

@@ -16,8 +16,8 @@ class Symptoms:
     - no reward at all for `warn_zero_rewards` rollout batches;
     - entropy below `warn_entropy` of what the run began with;
     - log-probs of sampler and trainer more than `warn_drift` apart on average;
-    - a picture whose absence moves log-probs by less than `warn_blind`: the model trains blind;
-    - no picture at all.
+    - an image whose absence moves log-probs by less than `warn_blind`: the model trains blind;
+    - no image at all.
     """
 
     def __init__(self, args: Any):
@@ -37,7 +37,7 @@ class Symptoms:
             "entropy": self._collapsed(logs),
             "drift": self._drifted(logs),
             "blind": self._trains_blind(logs),
-            "pictures": self._no_pictures(logs),
+            "images": self._no_images(logs),
         }
         new = {name: line for name, line in found.items() if line and name not in self._told}
         self._told |= new.keys()
@@ -86,20 +86,20 @@ class Symptoms:
         )
 
     def _trains_blind(self, logs: Mapping[str, Any]) -> str | None:
-        change = logs.get("picture/log_prob_change")
+        change = logs.get("image/log_prob_change")
         if change is None or not self.blind or change >= self.blind:
             return None
         return (
-            f"taking the picture away moves a token's log-prob by {change:.2g} nats on average: the model "
-            "answers without looking. See with sightline inspect whether pictures reach it and are needed"
+            f"taking the image away moves a token's log-prob by {change:.2g} nats on average: the model "
+            "answers without looking. See with sightline inspect whether images reach it and are needed"
         )
 
-    def _no_pictures(self, logs: Mapping[str, Any]) -> str | None:
+    def _no_images(self, logs: Mapping[str, Any]) -> str | None:
         without = logs.get("rollouts/without_image")
         if without is None or without < self.rollouts:
             return None
         return (
-            "no rollout of this batch has a picture: every token weighs the same, and nothing is learned "
+            "no rollout of this batch has an image: every token weighs the same, and nothing is learned "
             "about looking"
         )
 

@@ -35,22 +35,22 @@ def without_placeholders(args: Any, config: Any, tokenizer: Any) -> dict[str, An
     return given | {"bad_words": list(dict.fromkeys([*(given.get("bad_words") or ()), *words]))}
 
 
-def one_token_per_image(ids: Sequence[int], placeholder: int, pictures: int, row: int = 0) -> list[int]:
+def one_token_per_image(ids: Sequence[int], placeholder: int, images: int, row: int = 0) -> list[int]:
     """A prompt's ids with every run of image tokens shortened to one token.
 
-    TRL hands vLLM the ids that the processor has expanded, together with the pictures, and vLLM expands
-    each image token again (TRL issue 6294). It has to be given one token a picture.
+    TRL hands vLLM the ids that the processor has expanded, together with the images, and vLLM expands
+    each image token again (TRL issue 6294). It has to be given one token an image.
 
     Raises:
-        ValueError: there are not as many runs of image tokens as pictures.
+        ValueError: there are not as many runs of image tokens as images.
     """
     runs = [(token, len(list(same))) for token, same in groupby(ids)]
     short = [token for token, count in runs for _ in range(1 if token == placeholder else count)]
     found = short.count(placeholder)
-    if found != pictures:
+    if found != images:
         raise ValueError(
-            f"prompt {row} has {pictures} pictures but {found} runs of image token {placeholder}; a chat "
-            "template that sets pictures side by side cannot be sampled by vLLM here, use vllm_mode: server"
+            f"prompt {row} has {images} images but {found} runs of image token {placeholder}; a chat "
+            "template that sets images side by side cannot be sampled by vLLM here, use vllm_mode: server"
         )
     return short
 
@@ -74,8 +74,8 @@ def check_shortened(processor: Any, config: Any) -> None:
         {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}
     ]
     text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
-    picture = Image.new("RGB", (64, 64))
-    expanded = processor(text=[text], images=[[picture]], add_special_tokens=False)["input_ids"][0]
+    image = Image.new("RGB", (64, 64))
+    expanded = processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0]
     written = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     try:
         same = one_token_per_image(list(expanded), placeholder, 1) == list(written)

@@ -17,7 +17,7 @@ def usable_responses(
 ) -> tuple[list[list[int]], list[str | None]]:
     """Responses that any forward takes, and for each row why it must not be trained on (None if it may).
 
-    A response with a multimodal placeholder ends in front of it, since the model would look for a picture
+    A response with a multimodal placeholder ends in front of it, since the model would look for an image
     there. One that makes its row longer than the model's positions, or whose logits overflowed, is one
     padding token.
     """

@@ -92,7 +92,7 @@ def _results(folder: RunFolder) -> list[str]:
         table = ["| accuracy | before | after |", "|---|---|---|", *rows]
         parts += [
             "## Results",
-            "Held-out problems, with 95 % intervals; blind: the pictures are black.",
+            "Held-out problems, with 95 % intervals; blind: the images are black.",
             "\n".join(table),
         ]
     for line in reversed(_lines(folder)):

@@ -1,7 +1,7 @@
 """Ranks in step: what one rank calls, all call, whatever their own rows show.
 
 Gradients are reduced and sharded parameters gathered by all ranks together, module by module. A rank whose
-rows show no picture would leave the vision tower out, and the others would wait for it for ever.
+rows show no image would leave the vision tower out, and the others would wait for it for ever.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from ..models.families import image_features_inputs, process_images
 from ..models.scoring.micro_batches import is_sharded
 
 _SHOWN = ("pixel_values", "mm_encoder_outputs")
-"""What a backbone is given where there are pictures."""
+"""What a backbone is given where there are images."""
 _USED = ("pooler_output", "deepstack_features")
 """Of what a tower puts out, that which goes into the text model."""
 _SIDE = 64
-"""Pixels of the blank picture that stands in for none."""
+"""Pixels of the blank image that stands in for none."""
 
 
 def keep_tower_in_step(model: Any, processor: Any) -> None:
-    """Have `model` run its vision tower on a blank picture wherever a whole sequence shows none.
+    """Have `model` run its vision tower on a blank image wherever a whole sequence shows none.
 
     What comes out counts 0 times: no number changes, and gradients of the tower are 0 instead of missing.
-    Steps of a decoding go without, as a picture is encoded with the prompt.
+    Steps of a decoding go without, as an image is encoded with the prompt.
     """
     body = model.base_model
     original = body.forward
 
     @functools.cache
     def blank() -> dict[str, Tensor]:
-        picture = Image.new("RGB", (_SIDE, _SIDE))
-        return image_features_inputs(model, process_images(processor, [picture]))
+        image = Image.new("RGB", (_SIDE, _SIDE))
+        return image_features_inputs(model, process_images(processor, [image]))
 
     @functools.wraps(type(body).forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -62,7 +62,7 @@ def _shows(given: Mapping[str, Any]) -> bool:
 def _after_first_call(module: Any, more: Callable[[], Tensor]) -> Iterator[None]:
     """Add `more()` to what `module` puts out the next time.
 
-    Behind the embedding of tokens a backbone encodes its pictures. The hook is made late so that it comes
+    Behind the embedding of tokens a backbone encodes its images. The hook is made late so that it comes
     after those of sharding, which release the embedding.
     """
 
@@ -78,7 +78,7 @@ def _after_first_call(module: Any, more: Callable[[], Tensor]) -> Iterator[None]
 
 
 def _nothing(body: Any, vision: Mapping[str, Tensor]) -> Tensor:
-    """0, as it depends on every weight through which pictures go."""
+    """0, as it depends on every weight through which images go."""
     device = next(body.parameters()).device
     taken = inspect.signature(body.get_image_features).parameters
     shown = {name: value.to(device) for name, value in vision.items() if name in taken}

@@ -41,7 +41,7 @@ class BeforeAfter:
         return json.loads(path.read_text()) if path.is_file() else default
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
-        """Greedy, sampled (temperature 1, one sample) and blind (greedy, black pictures) accuracy at
+        """Greedy, sampled (temperature 1, one sample) and blind (greedy, black images) accuracy at
         `moment`, "before" or "after". A resumed run keeps what it measured before training, and measures
         again after it: the model may have been trained further."""
         if not self.problems or (moment == BEFORE and moment in self.measured):

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..methods import Needs
-from ..models.embedded.accuracies import black_pictures, is_right
+from ..models.embedded.accuracies import black_images, is_right
 from ..models.generation.generate import Answer, Decoding, Prompt, generate
 from ..models.loading import LoadedModel
 from ..models.scoring.score import score
@@ -31,7 +31,7 @@ class RoleShares:
     tokens: float
     """Share of the tokens."""
     kl: float
-    """Share of the whole exact KL from the policy with the picture to that with a black one."""
+    """Share of the whole exact KL from the policy with the image to that with a black one."""
     mean_kl: float
     mean_entropy: float
 
@@ -42,12 +42,12 @@ class WorldMeasures:
 
     problems: int
     accuracy: dict[str, float]
-    """`greedy`, `sampled` (temperature 1), `blind` (greedy, on black pictures)."""
+    """`greedy`, `sampled` (temperature 1), `blind` (greedy, on black images)."""
     greedy_by_kind: dict[str, float]
     prior: float | None
     """Problems whose answer is the one that the question alone suggests; None in the first world."""
     misread: float
-    """Wrong sampled answers whose readings are not those of the picture; NaN if none is wrong."""
+    """Wrong sampled answers whose readings are not those of the image; NaN if none is wrong."""
     length: float
     """Mean tokens of a sampled response."""
     roles: dict[str, RoleShares]
@@ -68,7 +68,7 @@ def measure_world(
     examples = task.examples(split, count, seed)[:]
     problems = getattr(task, split)(count, seed)[:]
     seen = [Prompt(task.messages(problem), problem.images) for problem in problems]
-    blind = [Prompt(task.messages(problem), black_pictures(problem)) for problem in problems]
+    blind = [Prompt(task.messages(problem), black_images(problem)) for problem in problems]
 
     def ask(prompts: list[Prompt], temperature: float) -> list[Answer]:
         decoding = Decoding(longest, temperature, seed=seed)

@@ -1,4 +1,4 @@
-"""Small copies of pictures, kept in a results folder so that samples can be looked at without the set."""
+"""Small copies of images, kept in a results folder so that samples can be looked at without the set."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from PIL.Image import Image, Resampling
 
 LONGEST_SIDE = 448
 _EXACT_PIXELS = 256 * 256
-"""Pictures up to this size are kept as they are; larger ones as JPEG."""
+"""Images up to this size are kept as they are; larger ones as JPEG."""
 
 
-def keep_picture(folder: Path, image: Image) -> str:
+def keep_image(folder: Path, image: Image) -> str:
     """Write a small copy into `folder` under a name made from its content; returns the name."""
     small = image.convert("RGB")
     if max(small.size) > LONGEST_SIDE:

@@ -1,4 +1,4 @@
-"""A view drawn for problems or for a batch of rollouts: the pictures that the second look sees."""
+"""A view drawn for problems or for a batch of rollouts: the images that the second look sees."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .families import process_images
 
 def draw_view(
     view: PixelView,
-    pictures: Sequence[Sequence[Image]],
+    originals: Sequence[Sequence[Image]],
     sample_ids: Sequence[str],
     processor: Any,
     *,
@@ -23,15 +23,15 @@ def draw_view(
     step: int,
     draws: Sequence[int] | None = None,
 ) -> list[list[Image]]:
-    """The pictures of each problem as `view` shows them, drawn from (seed, step, sample id, draw).
+    """The images of each problem as `view` shows them, drawn from (seed, step, sample id, draw).
 
-    `draws` numbers repeated drawings of one problem; all 0 by default. A problem without pictures
+    `draws` numbers repeated drawings of one problem; all 0 by default. A problem without images
     keeps its empty list. A swapped view draws partners among the problems given.
     """
-    shown = pictures
+    shown = originals
     if view.stage == "after_resize":
         fit = _Resizer(processor)
-        shown = [[fit(image) for image in images] for images in pictures]
+        shown = [[fit(image) for image in images] for images in originals]
     if isinstance(view, Swapped):
         return view.swap(shown, generator(seed, step, "swapped"))
     return [
@@ -48,7 +48,7 @@ def _generators(sample_ids: Sequence[str], draws: Sequence[int] | None, seed: in
 def viewed_images(
     view: PixelView, rollouts: Rollouts, processor: Any, *, seed: int, step: int
 ) -> list[list[Image]]:
-    """The pictures of every row as `view` shows them: one drawing per prompt, or per rollout if the
+    """The images of every row as `view` shows them: one drawing per prompt, or per rollout if the
     view asks for it."""
     return viewer(view, rollouts, processor, seed=seed, step=step)(range(len(rollouts)))
 
@@ -85,13 +85,13 @@ def viewer(
 def resized(image: Image, processor: Any) -> Image:
     """`image` at the size the processor will feed to the model, so that patches align with its own.
 
-    Families whose image processor cuts or tiles have no such size; their pictures stay as they are.
+    Families whose image processor cuts or tiles have no such size; their images stay as they are.
     """
     return _Resizer(processor)(image)
 
 
 class _Resizer:
-    """Resizes pictures as a processor does, and asks it only once for each size of picture."""
+    """Resizes images as a processor does, and asks it only once for each size of image."""
 
     def __init__(self, processor: Any):
         self.processor = processor

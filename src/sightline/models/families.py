@@ -79,12 +79,12 @@ def image_features_inputs(model: PreTrainedModel, processed: dict[str, Any]) -> 
 
 
 def process_images(processor: Any, images: Sequence[Any]) -> dict[str, Any]:
-    """One prompt's pictures as the model's vision inputs; {} for a text-only prompt."""
+    """One prompt's images as the model's vision inputs; {} for a text-only prompt."""
     return process_prompts(processor, [images])[0]
 
 
 def process_prompts(processor: Any, prompts: Sequence[Sequence[Any]]) -> tuple[dict[str, Any], Tensor]:
-    """Vision inputs of several prompts' pictures side by side, and the ids of their placeholders, padded.
+    """Vision inputs of several prompts' images side by side, and the ids of their placeholders, padded.
 
     The whole processor runs, over a text of placeholders alone: some families keep settings of the
     image half (tiles, aspect ratio) there.

@@ -19,7 +19,7 @@ def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
     """The processor saved at `path` (a folder or hub id), padding on the left.
 
     On a machine without torchvision, the Qwen processors are built from their image processor
-    (PIL backend) and tokenizer alone; they then handle pictures and text, but no video.
+    (PIL backend) and tokenizer alone; they then handle images and text, but no video.
 
     Raises:
         UserError: `path` holds a tokenizer but no image processor, so it is not a vision-language model.

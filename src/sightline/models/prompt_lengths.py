@@ -1,4 +1,4 @@
-"""How many tokens a prompt has, its pictures included, without a model."""
+"""How many tokens a prompt has, its images included, without a model."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from PIL import Image
 
 
 def token_counter(processor: Any) -> Callable[[list[dict[str, Any]], list[tuple[int, int]]], int]:
-    """A function that tells how many tokens a prompt has, pictures included.
+    """A function that tells how many tokens a prompt has, images included.
 
-    A picture's tokens follow from its size, so each size is put through the processor once.
+    An image's tokens follow from its size, so each size is put through the processor once.
     """
 
     def written(messages: list[dict[str, Any]]) -> int:

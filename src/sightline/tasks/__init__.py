@@ -1,4 +1,4 @@
-"""Where problems come from: dataset rows, or the embedded world, as prompts, pictures and answers."""
+"""Where problems come from: dataset rows, or the embedded world, as prompts, images and answers."""
 
 from __future__ import annotations
 

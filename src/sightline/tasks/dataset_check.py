@@ -139,12 +139,12 @@ def check_split(
 def _look(
     reader: RowReader, row: dict[str, Any], words: Words, number: int, result: SplitCheck
 ) -> list[tuple[int, int]]:
-    """Decode a row's pictures, note what is odd, and tell the sizes the model gets."""
+    """Decode a row's images, note what is odd, and tell the sizes the model gets."""
     digest = hashlib.blake2b(
         " ".join(words.question.casefold().split()).encode("utf-8", "replace"), digest_size=16
     )
     stored = []
-    for value in reader.pictures(row):
+    for value in reader.images(row):
         image = decode(value, reader.origin)
         digest.update(repr(image.size).encode() + image.tobytes())
         stored.append(image.size)
@@ -152,7 +152,7 @@ def _look(
     result.images += stored
     result.resized += sum(before != after for before, after in zip(stored, sizes, strict=True))
     if not stored:
-        result.add(number, Fault.NO_IMAGE, "a question without a picture")
+        result.add(number, Fault.NO_IMAGE, "a question without an image")
     if 0 < words.markers < len(stored):
         result.add(
             number, Fault.FEWER_MARKERS, f"{words.markers} markers, {len(stored)} images; the rest follow"

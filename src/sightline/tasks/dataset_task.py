@@ -27,7 +27,7 @@ TEST_SPLITS = ("test", "validation", "val", "dev")
 
 
 class RowProblems(Sequence[Problem]):
-    """Problems of chosen rows; a row is read and its pictures decoded whenever it is indexed."""
+    """Problems of chosen rows; a row is read and its images decoded whenever it is indexed."""
 
     def __init__(
         self, table: Table, reader: RowReader, numbers: Sequence[int], skip: bool, skipped: tuple[BadRow, ...]
@@ -83,7 +83,7 @@ class RowProblems(Sequence[Problem]):
             )
 
     def outline(self, index: int) -> tuple[Problem, list[tuple[int, int]]]:
-        """A problem without its pictures, and their sizes as the model gets them; nothing is decoded."""
+        """A problem without its images, and their sizes as the model gets them; nothing is decoded."""
         number = int(self.numbers[index])
         row = self.table[number]
         words = self.reader.words(row)
@@ -114,7 +114,7 @@ class DatasetTask:
     def train(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
         """All training problems in their order, or `count` of them drawn by `seed`; fewer if there are fewer.
 
-        Every chosen row is checked first: its text, and its pictures as far as header and container tell.
+        Every chosen row is checked first: its text, and its images as far as header and container tell.
 
         Raises:
             UserError: a row is unusable (unless they are skipped), or none is left.
@@ -135,7 +135,7 @@ class DatasetTask:
         return self._problems(held_out, split, count, seed)
 
     def messages(self, problem: Problem) -> list[dict[str, Any]]:
-        """The system prompt, if any, and one user turn with the pictures where the question has them."""
+        """The system prompt, if any, and one user turn with the images where the question has them."""
         if isinstance(problem, PlacedProblem) and problem.pieces:
             around = list(problem.pieces)
         else:
@@ -143,7 +143,7 @@ class DatasetTask:
         return self.chat(self.template.render(around, problem.choices))
 
     def chat(self, around: Sequence[str]) -> list[dict[str, Any]]:
-        """The messages of a rendered prompt: its text around the pictures."""
+        """The messages of a rendered prompt: its text around the images."""
         return chat(around, self.options.system_prompt)
 
     # --- what lies behind it -------------------------------------------------------------------------

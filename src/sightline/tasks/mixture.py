@@ -51,7 +51,7 @@ class MixedProblems(Sequence[Problem]):
         return tuple(bad for part in self.parts for bad in getattr(part, "skipped", ()))
 
     def outline(self, index: int) -> tuple[Problem, list[tuple[int, int]]]:
-        """A problem and its pictures' sizes, undecoded where the part can tell."""
+        """A problem and its images' sizes, undecoded where the part can tell."""
         which = int(self.part[index])
         again, where = divmod(int(self.place[index]), len(self.parts[which]))
         problem, sizes = outline(self.parts[which], where)

@@ -1,4 +1,4 @@
-"""What a task hands out: problems with pictures, and the protocol every task follows."""
+"""What a task hands out: problems with images, and the protocol every task follows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from PIL.Image import Image
 
 @dataclass(frozen=True)
 class Problem:
-    """One question about zero or more pictures, with the answer that is graded against."""
+    """One question about zero or more images, with the answer that is graded against."""
 
     id: str
     """Stable name, unique within the task; random views are seeded from it."""
     question: str
     """The text that is asked, without image markers."""
     images: tuple[Image, ...]
-    """Pictures in the order they are shown; empty for a text-only problem."""
+    """Images in the order they are shown; empty for a text-only problem."""
     answer: str
     """The gold answer."""
     choices: tuple[str, ...] | None = None
@@ -41,5 +41,5 @@ class Task(Protocol):
         ...
 
     def messages(self, problem: Problem) -> list[dict[str, Any]]:
-        """The chat messages of a problem; content is a list of parts, one `{"type": "image"}` per picture."""
+        """The chat messages of a problem; content is a list of parts, one `{"type": "image"}` per image."""
         ...

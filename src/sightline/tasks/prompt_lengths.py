@@ -1,4 +1,4 @@
-"""Prompts that do not fit: left out whole and counted, never cut (a cut could go through a picture)."""
+"""Prompts that do not fit: left out whole and counted, never cut (a cut could go through an image)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .problem import Problem, Task
 log = logging.getLogger(__name__)
 
 CountTokens = Callable[[list[dict[str, Any]], list[tuple[int, int]]], int]
-"""(messages, [(width, height) of every picture]) -> tokens of the prompt, pictures included."""
+"""(messages, [(width, height) of every image]) -> tokens of the prompt, images included."""
 
 
 class Fitting(Sequence[Problem]):
@@ -45,7 +45,7 @@ def fitting(
 ) -> Fitting:
     """The problems whose prompt has at most `max_prompt_length` tokens; the others are named in the log.
 
-    Pictures are measured by their headers where the problems allow it, so nothing is decoded.
+    Images are measured by their headers where the problems allow it, so nothing is decoded.
     `progress(1)` is called for every problem.
     """
     kept, left_out = [], []
@@ -65,7 +65,7 @@ def fitting(
 
 
 def outline(problems: Sequence[Problem], index: int) -> tuple[Problem, list[tuple[int, int]]]:
-    """A problem and its pictures' sizes, undecoded where the problems can tell."""
+    """A problem and its images' sizes, undecoded where the problems can tell."""
     quick = getattr(problems, "outline", None)
     if quick is not None:
         return quick(index)

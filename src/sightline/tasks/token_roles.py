@@ -23,7 +23,7 @@ _ENDS = (".", "</think>", "\\boxed{")
 def token_roles(kind: str, words: Sequence[str]) -> list[Role]:
     """The role of each word of a response to a problem of Shapes or Shapes-2, whose `kind` is given.
 
-    A number is READ in a sentence that names something in the picture, whether it is right or
+    A number is READ in a sentence that names something in the image, whether it is right or
     wrong, and DERIVED in any other sentence and in the box. In Shapes-2 a colour is READ in a
     sentence about the legend, and DERIVED where a bar of a chart is called by it. Everything else,
     unknown words and special tokens too, is TEMPLATE. On ideal responses these are the roles

@@ -1,4 +1,4 @@
-"""The view that keeps the picture where it is and lets nothing attend to it."""
+"""The view that keeps the image where it is and lets nothing attend to it."""
 
 from __future__ import annotations
 

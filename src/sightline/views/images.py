@@ -1,4 +1,4 @@
-"""Views that take the picture away: patches, noise, blur, grey, black, another problem's picture."""
+"""Views that take the image away: patches, noise, blur, grey, black, another problem's image."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Patches(PixelView):
     """Square patches on a grid from the corner (0, 0), each blacked out with a probability.
 
     VPPO: 14 pixels, 0.5, after the resize; its code draws a fresh mask per rollout. PAPO: 14 pixels, 0.6,
-    on the original picture. Partial patches at the right and lower edge count as patches.
+    on the original image. Partial patches at the right and lower edge count as patches.
     """
 
     name = "patches"
@@ -56,7 +56,7 @@ class Patches(PixelView):
         _check(self, {"size": between(1, whole=True), "probability": between(0, 1), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """The picture with each patch black with the given probability."""
+        """The image with each patch black with the given probability."""
         pixels = np.array(rgb(image))
         height, width = pixels.shape[:2]
         grid = -(-height // self.size), -(-width // self.size)
@@ -80,7 +80,7 @@ class Noise(PixelView):
         _check(self, {"sigma": between(0, 1e6), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """The picture with noise on it."""
+        """The image with noise on it."""
         pixels = np.asarray(rgb(image), dtype=np.float32)
         noisy = pixels + generator.normal(0.0, self.sigma, pixels.shape)
         return Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
@@ -100,7 +100,7 @@ class Blur(PixelView):
         _check(self, {"radius": between(0, 1e4), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """The picture out of focus."""
+        """The image out of focus."""
         return rgb(image).filter(ImageFilter.GaussianBlur(self.radius))
 
 
@@ -118,7 +118,7 @@ class Grey(PixelView):
         _check(self, {"level": between(0, 255, whole=True), **_WHEN})
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """A grey picture of the same size."""
+        """A grey image of the same size."""
         return Image.new("RGB", image.size, (self.level,) * 3)
 
 
@@ -134,16 +134,16 @@ class Black(PixelView):
         _check(self, _WHEN)
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """A black picture of the same size."""
+        """A black image of the same size."""
         return Image.new("RGB", image.size)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swapped(PixelView):
-    """Another problem's picture, resized to the size of the one it replaces.
+    """Another problem's image, resized to the size of the one it replaces.
 
-    One picture alone cannot be swapped, so it has its own interface: `partners` over the problems of
-    a batch, then `replace` for each picture. `apply` raises.
+    One image alone cannot be swapped, so it has its own interface: `partners` over the problems of
+    a batch, then `replace` for each image. `apply` raises.
     """
 
     name = "swapped"
@@ -154,31 +154,31 @@ class Swapped(PixelView):
         _check(self, _WHEN)
 
     def apply(self, image: Image.Image, generator: np.random.Generator) -> Image.Image:
-        """Not defined for one picture: raises `TypeError`."""
+        """Not defined for one image: raises `TypeError`."""
         raise TypeError("a swapped view needs all problems of the batch: use `swap`, not `apply`")
 
-    def partners(self, pictures: Sequence[Hashable], generator: np.random.Generator) -> list[int]:
-        """For each problem, the index of another whose picture differs; its own index if there is none.
+    def partners(self, images: Sequence[Hashable], generator: np.random.Generator) -> list[int]:
+        """For each problem, the index of another whose image differs; its own index if there is none.
 
-        `pictures` identifies what each problem shows (`fingerprint`); None marks a problem without
-        pictures, which gets its own index and is nobody's partner. Count the problems that kept their
+        `images` identifies what each problem shows (`fingerprint`); None marks a problem without
+        images, which gets its own index and is nobody's partner. Count the problems that kept their
         own with `sum(i == j for i, j in enumerate(partners))`.
         """
         chosen = []
-        for index, own in enumerate(pictures):
-            others = [j for j, other in enumerate(pictures) if other is not None and other != own]
+        for index, own in enumerate(images):
+            others = [j for j, other in enumerate(images) if other is not None and other != own]
             swap = bool(others) and own is not None
             chosen.append(others[int(generator.integers(len(others)))] if swap else index)
         return chosen
 
     def replace(self, images: Sequence[Image.Image], partner: Sequence[Image.Image]) -> list[Image.Image]:
-        """The partner's pictures at the sizes of `images`, repeated in turn if there are fewer of them."""
+        """The partner's images at the sizes of `images`, repeated in turn if there are fewer of them."""
         return [rgb(partner[place % len(partner)]).resize(image.size) for place, image in enumerate(images)]
 
     def swap(
         self, problems: Sequence[Sequence[Image.Image]], generator: np.random.Generator
     ) -> list[list[Image.Image]]:
-        """The pictures of every problem, replaced by another's; all problems of a batch at once."""
+        """The images of every problem, replaced by another's; all problems of a batch at once."""
         partners = self.partners([fingerprint(images) for images in problems], generator)
         return [
             self.replace(images, problems[partner])
@@ -187,7 +187,7 @@ class Swapped(PixelView):
 
 
 def fingerprint(images: Sequence[Image.Image]) -> str | None:
-    """A name for what the pictures show, equal for equal pixels; None for no pictures."""
+    """A name for what the images show, equal for equal pixels; None for no images."""
     if not images:
         return None
     digest = hashlib.sha256()

@@ -18,7 +18,7 @@ Stage = Literal["before_resize", "after_resize"]
 class View:
     """A second look at the same problem with the image taken away; a description in plain data.
 
-    `kind` "pixels" replaces the pictures (see `PixelView.apply`); "attention" keeps them and hides
+    `kind` "pixels" replaces the images (see `PixelView.apply`); "attention" keeps them and hides
     the image tokens from attention, which is the model's part.
     """
 
@@ -27,7 +27,7 @@ class View:
     per: Per
     """One draw for all rollouts of a prompt, or a fresh one for each rollout."""
     stage: Stage
-    """Applied to the original picture, or after the resize to the model's pixel budget."""
+    """Applied to the original image, or after the resize to the model's pixel budget."""
 
     def plain(self) -> dict[str, Any]:
         """The view as plain data, from which `view` builds it again."""
@@ -36,12 +36,12 @@ class View:
 
 @dataclass(frozen=True)
 class PixelView(View):
-    """A view that replaces each picture by another of the same size."""
+    """A view that replaces each image by another of the same size."""
 
     kind = "pixels"
 
     def apply(self, image: Image, generator: np.random.Generator) -> Image:
-        """A new RGB picture of the same size; `image` may have any mode and is not changed."""
+        """A new RGB image of the same size; `image` may have any mode and is not changed."""
         raise NotImplementedError
 
 

@@ -18,7 +18,7 @@ NAMES = {
     "completions/clipped_ratio": "Answers cut at the limit",
     "no_box": "Answers without a box",
     "frac_reward_zero_std": "Groups without a contrast",
-    "picture/log_prob_change": "Change of log-probs without the picture, nats",
+    "image/log_prob_change": "Change of log-probs without the image, nats",
     "seconds": "Seconds per step",
     "late_over_early": "late / early",
 }
@@ -27,7 +27,7 @@ GROUPS = {
     "Learning": ("accuracy", "reward", "loss", "frac_reward_zero_std"),
     "Policy": ("entropy", "kl", "completions/mean_length", "completions/clipped_ratio", "no_box"),
     "Looking": (
-        "picture/log_prob_change",
+        "image/log_prob_change",
         "scores/*/mean",
         "scores/*/late_over_early",
         "weights/mean",

@@ -75,7 +75,7 @@ def _named(style: str) -> list[str]:
 
 
 def content_policy(style: str, script: str = "", *, served: bool = False) -> str:
-    """A content-security policy: this one stylesheet and script, pictures that are part of the page.
+    """A content-security policy: this one stylesheet and script, images that are part of the page.
 
     `served` lets the script ask its own server; nothing else is ever loaded, sent or run.
     """

@@ -1,4 +1,4 @@
-"""The page of `sightline inspect`: pictures, views, shaded answers, and the data of its script."""
+"""The page of `sightline inspect`: images, views, shaded answers, and the data of its script."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PAGE = "inspect.html"
 def write_inspection(folder: Path) -> Path:
     """Write `inspect.html` beside the `inspect.json` of a folder and return its path.
 
-    One file that needs nothing else: the picture and its views, answers shaded by any score or method,
-    and a script that shows a token's numbers, filters and moves about. Without the script the pictures,
+    One file that needs nothing else: the image and its views, answers shaded by any score or method,
+    and a script that shows a token's numbers, filters and moves about. Without the script the images,
     the shading and the summaries are all there. It is written whole or not at all.
 
     Raises:

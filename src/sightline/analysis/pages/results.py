@@ -166,7 +166,7 @@ def _accuracy_chart(results: Mapping[str, Any]) -> IntervalChart | None:
     """Sighted accuracy (solid) over that of the first blind view (hollow)."""
     rows: list[tuple[str, list[tuple[str, str, Mapping[str, Any]]]]] = []
     for name, found in results["benchmarks"].items():
-        drawn = [("after", "with the picture", found["views"]["sighted"]["accuracy"])]
+        drawn = [("after", "with the image", found["views"]["sighted"]["accuracy"])]
         drawn += [("before", f"blind ({view})", found["views"][view]["accuracy"]) for view in found["blind"]][
             :1
         ]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import UserError
 from ..charts.number_format import counted, number
-from .embedded_images import Picture, picture
+from .embedded_images import EmbeddedImage, embedded_image
 from .samples import Answer, answer, items, mapping, numbers, text
 
 INSPECTION = "inspect.json"
@@ -22,7 +22,7 @@ MOST_NOTES = 20
 
 @dataclass(frozen=True)
 class OcclusionMap:
-    """What hiding each cell of a picture does to one token."""
+    """What hiding each cell of an image does to one token."""
 
     token: int
     image: int
@@ -55,8 +55,8 @@ class Look:
     kind: str
     question: str
     gold: str
-    pictures: tuple[Picture | None, ...]
-    views: Mapping[str, tuple[Picture | None, ...]]
+    images: tuple[EmbeddedImage | None, ...]
+    views: Mapping[str, tuple[EmbeddedImage | None, ...]]
     answers: tuple[Inspected, ...]
 
 
@@ -122,10 +122,10 @@ def _inspection(name: str, saved: Mapping[str, Any]) -> Inspection:
     refused = sum(
         shown is None
         for look in looks
-        for shown in (*look.pictures, *(one for shown in look.views.values() for one in shown))
+        for shown in (*look.images, *(one for shown in look.views.values() for one in shown))
     )
     if refused:
-        notes.append(f"{INSPECTION}: {counted(refused, 'picture')} left out, not embedded PNG or JPEG.")
+        notes.append(f"{INSPECTION}: {counted(refused, 'image')} left out, not embedded PNG or JPEG.")
     uneven = sum(_uneven(one.answer) for look in looks for one in look.answers)
     if uneven:
         notes.append(
@@ -163,9 +163,9 @@ def _look(row: Mapping[str, Any], vocabulary: list[str]) -> Look:
         kind=text(row.get("kind")),
         question=text(row.get("question")),
         gold=text(row.get("answer")),
-        pictures=tuple(picture(image) for image in items(row.get("images"))),
+        images=tuple(embedded_image(image) for image in items(row.get("images"))),
         views={
-            str(name): tuple(picture(image) for image in items(images))
+            str(name): tuple(embedded_image(image) for image in items(images))
             for name, images in mapping(row.get("views")).items()
         },
         answers=tuple(told for told in answers if told is not None),

@@ -1,4 +1,4 @@
-"""Graded samples of a results folder: a choice to look at, with pictures and every verdict."""
+"""Graded samples of a results folder: a choice to look at, with images and every verdict."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from ..charts.number_format import counted
-from .embedded_images import Picture, picture
+from .embedded_images import EmbeddedImage, embedded_image
 from .samples import mapping
 
 MOST_SAMPLES = 160
 MOST_PICTURE_BYTES = 12_000_000
-"""Of all pictures of a page; later samples are shown without theirs."""
+"""Of all images of a page; later samples are shown without theirs."""
 MOST_CHARACTERS = 6000
 """Of one answer."""
 
@@ -57,7 +57,7 @@ class Sample:
     """How many of the problem's samples are right, if there are several."""
     beside: tuple[tuple[str, bool | None, str], ...]
     """Other answers to it: who gave them (a blind view, the other run), verdict, and text."""
-    pictures: tuple[Picture | None, ...]
+    images: tuple[EmbeddedImage | None, ...]
     kinds: tuple[str, ...]
 
 
@@ -104,8 +104,8 @@ def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
         room -= used
         shown.append(sample)
     counts = {kind: sum(kind in sample.kinds for sample in shown) for kind in KINDS}
-    left = sum(any(p is None for p in sample.pictures) for sample in shown)
-    notes = (f"The pictures of {counted(left, 'sample')} were left out of this page.",) if left else ()
+    left = sum(any(p is None for p in sample.images) for sample in shown)
+    notes = (f"The images of {counted(left, 'sample')} were left out of this page.",) if left else ()
     return Samples(tuple(shown), counts, len(cases), notes)
 
 
@@ -132,7 +132,7 @@ def _cases(folder: Path, files: Mapping[str, Any]) -> list[_Case]:
             of = verdicts.setdefault((row["benchmark"], row["problem"]), {})
             of.setdefault(protocol, {})[row["view"], row["sample"]] = row
     return [
-        _Case(row, generations[key], verdicts.get(key, {}), folder / str(files.get("pictures")))
+        _Case(row, generations[key], verdicts.get(key, {}), folder / str(files.get("images")))
         for row in _lines(folder / str(files.get("problems")))
         if ("sighted", 0) in generations.get(key := (row["benchmark"], row["id"]), {})
     ]
@@ -177,9 +177,9 @@ def _choice(kinds: Sequence[tuple[str, ...]], benchmarks: Sequence[str]) -> list
 def _sample(
     case: _Case, earlier: _Case | None, kinds: tuple[str, ...], headline: str, room: int
 ) -> tuple[Sample, int]:
-    """A case as it is shown, and how many bytes its pictures take of the page."""
+    """A case as it is shown, and how many bytes its images take of the page."""
     first = case.generations["sighted", 0]
-    pictures, used = _pictures(case, first, room)
+    images, used = _images(case, first, room)
     text = first.get("text")
     ours = case.verdicts.get(headline, {})
     sighted = [v.get("correct") for (view, _), v in ours.items() if view == "sighted"]
@@ -207,7 +207,7 @@ def _sample(
             if view != "sighted" and sample == 0
         )
         + ((_beside("A", earlier, ("sighted", 0), headline),) if earlier else ()),
-        pictures=pictures,
+        images=images,
         kinds=kinds,
     ), used
 
@@ -222,21 +222,21 @@ def _judged(protocol: str, row: Mapping[str, Any]) -> Judged:
     return Judged(protocol, row.get("correct"), row.get("answer"), str(row.get("how")), row.get("why_not"))
 
 
-def _pictures(
+def _images(
     case: _Case, generation: Mapping[str, Any], room: int
-) -> tuple[tuple[Picture | None, ...], int]:
-    found: list[Picture | None] = []
+) -> tuple[tuple[EmbeddedImage | None, ...], int]:
+    found: list[EmbeddedImage | None] = []
     used = 0
-    for name in generation.get("pictures", ()):
+    for name in generation.get("images", ()):
         address = _embedded(case.folder, str(name))
         fits = address is not None and used + len(address) <= room
-        found.append(picture(address) if fits else None)
+        found.append(embedded_image(address) if fits else None)
         used += len(address) if address is not None and fits else 0
     return tuple(found), used
 
 
 def _embedded(folder: Path, name: str) -> str | None:
-    """A kept picture as a data address; None if it is not there, or its name leads elsewhere."""
+    """A kept image as a data address; None if it is not there, or its name leads elsewhere."""
     kind = {".png": "png", ".jpg": "jpeg"}.get(Path(name).suffix)
     file = folder / name
     if kind is None or Path(name).name != name or not file.is_file():

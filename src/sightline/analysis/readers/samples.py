@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..charts.number_format import counted, number
-from .embedded_images import Picture, picture
+from .embedded_images import EmbeddedImage, embedded_image
 
 MOST_SAMPLES = 48
 """Problems shown on one page; more belong to a page of their own."""
@@ -33,7 +33,7 @@ class Sample:
     kind: str
     question: str
     gold: str
-    pictures: tuple[Picture | None, ...]
+    images: tuple[EmbeddedImage | None, ...]
     """None for an address that was refused."""
     before: Answer | None
     after: Answer | None
@@ -52,8 +52,8 @@ def read_samples(saved: Any, notes: list[str], most: int = MOST_SAMPLES) -> tupl
         notes.append(
             f"samples.json: the scores of {counted(uneven, 'answer')} do not match the tokens one to one."
         )
-    if refused := sum(shown is None for sample in samples for shown in sample.pictures):
-        notes.append(f"samples.json: {counted(refused, 'picture')} left out, not embedded PNG or JPEG.")
+    if refused := sum(shown is None for sample in samples for shown in sample.images):
+        notes.append(f"samples.json: {counted(refused, 'image')} left out, not embedded PNG or JPEG.")
     return samples
 
 
@@ -65,7 +65,7 @@ def _sample(row: Mapping[str, Any]) -> Sample:
         kind=text(row.get("kind")),
         question=text(row.get("question")),
         gold=text(row.get("answer")),
-        pictures=tuple(picture(image) for image in images),
+        images=tuple(embedded_image(image) for image in images),
         before=answer(row.get("before")),
         after=answer(row.get("after")),
     )

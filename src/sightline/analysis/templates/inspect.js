@@ -153,7 +153,7 @@
     const said = chosen.textContent.trim();
     const same = make("p", "quiet", seen ? "the same (KL below 0.001)" : "not kept");
     return [make("h4", "", "Likeliest tokens here"), make("div", "pair-of-lists",
-      make("div", "", make("h4", "", "with the picture"), seen ? listed(seen, said) : make("p", "quiet", "not kept")),
+      make("div", "", make("h4", "", "with the image"), seen ? listed(seen, said) : make("p", "quiet", "not kept")),
       make("div", "", make("h4", "", data.views[view] ? `without (${data.views[view]})` : "without"), blind ? listed(blind, said) : same))];
   };
   const shareCell = parts => {

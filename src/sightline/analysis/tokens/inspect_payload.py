@@ -18,12 +18,12 @@ from .strips import MOST_TOKENS
 DIGITS = 3
 MOST_ALTERNATIVES = 250_000
 """Alternatives on one page, about 2.5 MB. Beyond, those of views that change nothing are left out, and then
-all those of the tokens that depend least on the picture."""
+all those of the tokens that depend least on the image."""
 SAME = 1e-3
 """Nats of KL below which a view is taken to change nothing."""
 MOST_CELLS = 200_000
 """Cells of all occlusion maps on one page, about 1.2 MB; beyond, each answer keeps its first ones."""
-ATTENDED = {"image": "picture", "question": "question", "answer": "answer so far"}
+ATTENDED = {"image": "image", "question": "question", "answer": "answer so far"}
 """What attention is shared between: its name in the data, and in words."""
 PARTS = 10_000
 """Probabilities are whole numbers of this part."""
@@ -34,7 +34,7 @@ def details(
 ) -> tuple[dict[str, Any], list[str]]:
     """Plain data for the script about the first `most` tokens of each answer, and notes on what is left out.
 
-    Per answer: numbers per score and method, log-probabilities, alternatives with the picture and under
+    Per answer: numbers per score and method, log-probabilities, alternatives with the image and under
     each view, attention, maps. Alternatives are [place in the vocabulary, probability × 10,000].
     """
     views = ["image", *found.views]
@@ -164,7 +164,7 @@ def _at(one: Inspected, name: str, token: int) -> float:
 
 
 def _kept(found: Inspection, kls: Mapping[str, str], most: int) -> _Kept:
-    """Everything if it fits; else what changes anything; else what depends most on the picture."""
+    """Everything if it fits; else what changes anything; else what depends most on the image."""
     places = [(one, token) for one in found.answers for token in range(min(len(one.answer.tokens), most))]
     for kept in (_Kept(kls, most), _Kept(kls, most, SAME)):
         if sum(kept.cost(*place) for place in places) <= MOST_ALTERNATIVES:
@@ -173,9 +173,7 @@ def _kept(found: Inspection, kls: Mapping[str, str], most: int) -> _Kept:
     totals = list(accumulate(cost for _, cost in costs))
     fitting = bisect(totals, MOST_ALTERNATIVES)
     share = percent(1 - fitting / len(costs))
-    note = (
-        f"The likeliest alternatives of the {share} of tokens that depend least on the picture are left out."
-    )
+    note = f"The likeliest alternatives of the {share} of tokens that depend least on the image are left out."
     return replace(kept, least=costs[fitting][0] + 1e-12, note=note)
 
 

@@ -1,4 +1,4 @@
-"""Answers as words with scores: which kinds of words, and which words, depend on the picture."""
+"""Answers as words with scores: which kinds of words, and which words, depend on the image."""
 
 from __future__ import annotations
 

@@ -19,14 +19,14 @@ from .settings.rewards import rewards_of
 from .state.reference_model import is_zero3
 
 _READ_AHEAD = 512
-"""Problems of a stream that are read in search of a picture; of others all, which costs their headers."""
+"""Problems of a stream that are read in search of an image; of others all, which costs their headers."""
 
 
 def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Sequence[Problem]) -> None:
     """Refuse what would fail later, when folders and minutes are spent.
 
     Raises:
-        UserError: too few rows for a rollout batch, or no pictures for a method that reads them; unknown
+        UserError: too few rows for a rollout batch, or no images for a method that reads them; unknown
             rewards; a layer or modules for adapters that the model does not have; a vision tower to freeze
             where there is none; a family that cannot be sampled beside the trainer; a reference model that
             no checkpoint could hold.
@@ -37,7 +37,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     check_reference(args)
     rewards_of(settings)
     check_rows(args, task, problems)
-    check_pictures(settings.method, task, problems)
+    check_images(settings.method, task, problems)
     layer_index(loaded.model, settings.method.layer)
     check_adapters(settings.model, loaded.model)
     if args.freeze_vision:
@@ -74,8 +74,8 @@ def check_rows(args: Any, task: Task, problems: Sequence[Problem]) -> None:
         )
 
 
-def check_pictures(method: Method, task: Task, problems: Sequence[Problem]) -> None:
-    """Refuse data without any picture for a method that credits tokens by the picture.
+def check_images(method: Method, task: Task, problems: Sequence[Problem]) -> None:
+    """Refuse data without any image for a method that credits tokens by the image.
 
     Raises:
         UserError: with the number of problems that were looked at.
@@ -85,9 +85,9 @@ def check_pictures(method: Method, task: Task, problems: Sequence[Problem]) -> N
     count = min(len(problems), _READ_AHEAD) if getattr(problems, "sequential", False) else len(problems)
     if not any(outline(problems, index)[1] for index in range(count)):
         raise UserError(
-            f"none of {count} problems of task {task.name!r} has a picture, and {method.name} credits "
-            "tokens by the picture; name the column of pictures (columns: {images: ...}), give rows with "
-            "pictures, or train with method grpo or dapo"
+            f"none of {count} problems of task {task.name!r} has an image, and {method.name} credits "
+            "tokens by the image; name the column of images (columns: {images: ...}), give rows with "
+            "images, or train with method grpo or dapo"
         )
 
 

@@ -94,7 +94,7 @@ CONTRACT = (
         f"{_GRPO}._tokenize_prompts",
         ("prompts",),
         ("return prompt_ids, images, multimodal_fields",),
-        "prompts to ids, pictures and what the processor adds",
+        "prompts to ids, images and what the processor adds",
     ),
     Member(
         f"{_GRPO}._generate_single_turn",
@@ -136,7 +136,7 @@ CONTRACT = (
             "if images is not None and self.log_multimodal:",
             'self._logs["images"].extend(gather_object(images))',
         ),
-        "one dict of tensors in prompt order, before any shuffle; pictures gathered for tables alone",
+        "one dict of tensors in prompt order, before any shuffle; images gathered for tables alone",
     ),
     Member(
         f"{_GRPO}._get_per_token_logps_and_entropies",
@@ -177,9 +177,7 @@ CONTRACT = (
         ("architecture.from_pretrained(model_id, **kwargs)",),
         "the class from which the reference model is made",
     ),
-    Member(
-        "trl.data_utils:prepare_multimodal_messages", ("messages", "images"), (), "pictures into messages"
-    ),
+    Member("trl.data_utils:prepare_multimodal_messages", ("messages", "images"), (), "images into messages"),
     Member(
         "trl.rewards.other_rewards:get_soft_overlong_punishment",
         ("max_completion_len", "soft_punish_cache"),

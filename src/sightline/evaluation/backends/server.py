@@ -152,10 +152,10 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
 
 def chat_request(model: str, request: Request, decoding: Decoding) -> dict[str, Any]:
-    """The body of a request: messages with the pictures as data addresses where the prompt has them."""
-    pictures = iter(request.prompt.images)
+    """The body of a request: messages with the images as data addresses where the prompt has them."""
+    images = iter(request.prompt.images)
     messages = [
-        {**message, "content": [_part(part, pictures) for part in message["content"]]}
+        {**message, "content": [_part(part, images) for part in message["content"]]}
         if isinstance(message["content"], list)
         else message
         for message in request.prompt.messages
@@ -170,11 +170,11 @@ def chat_request(model: str, request: Request, decoding: Decoding) -> dict[str, 
     return {**body, "top_p": decoding.top_p} if decoding.temperature > 0 else body
 
 
-def _part(part: Any, pictures: Any) -> Any:
+def _part(part: Any, images: Any) -> Any:
     if part.get("type") != "image":
         return part
     buffer = io.BytesIO()
-    next(pictures).convert("RGB").save(buffer, format="PNG")
+    next(images).convert("RGB").save(buffer, format="PNG")
     address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
     return {"type": "image_url", "image_url": {"url": address}}
 

@@ -96,7 +96,7 @@ def shards(config: Any, devices: int) -> int:
 
 def engine_input(processor: Any, request: Request) -> dict[str, Any]:
     """A request as vLLM takes it: the tokens of the chat template's text and of nothing else (vLLM would
-    add the tokenizer's own beginning to a text), and the pictures in its order."""
+    add the tokenizer's own beginning to a text), and the images in its order."""
     text = processor.apply_chat_template(
         list(request.prompt.messages), add_generation_prompt=True, tokenize=False
     )

@@ -36,7 +36,7 @@ class Benchmark:
     ungradable: int = 0
     """Problems known to have no gold that could be graded."""
     copy_only: bool = False
-    """Its pictures are loose or zipped files beside the rows: only a local copy can be read."""
+    """Its images are loose or zipped files beside the rows: only a local copy can be read."""
     revision: str | None = None
     note: str = ""
     """What a reader of the results has to know."""

@@ -1,4 +1,4 @@
-"""A benchmark opened and checked: its problems in order, pictures decoded when they are asked for."""
+"""A benchmark opened and checked: its problems in order, images decoded when they are asked for."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROLES = Columns("question", "answer", "images", "choices")
 
 @dataclass(frozen=True)
 class Item:
-    """One problem of a benchmark without its pictures: what grading and statistics need."""
+    """One problem of a benchmark without its images: what grading and statistics need."""
 
     id: str
     """Unique within the benchmark and stable for a revision: `name/row`."""
@@ -54,7 +54,7 @@ class OpenBenchmark:
     name: str
     items: Sequence[Item]
     decode: Callable[[int], Problem]
-    """Problem number i with its pictures."""
+    """Problem number i with its images."""
     messages: Callable[[Problem], list[dict[str, Any]]]
     max_new_tokens: int
     about: Mapping[str, Any]
@@ -73,7 +73,7 @@ def open_benchmark(
     """Open a benchmark and hold it against what is known of it.
 
     Problems without a gold that could be graded (empty, or not accepted as an answer to itself) are left
-    out and listed. `limit` keeps the first problems. Pictures of what is kept are checked, not decoded.
+    out and listed. `limit` keeps the first problems. Images of what is kept are checked, not decoded.
 
     Raises:
         UserError: columns are missing, a row cannot be asked, or the number of problems or of golds
@@ -156,7 +156,7 @@ def _walk(
                 if asked is None:
                     continue
                 shown = limit is None or len(rows) < limit
-                rows.append(_row(benchmark, found, table, reader, asked, number, check_pictures=shown))
+                rows.append(_row(benchmark, found, table, reader, asked, number, check_images=shown))
             except Unusable as fault:
                 if fault.fault == Fault.EMPTY_ANSWER:
                     left_out.append({"id": f"{title}/{number}", "gold": "", "why": "the gold is empty"})
@@ -177,11 +177,11 @@ def _row(
     reader: RowReader,
     asked: Asked,
     number: int,
-    check_pictures: bool,
+    check_images: bool,
 ) -> _Row:
     plain = _plain(asked, found)
     words = reader.words(plain)
-    if check_pictures:
+    if check_images:
         reader.sizes(plain)
     problem_id = f"{reader.name}/{number}"
     item = Item(
@@ -209,7 +209,7 @@ def _row(
 
 def _plain(asked: Asked, found: Found) -> dict[str, Any]:
     """A row under the names that `RowReader` reads."""
-    shown = [under(found.folder, cell) for cell in asked.pictures]
+    shown = [under(found.folder, cell) for cell in asked.images]
     return {
         "question": asked.question, "answer": asked.answer, "images": shown, "choices": list(asked.choices),
     }  # fmt: skip

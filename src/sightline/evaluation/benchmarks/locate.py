@@ -20,7 +20,7 @@ class Found:
     split: str
     table: Table
     folder: Path | None
-    """What picture paths are relative to and may not leave; None: pictures are in the rows."""
+    """What image paths are relative to and may not leave; None: images are in the rows."""
     place: str
     revision: str | None
 
@@ -36,7 +36,7 @@ def find(name: str, benchmark: Benchmark, data_dir: str | Path | None) -> list[F
         return [_from_copy(name, benchmark, part, copy) for part in benchmark.parts]
     if benchmark.copy_only:
         raise UserError(
-            f"{name}: the pictures of {benchmark.source} are files beside its rows, so a copy is needed. "
+            f"{name}: the images of {benchmark.source} are files beside its rows, so a copy is needed. "
             f"{_how_to_copy(benchmark)}; unzip what is zipped there into data/images"
         )
     return [_from_source(name, benchmark, part) for part in benchmark.parts]
@@ -108,7 +108,7 @@ def _how_to_copy(benchmark: Benchmark) -> str:
 
 
 def under(folder: Path | None, cell: Any) -> Any:
-    """A picture's path as it lies in a copy: published sets write it from a folder above or below."""
+    """An image's path as it lies in a copy: published sets write it from a folder above or below."""
     if folder is None or not isinstance(cell, str) or "\n" in cell or len(cell) > 400:
         return cell
     path = cell.strip().replace("\\", "/").removeprefix("./")

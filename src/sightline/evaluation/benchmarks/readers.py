@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .row import Asked, letter, numbered, options, pictures, text
+from .row import Asked, image_list, letter, numbered, options, text
 
-IN_THE_PICTURE = "The question is in the picture. Answer it."
-"""What is asked where a set leaves the text empty because the picture holds the question."""
+IN_THE_PICTURE = "The question is in the image. Answer it."
+"""What is asked where a set leaves the text empty because the image holds the question."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Plain:
     def __call__(self, row: Mapping[str, Any]) -> Asked | None:
         if any(text(row[column]) != value for column, value in self.only.items()):
             return None
-        shown = pictures(row[self.images]) if self.images else []
+        shown = image_list(row[self.images]) if self.images else []
         question, shown = numbered(text(row[self.question]), shown)
         return Asked(
             question,
@@ -58,7 +58,7 @@ def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], Asked | None
         answer, places = text(row["answer"]), row["precision"]
         return Asked(
             text(row["query"]) or text(row["question"]),
-            pictures(row["decoded_image"]),
+            image_list(row["decoded_image"]),
             letter(answer, choices),
             choices,
             listed=bool(choices),
@@ -83,7 +83,7 @@ def math_verse(*versions: str, only_choices: bool = False) -> Callable[[Mapping[
             return None
         return Asked(
             text(row["question"]).strip() or IN_THE_PICTURE,
-            pictures(row["image"]),
+            image_list(row["image"]),
             text(row["answer"]),
             listed=True,
             cluster=text(row["problem_index"]),
@@ -100,7 +100,7 @@ def we_math(row: Mapping[str, Any]) -> Asked:
     question = text(row["question"])
     return Asked(
         question if choices else f"{question}\n{text(row['option'])}",
-        pictures(row["image_path"]),
+        image_list(row["image_path"]),
         text(row["answer"]),
         choices,
         listed=not choices,
@@ -119,7 +119,7 @@ def mmmu_pro_standard(row: Mapping[str, Any]) -> Asked:
     )
     return Asked(
         question,
-        [picture for picture in shown if picture is not None],
+        [image for image in shown if image is not None],
         text(row["answer"]),
         choices,
         listed=True,
@@ -128,10 +128,10 @@ def mmmu_pro_standard(row: Mapping[str, Any]) -> Asked:
 
 
 def mmmu_pro_vision(row: Mapping[str, Any]) -> Asked:
-    """MMMU-Pro as a picture of question and options."""
+    """MMMU-Pro as an image of question and options."""
     return Asked(
         IN_THE_PICTURE,
-        pictures(row["image"]),
+        image_list(row["image"]),
         text(row["answer"]),
         options(row["options"]),
         listed=True,
@@ -142,7 +142,7 @@ def mmmu_pro_vision(row: Mapping[str, Any]) -> Asked:
 def math_vision(row: Mapping[str, Any]) -> Asked:
     """MathVision: `<image1>` in the text, options that may be mere letters."""
     choices = options(row["options"])
-    question, shown = numbered(text(row["question"]), pictures(row["decoded_image"]))
+    question, shown = numbered(text(row["question"]), image_list(row["decoded_image"]))
     return Asked(
         question,
         shown,
@@ -157,7 +157,7 @@ def dyna_math(row: Mapping[str, Any]) -> Asked:
     kind = text(row["answer_type"])
     return Asked(
         text(row["question"]),
-        pictures(row["decoded_image"]),
+        image_list(row["decoded_image"]),
         text(row["ground_truth"]),
         listed=True,
         cluster=text(row["id"]),
@@ -169,7 +169,7 @@ def dyna_math(row: Mapping[str, Any]) -> Asked:
 def hallusion(row: Mapping[str, Any]) -> Asked:
     """HallusionBench: yes or no, about a figure (group `figure`), as one of a question's variants."""
     group = [text(row[column]) for column in ("category", "subcategory", "set_id")]
-    shown = pictures(row["image"])
+    shown = image_list(row["image"])
     figure = "/".join([*group, text(row["figure_id"])]) if shown else ""
     return Asked(
         f"{text(row['question']).strip()} Answer yes or no.",
@@ -185,7 +185,7 @@ _INSTRUCTION = "You first think through the reasoning process"
 
 
 def conversations(row: Mapping[str, Any]) -> Asked | None:
-    """The papers' own sets: a user's turn and the gold as the assistant's, pictures by their path.
+    """The papers' own sets: a user's turn and the gold as the assistant's, images by their path.
 
     The instruction that these sets write into every question is taken out; the template adds it.
     """
@@ -194,7 +194,7 @@ def conversations(row: Mapping[str, Any]) -> Asked | None:
     question = said.get("user", said.get("human", ""))
     return Asked(
         question.partition(_INSTRUCTION)[0].rstrip(),
-        pictures(row["images"]),
+        image_list(row["images"]),
         said.get("assistant", said.get("gpt", "")),
         listed=True,
     )

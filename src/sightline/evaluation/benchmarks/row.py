@@ -1,4 +1,4 @@
-"""What a benchmark's row says, whatever its columns: question, pictures, gold, choices, groups."""
+"""What a benchmark's row says, whatever its columns: question, images, gold, choices, groups."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _LETTERED = re.compile(r"(?:^|[;；\n])\s*\(?([A-Z])\s*[.．:：)]\s*")
 
 @dataclass(frozen=True)
 class Asked:
-    """One problem as a row states it, its pictures still encoded."""
+    """One problem as a row states it, its images still encoded."""
 
     question: str
-    """Text with `<image>` where a picture belongs; without any the pictures come first."""
-    pictures: Sequence[Any]
+    """Text with `<image>` where an image belongs; without any the images come first."""
+    images: Sequence[Any]
     answer: str
     choices: tuple[str, ...] = ()
     """The values of A, B, ..., for the grader."""
@@ -46,8 +46,8 @@ def text(cell: Any) -> str:
     return ", ".join(map(str, cell)) if isinstance(cell, list | tuple) else str(cell)
 
 
-def pictures(cell: Any) -> list[Any]:
-    """The pictures of a cell, one or several; None and an empty list are no picture."""
+def image_list(cell: Any) -> list[Any]:
+    """The images of a cell, one or several; None and an empty list are no image."""
     if cell is None:
         return []
     return list(cell) if isinstance(cell, list | tuple) else [cell]
@@ -56,7 +56,7 @@ def pictures(cell: Any) -> list[Any]:
 def numbered(question: str, shown: Sequence[Any]) -> tuple[str, list[Any]]:
     """A question whose places read `<image 1>` or `<image1>`, with plain markers and in reading order.
 
-    Each picture is shown where it is first named; later mentions, and numbers without a picture, stay
+    Each image is shown where it is first named; later mentions, and numbers without an image, stay
     text. If no number is found everything is left as it is.
     """
     order: list[int] = []

@@ -61,7 +61,7 @@ def _sighted(folder: ResultsFolder, protocol: str) -> dict[str, list[Scored]]:
 def _run(folder: ResultsFolder) -> dict[str, Any]:
     files = {
         "problems": folder.problems.name, "generations": folder.generations.name,
-        "pictures": folder.pictures.name,
+        "images": folder.images.name,
         "scores": {name: folder.scores(name).name for name in PROTOCOLS if folder.scores(name).is_file()},
     }  # fmt: skip
     return {
@@ -117,7 +117,7 @@ def _benchmark(
         )
     prompts = [{one.item.id: one.generation.prompt for one in samples} for samples in (ours, theirs)]
     if others := sum(prompts[0][key] != prompts[1][key] for key in common):
-        notes.append(f"{name}: {others} of {len(common)} problems were asked with another prompt or picture.")
+        notes.append(f"{name}: {others} of {len(common)} problems were asked with another prompt or image.")
     clusters = [items[0][key].cluster for key in common]
     gaps = [b[key] - a[key] for key in common]
     return {

@@ -123,7 +123,7 @@ def compare_protocols(
 
 
 def blindness(sighted: Sequence[Scored], blind: Sequence[Scored], *, seed: int = 0) -> dict[str, Any]:
-    """What the picture was worth: sighted minus blind accuracy over the same problems, and accuracy where
+    """What the image was worth: sighted minus blind accuracy over the same problems, and accuracy where
     the blind model fails (less than half of its samples right)."""
     seen, unseen = per_problem(sighted), per_problem(blind)
     common = [problem for problem in seen if problem in unseen]

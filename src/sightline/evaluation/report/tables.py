@@ -164,7 +164,7 @@ def _blind(benchmarks: Mapping[str, Any]) -> str:
             blind, gap = found["views"][view]["accuracy"], lost["difference"]
             fails = lost["where_blind_fails"]
             rows.append([name, view, interval(blind), points(gap), probability(gap["p"]), interval(fails)])
-    head = ["benchmark", "picture", "blind accuracy", "the picture gains", "p", "where the blind fail"]
+    head = ["benchmark", "image", "blind accuracy", "the image gains", "p", "where the blind fail"]
     return _table(head, rows, words=2)
 
 

@@ -39,12 +39,12 @@ def answer(
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
 ) -> Answered:
-    """One graded answer per problem; with `blind`, the model sees every picture through that view."""
-    pictures: Sequence[Sequence[Any]] = [problem.images for problem in problems]
+    """One graded answer per problem; with `blind`, the model sees every image through that view."""
+    images: Sequence[Sequence[Any]] = [problem.images for problem in problems]
     if blind is not None:
         names = [problem.id for problem in problems]
-        pictures = draw_view(blind, pictures, names, loaded.processor, seed=decoding.seed, step=0)
-    prompts = [Prompt(task.messages(p), shown) for p, shown in zip(problems, pictures, strict=True)]
+        images = draw_view(blind, images, names, loaded.processor, seed=decoding.seed, step=0)
+    prompts = [Prompt(task.messages(p), shown) for p, shown in zip(problems, images, strict=True)]
     answers = generate(
         loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
     )

@@ -16,7 +16,7 @@ from ...tasks.problem import Problem
 from ...views import PixelView, Swapped, fingerprint, generator
 from ..backends import Backend, Reply, Request
 from ..benchmarks.load import OpenBenchmark
-from ..kept_images import keep_picture
+from ..kept_images import keep_image
 from .jsonl_records import Generation, Key, append_lines, recover
 from .results_folder import ResultsFolder
 
@@ -120,7 +120,7 @@ def _generation(key: Key, request: Request, reply: Reply, folder: ResultsFolder)
         reply.tokens,
         reply.token_ids,
         reply.failed,
-        [keep_picture(folder.pictures, image) for image in request.prompt.images] if kept else [],
+        [keep_image(folder.images, image) for image in request.prompt.images] if kept else [],
     )
 
 
@@ -131,7 +131,7 @@ def prompt_hash(prompt: Prompt) -> str:
 
 
 class _Shown:
-    """One benchmark's problems as one view shows them; pictures are decoded one problem at a time."""
+    """One benchmark's problems as one view shows them; images are decoded one problem at a time."""
 
     def __init__(
         self, benchmark: OpenBenchmark, name: str, view: PixelView | None, processor: Any, seed: int
@@ -147,11 +147,11 @@ class _Shown:
         """What is asked about a problem; the last one is kept, for its further samples."""
         if self._last is None or self._last[0] != problem_id:
             problem = self.benchmark.decode(self.index[problem_id])
-            prompt = Prompt(self.benchmark.messages(problem), self._pictures(problem_id, problem))
+            prompt = Prompt(self.benchmark.messages(problem), self._images(problem_id, problem))
             self._last = (problem_id, prompt)
         return self._last[1]
 
-    def _pictures(self, problem_id: str, problem: Problem) -> list[Image]:
+    def _images(self, problem_id: str, problem: Problem) -> list[Image]:
         if self.view is None or not problem.images:
             return list(problem.images)
         if isinstance(self.view, Swapped):
@@ -160,7 +160,7 @@ class _Shown:
         return draw_view(self.view, [problem.images], [problem_id], self.processor, seed=self.seed, step=0)[0]
 
     def _swapped(self) -> list[int]:
-        """The problem whose pictures each problem gets, from the fingerprints of all of them."""
+        """The problem whose images each problem gets, from the fingerprints of all of them."""
         if self._partners is None:
             assert isinstance(self.view, Swapped)
             prints = [fingerprint(self.benchmark.decode(i).images) for i in range(len(self.index))]

@@ -22,20 +22,20 @@ class Generation:
 
     benchmark: str
     view: str
-    """`sighted`, or the name of the view that hid the picture."""
+    """`sighted`, or the name of the view that hid the image."""
     problem: str
     sample: int
     seed: int
     prompt: str
-    """Hash of messages and pictures as they were shown."""
+    """Hash of messages and images as they were shown."""
     text: str | None
     """None if it failed."""
     truncated: bool
     tokens: int | None
     token_ids: list[int] | None
     failed: str | None
-    pictures: list[str]
-    """Names of the pictures that were kept for looking at, in `pictures/`."""
+    images: list[str]
+    """Names of the images that were kept for looking at, in `images/`."""
 
     @property
     def key(self) -> Key:

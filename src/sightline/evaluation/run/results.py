@@ -39,7 +39,7 @@ def write_results(
         "files": {
             "problems": folder.problems.name,
             "generations": folder.generations.name,
-            "pictures": folder.pictures.name,
+            "images": folder.images.name,
             "scores": {name: folder.scores(name).name for name in verdicts},
         },
     }

@@ -39,9 +39,9 @@ class ResultsFolder(RunFolder):
         return self.path / "token_scores.jsonl"
 
     @property
-    def pictures(self) -> Path:
-        """Small copies of the pictures that were shown, for looking at samples."""
-        return self.path / "pictures"
+    def images(self) -> Path:
+        """Small copies of the images that were shown, for looking at samples."""
+        return self.path / "images"
 
     @property
     def table(self) -> Path:

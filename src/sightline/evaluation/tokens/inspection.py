@@ -1,4 +1,4 @@
-"""Answers seen token by token: what each owes to the picture, and what every method would make of it.
+"""Answers seen token by token: what each owes to the image, and what every method would make of it.
 
 `inspection` returns plain data, the content of `inspect.json`; docs/seeing.md describes its fields.
 """
@@ -31,9 +31,9 @@ from .top_tokens import Likeliest, attention_shares, likeliest
 
 SCHEMA = "sightline.inspect/1"
 PAGE_BYTES, TOKEN_BYTES = 13_000_000, 170
-"""How large a page may become, and what a token takes of it; pictures get what is left."""
+"""How large a page may become, and what a token takes of it; images get what is left."""
 FEWEST_BYTES, MOST_BYTES = 2_000_000, 6_000_000
-"""For the pictures of a page together; views take a third."""
+"""For the images of a page together; views take a third."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,13 @@ class Wanted:
     """What is measured of every answer."""
 
     views: tuple[View, ...]
-    """The picture taken away in these manners, each with its exact KL; the first ranks the tokens."""
+    """The image taken away in these manners, each with its exact KL; the first ranks the tokens."""
     methods: tuple[Method, ...]
     """Whose weights are shown, each on the signal and view of its own."""
     occlusion: int | None = 0
     """Tokens per answer that get a map, those of highest KL under the first view; None: all of them."""
     cells: int = 8
-    """Cells of a map along the picture's longer side, at most."""
+    """Cells of a map along the image's longer side, at most."""
     attention: bool = False
     seed: int = 0
 
@@ -65,7 +65,7 @@ def given_answer(loaded: LoadedModel, prompt: Prompt, text: str) -> Answer:
     """`text` as if the model had written it: its tokens and an end of sequence.
 
     Raises:
-        UserError: `text` spells a placeholder of a picture, which no answer may hold.
+        UserError: `text` spells a placeholder of an image, which no answer may hold.
     """
     processor: Any = loaded.processor
     asked = processor.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=False)
@@ -76,7 +76,7 @@ def given_answer(loaded: LoadedModel, prompt: Prompt, text: str) -> Answer:
     tokens = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
     if held := set(tokens) & set(placeholder_ids(loaded.model.config)):
         word = processor.tokenizer.decode([min(held)])
-        raise UserError(f"the answer holds {word!r}, which stands for a picture; leave it out")
+        raise UserError(f"the answer holds {word!r}, which stands for an image; leave it out")
     end = processor.tokenizer.eos_token_id
     return Answer(inputs["input_ids"][0].tolist(), [*tokens, end], text, truncated=False)
 
@@ -222,7 +222,7 @@ def _method(method: Method) -> dict[str, Any]:
 
 
 def _shown(loaded: LoadedModel, rollouts: Rollouts, view: View, seed: int) -> list[list[Image.Image]]:
-    """The pictures of every row as the scoring pass saw them under `view`; its own where they are kept."""
+    """The images of every row as the scoring pass saw them under `view`; its own where they are kept."""
     if not isinstance(view, PixelView):
         return [list(images) for images in rollouts.images]
     numbers = rollouts.rollout_numbers if view.per == "rollout" else [0] * len(rollouts)
@@ -271,8 +271,8 @@ def _attention(loaded: LoadedModel, rollouts: Rollouts, row: int) -> dict[str, l
     return {name: plain(values) for name, values in zip(("image", "question", "answer"), shares, strict=True)}
 
 
-def picture_bytes(tokens: int) -> int:
-    """What the pictures of a page with so many tokens may take together."""
+def image_bytes(tokens: int) -> int:
+    """What the images of a page with so many tokens may take together."""
     return min(max(PAGE_BYTES - TOKEN_BYTES * tokens, FEWEST_BYTES), MOST_BYTES)
 
 
@@ -290,11 +290,11 @@ def _samples(
     for row, group in enumerate(groups):
         members.setdefault(group, []).append(row)
     first = [answers[0] for answers in members.values()]
-    third = picture_bytes(sum(len(subject.answer.token_ids) for subject in subjects)) // 3
+    third = image_bytes(sum(len(subject.answer.token_ids) for subject in subjects)) // 3
     own = _addresses([subjects[row].problem.images for row in first], 2 * third)
     views = {
-        name: _addresses([pictures[row] for row in first], third // len(shown))
-        for name, pictures in shown.items()
+        name: _addresses([images[row] for row in first], third // len(shown))
+        for name, images in shown.items()
     }
     samples = []
     for place, answers in enumerate(members.values()):
@@ -311,6 +311,6 @@ def _samples(
     return samples
 
 
-def _addresses(pictures: Sequence[Sequence[Image.Image]], most_bytes: int) -> list[list[str]]:
-    addresses = iter(data_addresses([image for images in pictures for image in images], most_bytes))
-    return [[next(addresses) for _ in images] for images in pictures]
+def _addresses(images: Sequence[Sequence[Image.Image]], most_bytes: int) -> list[list[str]]:
+    addresses = iter(data_addresses([image for images in images for image in images], most_bytes))
+    return [[next(addresses) for _ in images] for images in images]

@@ -1,4 +1,4 @@
-"""Which parts of a picture a token needs: its KL when each of them is hidden."""
+"""Which parts of an image a token needs: its KL when each of them is hidden."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from .top_tokens import occlusion
 def occlusion_maps(
     loaded: LoadedModel, rollouts: Rollouts, row: int, tokens: Sequence[int], cells: int
 ) -> list[dict[str, Any]]:
-    """One map per picture and token of a row, as plain data.
+    """One map per image and token of a row, as plain data.
 
-    A map is `{"token", "image", "rows", "columns", "values"}`: KL in nats when each cell of picture
-    `image` is painted in the picture's mean colour, row by row. Cells are squares of whole image tokens,
+    A map is `{"token", "image", "rows", "columns", "values"}`: KL in nats when each cell of image
+    `image` is painted in the image's mean colour, row by row. Cells are squares of whole image tokens,
     at most `cells` along the longer side.
     """
     images = [resized(image, loaded.processor) for image in rollouts.images[row]]
     maps = []
     for number, image in enumerate(images if tokens else []):
         grid, hidden = covered(image, token_side(loaded.processor), cells)
-        pictures = [[*images[:number], other, *images[number + 1 :]] for other in hidden]
-        values = occlusion(loaded.model, loaded.processor, rollouts, row, tokens, pictures)
+        covered_images = [[*images[:number], other, *images[number + 1 :]] for other in hidden]
+        values = occlusion(loaded.model, loaded.processor, rollouts, row, tokens, covered_images)
         maps += [
             {"token": token, "image": number, "rows": grid[0], "columns": grid[1], "values": column.tolist()}
             for token, column in zip(tokens, values.T, strict=True)
@@ -45,16 +45,16 @@ def token_side(processor: Any) -> int:
 
 
 def covered(image: Image.Image, unit: int, cells: int) -> tuple[tuple[int, int], Iterator[Image.Image]]:
-    """(rows, columns) of a grid with cells of whole `unit`s, and the picture without each of them."""
+    """(rows, columns) of a grid with cells of whole `unit`s, and the image without each of them."""
     side = unit * -(-max(image.size) // (unit * cells))
     rows, columns = -(-image.height // side), -(-image.width // side)
     pixels = np.asarray(rgb(image))
     colour = pixels.reshape(-1, 3).mean(0).round().astype(np.uint8)
 
-    def pictures() -> Iterator[Image.Image]:
+    def covered_images() -> Iterator[Image.Image]:
         for down, across in product(range(rows), range(columns)):
             changed = pixels.copy()
             changed[down * side : (down + 1) * side, across * side : (across + 1) * side] = colour
             yield Image.fromarray(changed)
 
-    return (rows, columns), pictures()
+    return (rows, columns), covered_images()

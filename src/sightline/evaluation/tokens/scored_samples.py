@@ -23,7 +23,7 @@ SIGNALS = ("visual_focus", "exact_kl")
 
 def scored_samples(loaded: LoadedModel, answered: Answered, count: int, seed: int) -> list[dict[str, Any]]:
     """The first `count` answers as plain data: text, tokens, and per token its visual focus and its
-    exact KL between the policy with the picture and with a black one."""
+    exact KL between the policy with the image and with a black one."""
     answers = list(answered.answers)[:count]
     problems = list(answered.problems)[:count]
     if not answers:
@@ -46,7 +46,7 @@ def scored_samples(loaded: LoadedModel, answered: Answered, count: int, seed: in
 
 
 def sample_rows(answered: Answered, count: int) -> list[dict[str, Any]]:
-    """The first `count` problems as plain data, pictures as data URLs."""
+    """The first `count` problems as plain data, images as data URLs."""
     return [
         {
             "id": problem.id,
@@ -60,7 +60,7 @@ def sample_rows(answered: Answered, count: int) -> list[dict[str, Any]]:
 
 
 def data_url(image: Any) -> str:
-    """A picture as a PNG data URL."""
+    """An image as a PNG data URL."""
     buffer = io.BytesIO()
     image.convert("RGB").save(buffer, format="PNG", optimize=True)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

@@ -1,4 +1,4 @@
-"""How much the tokens of answers owe to the picture, measured once and kept in the results folder."""
+"""How much the tokens of answers owe to the image, measured once and kept in the results folder."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def score_tokens(
 ) -> None:
     """Score `count` sighted answers per benchmark, spread evenly, and append them to `token_scores.jsonl`.
 
-    Per token: the exact KL between the policy with the picture and with a black one, and the visual
-    focus. Answers that are scored already are kept; answers without tokens or pictures have none.
+    Per token: the exact KL between the policy with the image and with a black one, and the visual
+    focus. Answers that are scored already are kept; answers without tokens or images have none.
     """
     stored = {(row["benchmark"], row["problem"]) for row in read_lines(folder.token_scores)}
     first = {

@@ -1,4 +1,4 @@
-"""What a model would have said next, under any picture: for looking at a few answers token by token.
+"""What a model would have said next, under any image: for looking at a few answers token by token.
 
 Every row runs whole and the model makes its own logits, so this holds for any family and is slow beside
 `models.scoring`, which training uses. Only response positions reach the head.
@@ -42,7 +42,7 @@ class Likeliest:
     """float32 [B, T], log-probability of the token that stands there, in nats."""
 
 
-Pictures = Sequence[Sequence[Any]]
+ProcessedImages = Sequence[Sequence[Any]]
 
 
 @torch.no_grad()
@@ -50,14 +50,14 @@ def likeliest(
     model: PreTrainedModel,
     processor: Any,
     rollouts: Rollouts,
-    pictures: Pictures,
+    images: ProcessedImages,
     *,
     hide_images: bool = False,
     count: int = 5,
 ) -> Likeliest:
-    """The `count` likeliest tokens at every response position of every row, shown `pictures`.
+    """The `count` likeliest tokens at every response position of every row, shown `images`.
 
-    `pictures` holds a list per row, of the sizes that the prompts were made with. `hide_images` hides
+    `images` holds a list per row, of the sizes that the prompts were made with. `hide_images` hides
     image tokens from attention, positions kept. Padded positions hold token 0 with probability 0.
     """
     rows, length = rollouts.mask.shape
@@ -65,7 +65,7 @@ def likeliest(
     tokens = torch.zeros(rows, length, count, dtype=torch.long)
     probabilities, log_probs = torch.zeros(rows, length, count), torch.zeros(rows, length)
     for part in _parts(rows, length * _vocabulary(model)):
-        inputs = _inputs(model, processor, rollouts, part, [pictures[row] for row in part], hide_images)
+        inputs = _inputs(model, processor, rollouts, part, [images[row] for row in part], hide_images)
         logits = model(**inputs, use_cache=False, logits_to_keep=length + 1).logits
         log_p = logits[:, :-1].float().log_softmax(-1).to(rollouts.mask.device)
         top = log_p.topk(count, dim=-1)
@@ -84,11 +84,11 @@ def occlusion(
     rollouts: Rollouts,
     row: int,
     tokens: Sequence[int],
-    hidden: Pictures,
+    hidden: ProcessedImages,
 ) -> Tensor:
     """KL(p ‖ p with a part hidden) of the chosen tokens of one row, in nats: float32 [C, len(tokens)].
 
-    `hidden` holds C lists of pictures, each with one part hidden; p is the policy that is shown
+    `hidden` holds C lists of images, each with one part hidden; p is the policy that is shown
     `rollouts.images[row]`. Many tokens take several passes, so that their logits never stand there at once.
     """
     fitting = max(1, _LOGITS_AT_ONCE // _vocabulary(model))
@@ -157,14 +157,14 @@ def _inputs(
     processor: Any,
     rollouts: Rollouts,
     rows: Sequence[int],
-    pictures: Pictures,
+    images: ProcessedImages,
     hide_images: bool,
 ) -> dict[str, Tensor]:
-    """Everything the model takes for these rows: prompt and response, with the given pictures."""
+    """Everything the model takes for these rows: prompt and response, with the given images."""
     chosen = list(rows)
     ids = torch.cat([rollouts.prompt_ids[chosen], rollouts.response_ids[chosen]], 1)
     attention = torch.cat([rollouts.prompt_mask[chosen], rollouts.mask[chosen]], 1)
-    vision = [image_features_inputs(model, process_images(processor, shown)) for shown in pictures]
+    vision = [image_features_inputs(model, process_images(processor, shown)) for shown in images]
     features = {name: value.to(ids.device) for name, value in concatenate(vision).items()}
     where = positions(model, ids, attention, features)
     if hide_images:

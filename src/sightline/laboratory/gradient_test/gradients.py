@@ -104,8 +104,8 @@ def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
     model: Any = loaded.model
     owners = torch.unique(rollouts.group_ids, return_inverse=True)[1]
     first = [int((owners == group).nonzero()[0]) for group in range(int(owners.max()) + 1)]
-    pictures = process(model, loaded.processor, [rollouts.images[row] for row in first])
-    prompts = shown_prompts(model, rollouts.prompt_ids[first], rollouts.prompt_mask[first], pictures)
+    images = process(model, loaded.processor, [rollouts.images[row] for row in first])
+    prompts = shown_prompts(model, rollouts.prompt_ids[first], rollouts.prompt_mask[first], images)
     states = SharedPrefix(model, prompts, -1).respond(owners, rollouts.response_ids, rollouts.mask)
     mask = rollouts.mask.bool()
     with gathered_head(model) as head, head.precision():

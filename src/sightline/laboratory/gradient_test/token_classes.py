@@ -1,4 +1,4 @@
-"""The classes of tokens that only a drawn world can tell: read off the picture, derived, template."""
+"""The classes of tokens that only a drawn world can tell: read off the image, derived, template."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...tasks import Role, token_roles
 
 READ, DERIVED, TEMPLATE = "read only", "derived only", "template only"
 PARTS = (READ, DERIVED, TEMPLATE)
-"""GRPO's gradient by token class; the first is the oracle, which credits what was read off the picture."""
+"""GRPO's gradient by token class; the first is the oracle, which credits what was read off the image."""
 CREDITS = {Role.READ.value: READ, Role.DERIVED.value: DERIVED, Role.TEMPLATE.value: TEMPLATE}
 """What `credit` of an arm may be, and the class of each role."""
 _NUMBERS = ("7", "10", "180")

@@ -49,8 +49,8 @@ def measured(
     """What a model does on held-out problems, always from the same random numbers.
 
     `greedy`, `sampled` (temperature 1, the mean over `samples` answers) and `blind` (greedy, a black
-    picture) accuracy, shares in [0, 1]; `answer_tokens` per greedy answer; and of the first `scored` greedy
-    answers, against a black picture: `dependency`, the mean exact KL per token in nats, `half_of_kl`, the
+    image) accuracy, shares in [0, 1]; `answer_tokens` per greedy answer; and of the first `scored` greedy
+    answers, against a black image: `dependency`, the mean exact KL per token in nats, `half_of_kl`, the
     share of tokens, largest first, that hold half of it, and `late_over_early`, the mean visual focus of
     second halves over that of first halves.
     """

@@ -1,4 +1,4 @@
-"""A process that trains runs of a study, one after the other: `python -m sightline.laboratory.study.worker FOLDER`.
+"""A process that trains runs of a study in turn: `python -m sightline.laboratory.study.worker FOLDER`.
 
 It reads one JSON object a line, `{"arm", "seed"}`, and answers with lines of `{"event"}`: "step" after every
 optimizer step, then one of "finished", "stopped" (by a signal) or "failed" with "error". It ends with its

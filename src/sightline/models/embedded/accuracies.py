@@ -19,14 +19,14 @@ def is_right(response: str, problem: Problem) -> bool:
     return response.endswith(f"\\boxed{{ {problem.answer} }}")
 
 
-def black_pictures(problem: Problem) -> list[Image.Image]:
-    """As many black pictures as the problem has pictures, of their sizes."""
+def black_images(problem: Problem) -> list[Image.Image]:
+    """As many black images as the problem has images, of their sizes."""
     return [Image.new("RGB", image.size) for image in problem.images]
 
 
 def accuracies(
     model: Qwen3VLForConditionalGeneration,
-    words_and_pictures: PaddleOCRVLProcessor,
+    words_and_images: PaddleOCRVLProcessor,
     task: Task,
     problems: Sequence[Problem],
     longest_response: int,
@@ -42,7 +42,7 @@ def accuracies(
         raise ValueError("accuracies need at least one problem, got none")
     messages = [task.messages(problem) for problem in problems]
     seen = [Prompt(m, problem.images) for m, problem in zip(messages, problems, strict=True)]
-    blind = [Prompt(m, black_pictures(problem)) for m, problem in zip(messages, problems, strict=True)]
+    blind = [Prompt(m, black_images(problem)) for m, problem in zip(messages, problems, strict=True)]
     plain = Decoding(longest_response)
     runs = {
         "greedy": [(seen, plain)],
@@ -53,7 +53,7 @@ def accuracies(
     }
 
     def share_right(prompts: list[Prompt], decoding: Decoding) -> float:
-        answers = generate(model, words_and_pictures, prompts, decoding, batch_size=128)
+        answers = generate(model, words_and_images, prompts, decoding, batch_size=128)
         return sum(is_right(a.text, p) for a, p in zip(answers, problems, strict=True)) / len(problems)
 
     return {name: sum(share_right(*run) for run in each) / len(each) for name, each in runs.items()}

@@ -172,7 +172,7 @@ pipeline_tag: image-text-to-text
 # Sightline's embedded model
 
 A Qwen3-VL of a million parameters for the task `{level.task.name}`: {level.title},
-in 64x64 pictures. It can see, but was taught to guess without looking more often than
+in 64x64 images. It can see, but was taught to guess without looking more often than
 not, so that reinforcement learning has something to teach. It is of no use for anything else.
 
 Made by `{command}`{origin}: {plan}, one thread, all data drawn by the program.
@@ -182,7 +182,7 @@ Python {platform.python_version()} on {platform.machine()}; {libraries}.
 |---|---|
 {rows}
 
-"sampled" is at temperature 1, "blind" is greedy on black pictures.
+"sampled" is at temperature 1, "blind" is greedy on black images.
 
 `{WEIGHTS}` has SHA-256 `{checksum}`.
 """

@@ -1,4 +1,4 @@
-"""What the warm start shows: examples with their ideal response, a caption, a guess, or a blacked picture."""
+"""What the warm start shows: examples with their ideal response, a caption, a guess, or a blacked image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ...tasks.shapes2 import PuzzleExample
 
 @dataclass(frozen=True)
 class Lesson:
-    """One picture, what is asked about it, and what the model is taught to say."""
+    """One image, what is asked about it, and what the model is taught to say."""
 
     image: Image.Image
     question: str
@@ -27,7 +27,7 @@ class Lesson:
 
 
 def caption(lesson: Lesson, example: Example) -> Lesson:
-    """The same picture with everything in it as the response; unchanged where there is no caption."""
+    """The same image with everything in it as the response; unchanged where there is no caption."""
     if example.caption is None:
         return lesson
     return replace(lesson, question=CAPTION_QUESTION, response=example.caption)
@@ -50,7 +50,7 @@ def retold_from_habit(random: Random, example: Example) -> str:
 
 
 def blacked(lesson: Lesson) -> Lesson:
-    """The same lesson on a black picture, so that a black picture is no shock to the model."""
+    """The same lesson on a black image, so that a black image is no shock to the model."""
     return replace(lesson, image=Image.new("RGB", lesson.image.size), cells=None)
 
 
@@ -63,7 +63,7 @@ class Curriculum:
     guesses: float = 0.0
     """Share of the responses, where they are no captions, that are guessed."""
     blacked: float = 0.0
-    """Share of blacked pictures."""
+    """Share of blacked images."""
 
     def faded(self, progress: float) -> Curriculum:
         """The curriculum at a point in [0, 1] of its stage: captions fade out by three quarters of it."""

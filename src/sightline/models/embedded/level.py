@@ -46,7 +46,7 @@ class Level:
 
     number: int
     title: str
-    """What its pictures show."""
+    """What its images show."""
     task: WorldTask
     words: tuple[str, ...]
     colours: tuple[str, ...]

@@ -18,7 +18,7 @@ PATCH = 8
 """Side of a patch of the vision tower, in pixels."""
 
 MERGE = 2
-"""Patches per side that become one image token: 16 image tokens a picture, one a cell."""
+"""Patches per side that become one image token: 16 image tokens an image, one a cell."""
 
 TEMPORAL_PATCH = 2
 
@@ -79,7 +79,7 @@ def tokenizer(vocabulary: Sequence[str]) -> PreTrainedTokenizerFast:
 
 
 def image_processor() -> Qwen2VLImageProcessorPil:
-    """Any picture to 64x64; mean 225 and deviation 60 of 255 put the background near 0."""
+    """Any image to 64x64; mean 225 and deviation 60 of 255 put the background near 0."""
     return Qwen2VLImageProcessorPil(
         patch_size=PATCH,
         merge_size=MERGE,
@@ -101,5 +101,5 @@ def load_processor(folder: str | Path) -> PaddleOCRVLProcessor:
     The image processor is always the PIL one, so that pixel values do not depend on what is installed.
     """
     words = PreTrainedTokenizerFast.from_pretrained(folder)
-    pictures = Qwen2VLImageProcessorPil.from_pretrained(folder)
-    return PaddleOCRVLProcessor(pictures, words, chat_template=words.chat_template)
+    images = Qwen2VLImageProcessorPil.from_pretrained(folder)
+    return PaddleOCRVLProcessor(images, words, chat_template=words.chat_template)

@@ -1,7 +1,7 @@
 """The warm start: two stages of supervised lessons, counted in steps, that make a model RL can improve.
 
 Stage one teaches to see (auxiliary labels for every image token, captions). Stage two teaches two
-habits on purpose: to answer on black pictures, so that a black view measures information and not
+habits on purpose: to answer on black images, so that a black view measures information and not
 shock, and to guess without looking more often than not, so that rollouts differ in whether they
 look and a reward can teach the difference.
 """
@@ -39,22 +39,22 @@ RAMP = 50
 
 
 def encode_lessons(
-    words_and_pictures: Any, lessons: list[Lesson]
+    words_and_images: Any, lessons: list[Lesson]
 ) -> tuple[dict[str, Tensor], Int[Tensor, "B L"]]:
     """Model inputs of the lessons and their labels; prompts padded left, responses right.
 
     Ids and pixels are the processor's own, so that training later sees what the warm start saw.
     Labels are `IGNORED` on the prompt and on padding.
     """
-    tokenizer = words_and_pictures.tokenizer
+    tokenizer = words_and_images.tokenizer
     prompts = [
-        words_and_pictures.apply_chat_template(
+        words_and_images.apply_chat_template(
             [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": lesson.question}]}],
             add_generation_prompt=True,
         )
         for lesson in lessons
     ]
-    prompt = words_and_pictures(
+    prompt = words_and_images(
         images=[[lesson.image] for lesson in lessons], text=prompts, padding=True, return_tensors="pt"
     )
     response = tokenizer(
@@ -103,17 +103,17 @@ def lesson_loss(
     level: Level,
     word_weights: Float[Tensor, " V"] | None = None,
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The loss of the responses and the auxiliary loss; the pictures are encoded once for both."""
+    """The loss of the responses and the auxiliary loss; the images are encoded once for both."""
     text = {name: tensor for name, tensor in inputs.items() if name != "pixel_values"}
-    pictures: Any = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
+    images: Any = model.model.get_image_features(inputs["pixel_values"], inputs["image_grid_thw"])
     answered = int((labels != IGNORED).any(dim=0).sum())
     logits = model(
-        **text, mm_encoder_outputs={"image": pictures}, use_cache=False, logits_to_keep=answered + 1
+        **text, mm_encoder_outputs={"image": images}, use_cache=False, logits_to_keep=answered + 1
     ).logits
     response = F.cross_entropy(
         logits[:, :-1].flatten(0, 1), labels[:, -answered:].flatten(), word_weights, ignore_index=IGNORED
     )
-    return response, auxiliary_loss(cell_head(torch.stack(pictures.pooler_output)), lessons, level)
+    return response, auxiliary_loss(cell_head(torch.stack(images.pooler_output)), lessons, level)
 
 
 def weights_of_words(level: Level, stage: Stage) -> Float[Tensor, " V"] | None:
@@ -164,7 +164,7 @@ def teach(
     model: Qwen3VLForConditionalGeneration, level: Level, stage: Stage, seed: int, bar: tqdm | None = None
 ) -> dict[str, float]:
     """Train the model in place through one stage; returns the two losses, smoothed over about 20 steps."""
-    words_and_pictures = processor(level.words)
+    words_and_images = processor(level.words)
     random = Random(f"{stage.name}/{seed}")
     examples = Examples(stage.world, "train", f"warm start/{stage.name}/{seed}", stage.steps * stage.batch)
     cell_head = fresh_cell_head(level, seed)
@@ -176,7 +176,7 @@ def teach(
         batch = examples[step * stage.batch : (step + 1) * stage.batch]
         plan = stage.plan.faded(step / stage.steps) if stage.settles else stage.plan
         lessons = draw_lessons(random, batch, plan, level.guess)
-        inputs, labels = encode_lessons(words_and_pictures, lessons)
+        inputs, labels = encode_lessons(words_and_images, lessons)
         response, auxiliary = lesson_loss(model, cell_head, inputs, labels, lessons, level, word_weights)
         (response + AUXILIARY_STRENGTH * auxiliary).backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,4 +1,4 @@
-"""Responses sampled from prompts that run once: a picture is encoded once for its G rollouts."""
+"""Responses sampled from prompts that run once: an image is encoded once for its G rollouts."""
 
 from __future__ import annotations
 

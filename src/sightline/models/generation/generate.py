@@ -1,4 +1,4 @@
-"""Answers from a model: prompts with pictures -> token ids, seeded, placeholders never sampled."""
+"""Answers from a model: prompts with images -> token ids, seeded, placeholders never sampled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Chat messages (one `{"type": "image"}` part per picture) and the pictures they refer to."""
+    """Chat messages (one `{"type": "image"}` part per image) and the images they refer to."""
 
     messages: Sequence[dict[str, Any]]
     images: Sequence[Any]

@@ -42,7 +42,7 @@ class Prompts:
     def __len__(self) -> int:
         return len(self.input_ids)
 
-    def without_pictures(self, rows: Tensor) -> Prompts:
+    def without_images(self, rows: Tensor) -> Prompts:
         """The prompts `rows` [m] with their image tokens, but with nothing to be seen."""
         types = {name: value[rows] for name, value in self.types.items()}
         return Prompts(
@@ -62,12 +62,12 @@ class Prompts:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """Processed pictures of n prompts."""
+class ProcessedImages:
+    """Processed images of n prompts."""
 
     vision: dict[str, Any]
     counts: list[int]
-    """How many image tokens each prompt's pictures take."""
+    """How many image tokens each prompt's images take."""
 
 
 def process(
@@ -75,38 +75,38 @@ def process(
     processor: Any,
     prompts: Sequence[Sequence[Any]],
     owners: Sequence[int] | None = None,
-) -> Pictures:
-    """Pictures of n prompts, each processed once; nothing here touches the device.
+) -> ProcessedImages:
+    """Images of n prompts, each processed once; nothing here touches the device.
 
     With `owners`, those of the prompts it lists instead, in its order and as often as it says.
     """
     if owners is None:
         processed, ids = process_prompts(processor, prompts)
         counts = (ids == image_token_id(model.config)).sum(1).tolist()
-        return Pictures(image_features_inputs(model, processed), counts)
+        return ProcessedImages(image_features_inputs(model, processed), counts)
     alone = [process(model, processor, [images]) for images in prompts]
-    return Pictures(
+    return ProcessedImages(
         concatenate([alone[owner].vision for owner in owners]), [alone[owner].counts[0] for owner in owners]
     )
 
 
 def shown_prompts(
-    model: PreTrainedModel, ids: Tensor, mask: Tensor, pictures: Pictures, names: Sequence[str] = ()
+    model: PreTrainedModel, ids: Tensor, mask: Tensor, images: ProcessedImages, names: Sequence[str] = ()
 ) -> Prompts:
-    """Prompts with their pictures; `names` are what an error calls them.
+    """Prompts with their images; `names` are what an error calls them.
 
     Raises:
-        ValueError: a prompt holds another number of image tokens than its pictures take.
+        ValueError: a prompt holds another number of image tokens than its images take.
     """
     held_by_each = image_tokens(model, ids, mask)
-    for row, (held, taken) in enumerate(zip(held_by_each, pictures.counts, strict=True)):
+    for row, (held, taken) in enumerate(zip(held_by_each, images.counts, strict=True)):
         if held != taken:
             name = names[row] if names else f"number {row}"
             raise ValueError(
-                f"the prompt of problem {name} holds {held} image tokens, but its pictures take {taken}; "
+                f"the prompt of problem {name} holds {held} image tokens, but its images take {taken}; "
                 "was it cut, or made with another processor?"
             )
-    return make_prompts(model, ids, mask, pictures.vision)
+    return make_prompts(model, ids, mask, images.vision)
 
 
 def image_tokens(model: PreTrainedModel, ids: Tensor, mask: Tensor) -> list[int]:

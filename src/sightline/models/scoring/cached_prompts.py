@@ -40,4 +40,4 @@ class Prefilled:
 
     def prompts(self, rows: Sequence[int]) -> Prompts:
         """The prompts of rows that one call sampled, without what they show."""
-        return self.prefix(rows[0]).prompts.without_pictures(self.place[list(rows)])
+        return self.prefix(rows[0]).prompts.without_images(self.place[list(rows)])

@@ -64,7 +64,7 @@ class SharedPrefix:
             return self
         part = copy.copy(self)
         part.cache = selected(self.cache, places, len(self.prompts))
-        part.prompts = self.prompts.without_pictures(places)
+        part.prompts = self.prompts.without_images(places)
         part.last, part.image = self.last[places], self.image[places]
         return part
 

@@ -100,7 +100,7 @@ def _groups(rollouts: Rollouts) -> list[list[int]]:
         row = int(other.nonzero()[0])
         raise ValueError(
             f"row {row} has another prompt than row {int(first[row])}, though both are of group "
-            f"{int(rollouts.group_ids[row])}; rollouts of one group must share prompt and pictures"
+            f"{int(rollouts.group_ids[row])}; rollouts of one group must share prompt and images"
         )
     return list(groups.values())
 

@@ -1,6 +1,6 @@
 """The scoring pass: rollouts seen once as they were and once with the image taken away -> scores [B, T].
 
-A prompt and its pictures run once per view; only responses run once per rollout. Hidden states of the
+A prompt and its images run once per view; only responses run once per rollout. Hidden states of the
 response are all that is kept, and `[B, T, V]` never exists.
 """
 
@@ -20,7 +20,7 @@ from ...methods import Needs
 from ...rollouts import Rollouts
 from ...signals import SIGNALS, token_statistics, visual_focus
 from ..families import image_token_id, longest_sequence, placeholder_ids
-from ..generation.prompt_inputs import Pictures
+from ..generation.prompt_inputs import ProcessedImages
 from .cached_prompts import Prefilled
 from .hidden_states import States, why_not_shared
 from .lm_head import Head, gathered_head
@@ -30,7 +30,7 @@ from .view_pass import Seen, second_view
 FOCUS = "visual_focus"
 MASS = "placeholder_mass"
 _AHEAD = 2
-"""Bundles whose pictures are processed while another one runs."""
+"""Bundles whose images are processed while another one runs."""
 
 _log = logging.get_logger(__name__)
 
@@ -97,10 +97,10 @@ def score(
     model.eval()
     try:
         with gathered_head(model) as head:
-            for bundle, pictures in _prepared(plan, first, second, skipped):
+            for bundle, images in _prepared(plan, first, second, skipped):
                 both = second is not None and (sharded or _shows_any(bundle, kept))
-                one = first.states(bundle, pictures[0].result())
-                other = second.states(bundle, pictures[1].result()) if both and second is not None else one
+                one = first.states(bundle, images[0].result())
+                other = second.states(bundle, images[1].result()) if both and second is not None else one
                 for number, part in enumerate(bundle.parts):
                     states = one(number)
                     changed = other(number).predicting if both else states.predicting
@@ -135,26 +135,26 @@ def _shows_any(bundle: Bundle, rollouts: Rollouts) -> bool:
 
 def _prepared(
     plan: Sequence[Bundle], first: Seen, second: Seen | None, skipped: dict[int, str]
-) -> Iterator[tuple[Bundle, list[Future[list[Pictures]]]]]:
-    """Each bundle with its pictures in both views, which another thread processes while models run.
+) -> Iterator[tuple[Bundle, list[Future[list[ProcessedImages]]]]]:
+    """Each bundle with its images in both views, which another thread processes while models run.
 
-    Rows whose prompt was not made from their pictures are left out and named in `skipped`. One thread,
+    Rows whose prompt was not made from their images are left out and named in `skipped`. One thread,
     since tokenizers, which are part of processors, take no two calls at once.
 
     Raises:
         ValueError: such rows are a whole bundle and parameters are sharded, so that other ranks would wait.
     """
     views = [first] if second is None or second.image_hidden else [first, second]
-    started: list[list[Future[list[Pictures]]]] = []
+    started: list[list[Future[list[ProcessedImages]]]] = []
     with ThreadPoolExecutor(1) as thread:
 
-        def start(bundle: Bundle) -> list[Future[list[Pictures]]]:
+        def start(bundle: Bundle) -> list[Future[list[ProcessedImages]]]:
             return [thread.submit(view.prepare, bundle) for view in views]
 
         for number, bundle in enumerate(plan):
             started += [start(later) for later in plan[len(started) : number + _AHEAD + 1]]
-            pictures, started[number] = started[number], []
-            ill = first.disagreeing(bundle, pictures[0].result())
+            images, started[number] = started[number], []
+            ill = first.disagreeing(bundle, images[0].result())
             if ill:
                 skipped |= ill
                 bundle = bundle.without(ill)
@@ -165,8 +165,8 @@ def _prepared(
                         f"row {min(ill)}: {ill[min(ill)]}, as in every row beside it; leave such rows out of "
                         "the batch, since under sharded parameters other ranks wait for this one"
                     )
-                pictures = start(bundle)
-            yield bundle, [pictures[0], pictures[-1]]
+                images = start(bundle)
+            yield bundle, [images[0], images[-1]]
 
 
 def _statistics(

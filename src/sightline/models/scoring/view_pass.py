@@ -1,4 +1,4 @@
-"""One view of a batch of rollouts: its pictures prepared ahead, and the states of responses to it."""
+"""One view of a batch of rollouts: its images prepared ahead, and the states of responses to it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...rollouts import Rollouts
 from ...views import PixelView, View
 from ..draw_views import viewer
 from ..generation.prompt_inputs import (
-    Pictures,
+    ProcessedImages,
     Prompts,
     image_tokens,
     process,
@@ -26,7 +26,7 @@ from .hidden_states import SEGMENT, SharedPrefix, States, whole
 from .micro_batches import Bundle, Part
 
 Shown = Callable[[Sequence[int]], Sequence[Sequence[Any]]]
-"""Rows of a batch -> the pictures that each of them shows."""
+"""Rows of a batch -> the images that each of them shows."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Seen:
     rollouts: Rollouts
     shown: Shown
     per_rollout: bool = False
-    """Whether each rollout is shown other pictures than the rest of its group."""
+    """Whether each rollout is shown other images than the rest of its group."""
     image_hidden: bool = False
     """Whether image tokens are hidden from attention."""
     shared: bool = True
     """Whether a prompt runs once for all its rollouts."""
     layer: int = -1
     prefilled: Prefilled | None = None
-    """Where its prompts ran with their pictures; None to run them."""
+    """Where its prompts ran with their images; None to run them."""
 
-    def prepare(self, bundle: Bundle) -> list[Pictures]:
-        """A bundle's processed pictures, of its prompts together or part by part; safe on any thread.
+    def prepare(self, bundle: Bundle) -> list[ProcessedImages]:
+        """A bundle's processed images, of its prompts together or part by part; safe on any thread.
 
         Empty where the prompts have run already.
         """
@@ -60,15 +60,15 @@ class Seen:
             return [self._process(bundle.prompts)]
         return [self._process(bundle.prompts, part.owner.tolist()) for part in bundle.parts]
 
-    def _process(self, rows: Sequence[int], owners: Sequence[int] | None = None) -> Pictures:
+    def _process(self, rows: Sequence[int], owners: Sequence[int] | None = None) -> ProcessedImages:
         return process(self.model, self.processor, self.shown(rows), owners)
 
-    def disagreeing(self, bundle: Bundle, pictures: list[Pictures]) -> dict[int, str]:
-        """Rows of a bundle whose prompt has other image tokens than its pictures take, and how many."""
+    def disagreeing(self, bundle: Bundle, images: list[ProcessedImages]) -> dict[int, str]:
+        """Rows of a bundle whose prompt has other image tokens than its images take, and how many."""
         if self.prefilled is not None:
             return {}  # their prompts could not have run
         if self.shared and not self.per_rollout:
-            counts = pictures[0].counts
+            counts = images[0].counts
             taken = [
                 (row, counts[place])
                 for part in bundle.parts
@@ -77,26 +77,26 @@ class Seen:
         else:
             taken = [
                 pair
-                for part, shown in zip(bundle.parts, pictures, strict=True)
+                for part, shown in zip(bundle.parts, images, strict=True)
                 for pair in zip(part.rows.tolist(), shown.counts, strict=True)
             ]
         rows = [row for row, _ in taken]
         tokens = image_tokens(self.model, self.rollouts.prompt_ids[rows], self.rollouts.prompt_mask[rows])
         return {
-            row: f"its prompt holds {held} image tokens, but its pictures take {count}"
+            row: f"its prompt holds {held} image tokens, but its images take {count}"
             for (row, count), held in zip(taken, tokens, strict=True)
             if held != count
         }
 
-    def states(self, bundle: Bundle, pictures: list[Pictures]) -> Callable[[int], States]:
+    def states(self, bundle: Bundle, images: list[ProcessedImages]) -> Callable[[int], States]:
         """Runs the bundle's prompts if they are shared, and gives a function from a part's number to
         the states of its responses."""
         if self.shared and not self.per_rollout:
-            return self._going_on(bundle, pictures)
+            return self._going_on(bundle, images)
 
         def alone(number: int) -> States:
             part = bundle.parts[number]
-            prompts = self._prompts(part.rows.tolist(), pictures[number])
+            prompts = self._prompts(part.rows.tolist(), images[number])
             if self.shared and part.length > SEGMENT:
                 each = torch.arange(len(part.rows), device=part.rows.device)
                 return SharedPrefix(self.model, prompts, self.layer).respond(each, *self._responses(part))
@@ -104,7 +104,7 @@ class Seen:
 
         return alone
 
-    def _going_on(self, bundle: Bundle, pictures: list[Pictures]) -> Callable[[int], States]:
+    def _going_on(self, bundle: Bundle, images: list[ProcessedImages]) -> Callable[[int], States]:
         """The states of responses to prompts that run once."""
         parts, ran = bundle.parts, self.prefilled
         if ran is not None and not self.image_hidden:
@@ -115,17 +115,17 @@ class Seen:
         if ran is not None:
             prompts = without_images(self.model, ran.prompts(bundle.prompts))
         else:
-            prompts = self._prompts(bundle.prompts, pictures[0])
+            prompts = self._prompts(bundle.prompts, images[0])
         own = SharedPrefix(self.model, prompts, self.layer)
         return lambda number: own.respond(parts[number].owner, *self._responses(parts[number]))
 
-    def _prompts(self, rows: Sequence[int], pictures: Pictures) -> Prompts:
+    def _prompts(self, rows: Sequence[int], images: ProcessedImages) -> Prompts:
         chosen, names = list(rows), self.rollouts.sample_ids
         prompts = shown_prompts(
             self.model,
             self.rollouts.prompt_ids[chosen],
             self.rollouts.prompt_mask[chosen],
-            pictures,
+            images,
             [names[row] for row in chosen] if names else [],
         )
         return without_images(self.model, prompts) if self.image_hidden else prompts
@@ -136,7 +136,7 @@ class Seen:
 
 
 def second_view(view: View, first: Seen, *, seed: int, step: int) -> Seen:
-    """`first` with its pictures taken away as `view` says."""
+    """`first` with its images taken away as `view` says."""
     if not isinstance(view, PixelView):
         return replace(first, image_hidden=True, layer=-1)
     drawn = viewer(view, first.rollouts, first.processor, seed=seed, step=step)

@@ -50,7 +50,7 @@ class Nursery:
         self._control, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(  # noqa: S603 (our own interpreter and code)
-                [sys.executable, "-P", "-c", BOOT, str(Path(__file__).resolve().parents[1])],
+                [sys.executable, "-P", "-c", BOOT, str(Path(__file__).resolve().parents[2])],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -114,7 +114,8 @@ class Nursery:
             self.process.kill()
             raise WorkersDoNotStart(
                 f"no grading process starts (exit code {self.process.wait()}, or killed after "
-                f"{_START_SECONDS:g} s); to see why: {sys.executable} -m sightline.rewards.workers.worker </dev/null"
+                f"{_START_SECONDS:g} s); to see why: "
+                f"{sys.executable} -m sightline.rewards.workers.worker </dev/null"
             ) from error
 
 

@@ -1,4 +1,6 @@
-"""The processes that do the comparisons which may never end; `python -m sightline.rewards.workers.worker` by hand.
+"""The processes that do the comparisons which may never end.
+
+By hand: `python -m sightline.rewards.workers.worker`.
 
 One process imports the engines and warms them up, then forks a worker whenever its parent asks: a worker
 lost to a hostile answer is replaced in milliseconds. It has no threads, so forking it is safe. A worker
@@ -24,7 +26,7 @@ import sys, types
 package = types.ModuleType("sightline")
 package.__path__ = [sys.argv[1]]
 sys.modules["sightline"] = package
-from sightline.rewards.worker import main
+from sightline.rewards.workers.worker import main
 main()
 """
 """How it is started: as `-m` does, but without the package's front page, which imports torch."""

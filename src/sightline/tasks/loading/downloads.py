@@ -1,4 +1,4 @@
-"""Pictures behind public addresses, fetched only where a run allows it."""
+"""Images behind public addresses, fetched only where a run allows it."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class KnownSet:
     """Rows of every split as its card gives them; what was loaded is said at run time."""
     answers: str
     markers: bool
-    """Whether the question's text has `<image>` where the pictures belong."""
+    """Whether the question's text has `<image>` where the images belong."""
     revision: str | None = None
     """Commit that is loaded when none is asked for; None: the newest, whose commit is then reported."""
 

@@ -94,7 +94,7 @@ def _metadata(folder: Path) -> LocalFiles | None:
 def _data_files(folder: Path) -> LocalFiles:
     expected = "expected parquet, JSON, JSONL, CSV or arrow files, or images with a metadata.jsonl"
     if _holds_more(folder, MOST_FILES):
-        if beside := _beside_pictures(folder):
+        if beside := _beside_images(folder):
             return beside
         raise UserError(
             f"{folder} holds more than {MOST_FILES:,} files and folders, and no data file of its own; "
@@ -103,7 +103,7 @@ def _data_files(folder: Path) -> LocalFiles:
     try:
         builder = datasets.load_dataset_builder(str(folder))
     except (OSError, ValueError, TypeError) as error:
-        if beside := _beside_pictures(folder):
+        if beside := _beside_images(folder):
             return beside
         why = first_line(error)
         if isinstance(error, OSError) and error.strerror and error.filename:
@@ -111,7 +111,7 @@ def _data_files(folder: Path) -> LocalFiles:
         raise UserError(f"{folder} holds no data: {why}; {expected}") from error
     kind = str(builder.name)
     if kind not in set(KINDS.values()):
-        if beside := _beside_pictures(folder):
+        if beside := _beside_images(folder):
             return beside
         raise UserError(
             f"{folder} looks like {kind} to `datasets`, without questions and answers; {expected}"
@@ -123,7 +123,7 @@ def _data_files(folder: Path) -> LocalFiles:
     if remote := [file for files in splits.values() for file in files if "://" in file]:
         raise UserError(f"{folder} refers to {remote[0]}; expected local files only")
     if any(Path(file).suffix.lower() not in KINDS for files in splits.values() for file in files):
-        return _beside_pictures(folder) or LocalFiles(kind, splits, folder)
+        return _beside_images(folder) or LocalFiles(kind, splits, folder)
     return LocalFiles(kind, splits, folder)
 
 
@@ -136,7 +136,7 @@ def _holds_more(folder: Path, most: int) -> bool:
     return False
 
 
-def _beside_pictures(folder: Path) -> LocalFiles | None:
+def _beside_images(folder: Path) -> LocalFiles | None:
     """Data files that lie in the folder itself, whatever is in the folders beside them."""
     files = [
         file
@@ -159,7 +159,7 @@ def _beside_pictures(folder: Path) -> LocalFiles | None:
 def reading_options(kind: str, file: str) -> dict[str, Any]:
     """Options for `load_dataset` under which cells stay as they are written.
 
-    Pictures stay encoded bytes (so nothing is copied or decoded), and every CSV cell stays text
+    Images stay encoded bytes (so nothing is copied or decoded), and every CSV cell stays text
     (so "NA", "007" and "1e3" survive).
 
     Raises:

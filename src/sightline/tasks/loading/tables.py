@@ -1,4 +1,4 @@
-"""Rows of one split by number, from disk when asked for; pictures stay encoded."""
+"""Rows of one split by number, from disk when asked for; images stay encoded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features
 
 ROWS_AT_ONCE = 128
-"""Rows read together in a walk; their encoded pictures are what is held in memory."""
+"""Rows read together in a walk; their encoded images are what is held in memory."""
 
 MOST_GROUP_BYTES = 64 * 2**20
 """Largest row group of a parquet file that is read in place; others are converted once."""

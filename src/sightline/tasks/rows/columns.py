@@ -1,4 +1,4 @@
-"""From a row to a problem: text checked, pictures decoded, every refusal with its reason."""
+"""From a row to a problem: text checked, images decoded, every refusal with its reason."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .row_errors import Fault, Unusable
 CONTROL_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<(?:IMG_CONTEXT|image_soft_token|start_of_turn|end_of_turn)>"
 )
-"""Text a tokenizer would take for a special token: it would forge a turn, or a picture that is not there."""
+"""Text a tokenizer would take for a special token: it would forge a turn, or an image that is not there."""
 
 
 @dataclass(frozen=True)
 class PlacedProblem(Problem):
-    """A problem that knows where in its text the pictures belong."""
+    """A problem that knows where in its text the images belong."""
 
     pieces: tuple[str, ...] = ()
-    """The question's text around the pictures: one piece more than there are pictures."""
+    """The question's text around the images: one piece more than there are images."""
 
 
 @dataclass(frozen=True)
 class Words:
-    """What a row says, without its pictures."""
+    """What a row says, without its images."""
 
     pieces: tuple[str, ...]
     answer: str
@@ -58,13 +58,13 @@ class RowReader:
     max_pixels: int | None = None
 
     def problem(self, row: Mapping[str, Any], number: int) -> PlacedProblem:
-        """The problem of a row, its pictures decoded and within the pixel budget.
+        """The problem of a row, its images decoded and within the pixel budget.
 
         Raises:
             Unusable: the row has a fault.
         """
         words = self.words(row)
-        shown = [images.decode(value, self.origin) for value in self.pictures(row)]
+        shown = [images.decode(value, self.origin) for value in self.images(row)]
         return PlacedProblem(
             id=f"{self.name}/{number}",
             question=words.question,
@@ -75,8 +75,8 @@ class RowReader:
             pieces=words.pieces,
         )
 
-    def pictures(self, row: Mapping[str, Any]) -> list[Any]:
-        """The encoded pictures of a row; none if the set has no such column.
+    def images(self, row: Mapping[str, Any]) -> list[Any]:
+        """The encoded images of a row; none if the set has no such column.
 
         Raises:
             Unusable: one of them is missing.
@@ -84,24 +84,24 @@ class RowReader:
         return images.values(row[self.columns.images]) if self.columns.images else []
 
     def sizes(self, row: Mapping[str, Any]) -> list[tuple[int, int]]:
-        """Width and height of a row's pictures as the model gets them, without decoding.
+        """Width and height of a row's images as the model gets them, without decoding.
 
         Raises:
-            Unusable: a picture has a fault that shows in its header or container.
+            Unusable: an image has a fault that shows in its header or container.
         """
-        found = [images.inspect(value, self.origin) for value in self.pictures(row)]
+        found = [images.inspect(value, self.origin) for value in self.images(row)]
         return [images.within_budget(size, self.min_pixels, self.max_pixels) for size in found]
 
     def words(self, row: Mapping[str, Any]) -> Words:
         """The text of a row.
 
         Raises:
-            Unusable: question or answer are empty or no text, a marker has no picture, or the text
+            Unusable: question or answer are empty or no text, a marker has no image, or the text
                 holds what a tokenizer would take for a special token.
         """
         question = _text(row[self.columns.question], "question")
         answer = _text(row[self.columns.answer], "answer").strip()
-        count = len(self.pictures(row))
+        count = len(self.images(row))
         around, markers = pieces(question, count)
         if not "".join(around).strip():
             raise Unusable(

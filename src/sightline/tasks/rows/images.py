@@ -1,4 +1,4 @@
-"""Pictures of a dataset row: from whatever a cell holds to an upright RGB image, with every refusal named.
+"""Images of a dataset row: from whatever a cell holds to an upright RGB image, with every refusal named.
 
 The bytes are hostile until shown otherwise: only raster formats are opened (none that runs a
 program), the size is read from the header and bounded before a pixel is decoded, and whatever a
@@ -31,7 +31,7 @@ MOST_PIXELS = 89_478_485
 """Largest width x height, PIL's own bound: where PIL warns, we refuse."""
 
 MOST_BYTES = 256 * 2**20
-"""Largest encoded picture."""
+"""Largest encoded image."""
 
 THINNEST = 200
 """Largest ratio of the sides; the Qwen processors raise beyond it."""
@@ -52,10 +52,10 @@ class Origin:
 
 
 def values(cell: Any) -> list[Any]:
-    """The pictures a cell stands for: one, or a list of them (also as JSON text, for CSV files).
+    """The images a cell stands for: one, or a list of them (also as JSON text, for CSV files).
 
     Raises:
-        Unusable: the cell or a member of the list is null. An empty list is a row without pictures.
+        Unusable: the cell or a member of the list is null. An empty list is a row without images.
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
@@ -76,13 +76,13 @@ def _is_missing(value: Any) -> bool:
 
 
 def decode(value: Any, origin: Origin) -> Image.Image:
-    """The picture behind a value: upright, RGB, transparency laid on white, 16 bits brought to 8.
+    """The image behind a value: upright, RGB, transparency laid on white, 16 bits brought to 8.
 
     Accepted are a PIL image, bytes, `{bytes, path}`, a path under the set's folder, base64 (with or
     without `data:image/...;base64,`), and an address if `origin` allows it.
 
     Raises:
-        Unusable: there is no sound picture of acceptable size behind it.
+        Unusable: there is no sound image of acceptable size behind it.
     """
     source = _content(value, origin)
     if isinstance(source, Image.Image):

@@ -1,4 +1,4 @@
-"""How a question is put: Jinja templates in a sandbox, pictures between the pieces of the text."""
+"""How a question is put: Jinja templates in a sandbox, images between the pieces of the text."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ...errors import UserError, unknown_name
 
 MARKER = "<image>"
-"""Where a picture belongs in a question's text."""
+"""Where an image belongs in a question's text."""
 
 PLACE = "\ufdd0"
-"""Stands for a picture inside a template; a noncharacter, removed from all text of a dataset."""
+"""Stands for an image inside a template; a noncharacter, removed from all text of a dataset."""
 
 LONGEST = 1_000_000
 """Characters a template may produce."""
 
-_FOLDER = Path(__file__).parent / "templates"
+_FOLDER = Path(__file__).resolve().parents[1] / "templates"
 _VARIABLES = ("question", "content", "choices", "images")
 _FILTERS = (
     "trim",
@@ -54,9 +54,9 @@ class PromptTemplate:
     text: str
 
     def render(self, pieces: Sequence[str], choices: Sequence[str] | None = None) -> list[str]:
-        """The prompt's text around the pictures: one piece more than there are pictures.
+        """The prompt's text around the images: one piece more than there are images.
 
-        `pieces` is the question's text around its pictures. `choices` become pairs of letter and value.
+        `pieces` is the question's text around its images. `choices` become pairs of letter and value.
 
         Raises:
             UserError: the template fails, does not show the question exactly once, or writes without end.
@@ -80,14 +80,14 @@ class PromptTemplate:
         around = str("".join(written)).split(PLACE)
         if len(around) != len(pieces):
             raise UserError(
-                f"prompt template {self.name} shows {len(around) - 1} of {len(pieces) - 1} pictures; "
+                f"prompt template {self.name} shows {len(around) - 1} of {len(pieces) - 1} images; "
                 "expected {{ question }} exactly once"
             )
         return around
 
 
 def clean(text: str) -> str:
-    """Text that cannot be taken for a picture's place."""
+    """Text that cannot be taken for an image's place."""
     return text.replace(PLACE, "")
 
 
@@ -159,9 +159,9 @@ def _inside(loop: nodes.For) -> nodes.Template:
 
 
 def pieces(question: str, images: int) -> tuple[list[str], int]:
-    """The question's text around its pictures, and how many markers it has.
+    """The question's text around its images, and how many markers it has.
 
-    Without markers the pictures come first. With fewer markers than pictures, the rest follow the
+    Without markers the images come first. With fewer markers than images, the rest follow the
     last marker. With more, the superfluous markers stay text (the caller refuses such rows).
     """
     around = clean(question).split(MARKER)
@@ -175,7 +175,7 @@ def pieces(question: str, images: int) -> tuple[list[str], int]:
 
 
 def chat(around: Sequence[str], system_prompt: str | None) -> list[dict[str, Any]]:
-    """Chat messages: pictures between the pieces of text, empty pieces left out."""
+    """Chat messages: images between the pieces of text, empty pieces left out."""
     content: list[dict[str, Any]] = []
     for place, text in enumerate(around):
         if place:

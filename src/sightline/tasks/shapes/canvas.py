@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 SIDE = 64
-"""Width and height of every picture, in pixels."""
+"""Width and height of every image, in pixels."""
 
 OVERSAMPLING = 2
 """Outlines are drawn this many times larger and averaged down, so that their edges are smooth."""
@@ -56,7 +56,7 @@ def number_mask(number: int) -> np.ndarray:
 
 
 def stamp_number(image: Image.Image, number: int, left: int, top: int, ink: Colour) -> Image.Image:
-    """A copy of the picture with the number written at (left, top), moved inside where it would stick out."""
+    """A copy of the image with the number written at (left, top), moved inside where it would stick out."""
     mask = number_mask(number)
     height, width = mask.shape
     left, top = max(0, min(SIDE - width, left)), max(0, min(SIDE - height, top))
@@ -66,7 +66,7 @@ def stamp_number(image: Image.Image, number: int, left: int, top: int, ink: Colo
 
 
 class Canvas:
-    """A white-to-grey sheet in picture coordinates; shapes on it are smoothed when it is finished."""
+    """A white-to-grey sheet in image coordinates; shapes on it are smoothed when it is finished."""
 
     def __init__(self, background: int) -> None:
         size = (SIDE * OVERSAMPLING, SIDE * OVERSAMPLING)
@@ -95,5 +95,5 @@ class Canvas:
         self._draw.line(enlarged, fill=ink, width=width)
 
     def finish(self) -> Image.Image:
-        """The picture, 64x64 RGB."""
+        """The image, 64x64 RGB."""
         return self._image.resize((SIDE, SIDE), Image.Resampling.BOX)

@@ -24,7 +24,7 @@ CELL_CONTENTS = (
 
 
 class CellLabel(NamedTuple):
-    """What stands in one of the 4x4 cells of the picture: one of `CELL_COLOURS`, one of `CELL_CONTENTS`."""
+    """What stands in one of the 4x4 cells of the image: one of `CELL_COLOURS`, one of `CELL_CONTENTS`."""
 
     colour: str
     content: str
@@ -53,9 +53,9 @@ class Example:
     kind: str
     """"count", "bar chart" or "triangle"."""
     cells: tuple[CellLabel, ...]
-    """What the 16 cells of the picture show, row by row."""
+    """What the 16 cells of the image show, row by row."""
     caption: str | None = None
-    """Everything in the picture as a list of words; None where the reasoning says it already."""
+    """Everything in the image as a list of words; None where the reasoning says it already."""
 
     @property
     def response(self) -> Words:
@@ -69,5 +69,5 @@ class Example:
 
     @property
     def reads(self) -> int:
-        """How many numbers have to be read off the picture."""
+        """How many numbers have to be read off the image."""
         return sum(word.role is Role.READ for word in self.reasoning)

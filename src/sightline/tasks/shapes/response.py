@@ -12,7 +12,7 @@ class Role(StrEnum):
     TEMPLATE = "template"
     """Known from the question alone."""
     READ = "read"
-    """A number read off the picture."""
+    """A number read off the image."""
     DERIVED = "derived"
     """A number that follows from the words before it."""
 
@@ -28,7 +28,7 @@ Words = tuple[Word, ...]
 
 
 def read(number: int) -> Words:
-    """A number read off the picture."""
+    """A number read off the image."""
     return (Word(str(number), Role.READ),)
 
 

@@ -25,7 +25,7 @@ SHAPES = World("shapes", draw_example, held_out=("test",))
 
 
 class ShapesTask(WorldTask):
-    """Counting coloured shapes, reading bar charts, and finding angles, in 64x64 pictures."""
+    """Counting coloured shapes, reading bar charts, and finding angles, in 64x64 images."""
 
     def __init__(self) -> None:
         super().__init__(SHAPES)

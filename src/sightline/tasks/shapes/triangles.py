@@ -19,7 +19,7 @@ Place = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Triangle:
-    """The angles that are written in the picture; one for a right triangle, else two."""
+    """The angles that are written in the image; one for a right triangle, else two."""
 
     angles: tuple[int, ...]
     right: bool

@@ -10,7 +10,7 @@ NOTHING = "none"
 """What a caption says of an empty cell."""
 
 CAPTION_QUESTION = "list all ?"
-"""The request for a caption of everything in the picture; only the warm start asks it."""
+"""The request for a caption of everything in the image; only the warm start asks it."""
 
 _FORMAT = ("<think>", "</think>", "\\boxed{", "}")
 _PUNCTUATION = ("?", ".", "+", "-", "=")

@@ -22,12 +22,12 @@ HELD_OUT_COUNT = 512
 """Number of held-out problems when no count is asked for."""
 
 HELD_OUT_SHARE = 1 / 8
-"""The part of all possible pictures that each held-out split has to itself."""
+"""The part of all possible images that each held-out split has to itself."""
 
 
 @dataclass(frozen=True)
 class World:
-    """A way of drawing examples, and the splits that keep pictures from `train`."""
+    """A way of drawing examples, and the splits that keep images from `train`."""
 
     name: str
     """The task's name; every example's generator is seeded from it."""
@@ -36,9 +36,9 @@ class World:
     held_out: tuple[Split, ...] = ("test", "dev")
 
     def split_of(self, image: Image) -> Split:
-        """The split a picture belongs to, from a hash of its pixels alone.
+        """The split an image belongs to, from a hash of its pixels alone.
 
-        A picture is on one side whatever is asked about it, so neither a problem nor a picture is
+        An image is on one side whatever is asked about it, so neither a problem nor an image is
         ever in two of these splits, for any seeds.
         """
         place = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") / 2**64
@@ -46,7 +46,7 @@ class World:
         return self.held_out[number] if number < len(self.held_out) else "train"
 
     def side(self, split: Split) -> Split:
-        """Where the pictures of a split lie: a world that holds out `test` alone draws `dev` beside it."""
+        """Where the images of a split lie: a world that holds out `test` alone draws `dev` beside it."""
         return split if split in ("train", *self.held_out) else "test"
 
 
@@ -68,7 +68,7 @@ class Examples(Sequence[Example]):
     @overload
     def __getitem__(self, index: slice) -> list[Example]: ...
     def __getitem__(self, index: int | slice) -> Example | list[Example]:
-        """Redraw until the picture falls into the split."""
+        """Redraw until the image falls into the split."""
         if isinstance(index, slice):
             return [self[i] for i in range(self.size)[index]]
         random = Random(f"{self.world.name}/{self.split}/{self.stream}/{range(self.size)[index]}")
@@ -107,7 +107,7 @@ class Problems(Sequence[Problem]):
 
 
 class WorldTask:
-    """The problems of one world; `train`, `dev` and `test` never share a picture where it holds out both."""
+    """The problems of one world; `train`, `dev` and `test` never share an image where it holds out both."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -123,14 +123,14 @@ class WorldTask:
         return Problems(self.examples("train", count, seed))
 
     def dev(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
-        """`count` problems (None: 512) for choosing learning rates; no picture of theirs is in `train`."""
+        """`count` problems (None: 512) for choosing learning rates; no image of theirs is in `train`."""
         return Problems(self.examples("dev", count, seed))
 
     def test(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
-        """`count` held-out problems (None: 512); no picture of theirs is ever in `train`."""
+        """`count` held-out problems (None: 512); no image of theirs is ever in `train`."""
         return Problems(self.examples("test", count, seed))
 
     def messages(self, problem: Problem) -> list[dict[str, Any]]:
-        """One user turn: the picture, then the question."""
-        pictures = [{"type": "image"} for _ in problem.images]
-        return [{"role": "user", "content": [*pictures, {"type": "text", "text": problem.question}]}]
+        """One user turn: the image, then the question."""
+        images = [{"type": "image"} for _ in problem.images]
+        return [{"role": "user", "content": [*images, {"type": "text", "text": problem.question}]}]

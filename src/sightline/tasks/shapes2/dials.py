@@ -25,7 +25,7 @@ RIM = 2.6
 
 @dataclass(frozen=True)
 class Dial:
-    """A dial by its colour, the quarter of the picture it fills, row by row, and its hour."""
+    """A dial by its colour, the quarter of the image it fills, row by row, and its hour."""
 
     colour: str
     quarter: int

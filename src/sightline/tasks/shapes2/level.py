@@ -1,4 +1,4 @@
-"""How hard the pictures are, and how much of the answer the question gives away."""
+"""How hard the images are, and how much of the answer the question gives away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Level:
     groups: int
     """Groups of objects that are counted, beside the tag that is read last."""
     others: tuple[int, int]
-    """Fewest and most objects that are not counted, where the picture has room."""
+    """Fewest and most objects that are not counted, where the image has room."""
     radius: tuple[float, float]
     """Smallest and largest object, in pixels."""
     wander: float
@@ -29,7 +29,7 @@ class Level:
     speckle: int
     """Largest change of a channel of a pixel by noise, of 255."""
     prior: float | None
-    """Share of pictures in which every asked value is the usual one; None: all values are equally likely."""
+    """Share of images in which every asked value is the usual one; None: all values are equally likely."""
 
     def value(self, random: Random, usual: int, values: range, facts: int) -> int:
         """A value for one of `facts` facts: the usual one so often that all of them are by `prior`."""

@@ -1,7 +1,7 @@
 """The ways to say each step; `{name}` and its like are slots, the rest are words of the vocabulary.
 
 Two rules let `roles` tell where a word comes from without knowing the table: a sentence that reads
-something off the picture names it, and no other sentence holds a name; colours that are read stand
+something off the image names it, and no other sentence holds a name; colours that are read stand
 in a sentence with the word `legend`.
 """
 

@@ -1,4 +1,4 @@
-"""What is asked of a picture: facts to be read off it and put together, the last of them late."""
+"""What is asked of an image: facts to be read off it and put together, the last of them late."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _READINGS = {BAR: phrases.BARS, DIAL: phrases.DIALS, TAG: phrases.TAGS}
 
 @dataclass(frozen=True)
 class Fact:
-    """A number in the picture."""
+    """A number in the image."""
 
     name: str
     value: int
@@ -38,7 +38,7 @@ class Puzzle:
 
     @property
     def answer(self) -> int:
-        """What the picture gives."""
+        """What the image gives."""
         return self._total([fact.value for fact in self.facts])
 
     @property

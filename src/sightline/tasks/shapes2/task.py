@@ -25,7 +25,7 @@ _SHARES = [0.4, 0.3, 0.3]
 
 
 def _speckled(random: Random, image: Image.Image, speckle: int) -> Image.Image:
-    """The picture with independent noise on every channel of every pixel."""
+    """The image with independent noise on every channel of every pixel."""
     noise = np.random.default_rng(random.getrandbits(64)).integers(-speckle, speckle + 1, (*image.size, 3))
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 

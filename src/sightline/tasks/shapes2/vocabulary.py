@@ -12,7 +12,7 @@ MARKS = (*SHAPES, "diamond")
 LEGEND, BAR, DIAL, TAG = "legend", "bar", "dial", "tag"
 
 SUBJECTS = frozenset({*COLOURS, *MARKS, LEGEND, BAR, DIAL, TAG})
-"""Words that name something in the picture."""
+"""Words that name something in the image."""
 
 PHRASES: tuple[str, ...] = (
     *phrases.QUESTIONS["+"],

@@ -17,7 +17,7 @@ UNUSABLE = "unusable"
 def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
     """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `unusable`.
 
-    Text that holds one of the `placeholders`, which a processor takes for a picture, is given without it;
+    Text that holds one of the `placeholders`, which a processor takes for an image, is given without it;
     `unusable` then says so, and is None otherwise.
 
     Raises:
@@ -28,7 +28,7 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
 
     def read(batch: dict[str, list[int]]) -> dict[str, list[Any]]:
         found = [problems[index] for index in batch[INDEX]]
-        asked = [without_forged_pictures(task.messages(problem), placeholders) for problem in found]
+        asked = [without_forged_images(task.messages(problem), placeholders) for problem in found]
         return {
             "prompt": [messages for messages, _ in asked],
             UNUSABLE: [reason for _, reason in asked],
@@ -42,7 +42,7 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
     return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
 
 
-def without_forged_pictures(
+def without_forged_images(
     messages: list[dict[str, Any]], placeholders: Sequence[str]
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Messages whose text holds no placeholder, and which one it held, in words."""
@@ -62,7 +62,7 @@ def without_forged_pictures(
         }
         for message in messages
     ]
-    return cleaned, f"its text holds {held[0]}, which stands for a picture"
+    return cleaned, f"its text holds {held[0]}, which stands for an image"
 
 
 def _texts(messages: Sequence[dict[str, Any]]) -> list[str]:
@@ -96,7 +96,7 @@ class LateRows:
         return len(self._rows)
 
     def read(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows behind their numbers; rows of one prompt share their pictures."""
+        """The rows behind their numbers; rows of one prompt share their images."""
         if not self._late or any(row.keys() != {INDEX} for row in rows):
             return list(rows)
         return self.at([row[INDEX] for row in rows])

@@ -1,6 +1,6 @@
 """Rows of one prompt brought together among the micro-batches of one optimizer step.
 
-A micro-batch that holds several rollouts of a prompt encodes its picture once. Which rows an optimizer step
+A micro-batch that holds several rollouts of a prompt encodes its image once. Which rows an optimizer step
 takes stays as TRL drew it; only their order within the step changes, and the step adds them up.
 """
 

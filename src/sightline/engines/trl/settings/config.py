@@ -49,7 +49,7 @@ class TrainConfig(GRPOConfig):
     max_prompt_length: int | None = field(
         default=None,
         metadata={
-            "help": "Leave out problems whose prompt, pictures included, has more tokens; none by default."
+            "help": "Leave out problems whose prompt, images included, has more tokens; none by default."
         },
     )
     prompt_template: str | None = field(
@@ -63,16 +63,16 @@ class TrainConfig(GRPOConfig):
         metadata={"help": "Which column is what, a mapping of question, answer, images, choices, kind."},
     )
     min_pixels: int | None = field(
-        default=None, metadata={"help": "Enlarge pictures to at least this many pixels."}
+        default=None, metadata={"help": "Enlarge images to at least this many pixels."}
     )
     max_pixels: int | None = field(
-        default=None, metadata={"help": "Shrink pictures to at most this many pixels."}
+        default=None, metadata={"help": "Shrink images to at most this many pixels."}
     )
     on_bad_row: str = field(
         default="error", metadata={"help": "`error` at an unusable row before the run starts, or `skip` it."}
     )
     allow_urls: bool = field(
-        default=False, metadata={"help": "Fetch pictures that rows give as public web addresses."}
+        default=False, metadata={"help": "Fetch images that rows give as public web addresses."}
     )
     streaming: bool = field(
         default=False, metadata={"help": "Read rows one after the other instead of from a cache on disk."}
@@ -133,12 +133,12 @@ class TrainConfig(GRPOConfig):
     )
     blind_every: int = field(
         default=25,
-        metadata={"help": "Rollout batches between two looks at how much the picture matters; 0: never."},
+        metadata={"help": "Rollout batches between two looks at how much the image matters; 0: never."},
     )
     warn_blind: float = field(
         default=1e-3,
         metadata={
-            "help": "Warn when taking the picture away moves a token's log-prob by less on average, in nats."
+            "help": "Warn when taking the image away moves a token's log-prob by less on average, in nats."
         },
     )
 

@@ -181,7 +181,7 @@ class InformativeTrainer(ResumableTrainer):
     def _with_usable_responses(self, generated: tuple[Any, ...]) -> tuple[Any, ...]:
         """What was generated, with `usable_responses`; why others are not is kept for the batch."""
         prompts, responses, tool_mask, completions, logprobs, *rest = generated
-        if self.tools:  # what they answer may hold pictures
+        if self.tools:  # what they answer may hold images
             self._unusable = [None] * len(responses)
             return generated
         responses, self._unusable = usable_responses(

@@ -1,4 +1,4 @@
-"""TRL's rollouts without vLLM: pictures encoded and prompts prefilled once for their G responses."""
+"""TRL's rollouts without vLLM: images encoded and prompts prefilled once for their G responses."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def tokenized_once(
 
 
 def _key(part: Any) -> Any:
-    """Equal for equal messages about the same pictures."""
+    """Equal for equal messages about the same images."""
     if isinstance(part, Mapping):
         return tuple((name, _key(value)) for name, value in part.items())
     if isinstance(part, Sequence) and not isinstance(part, str):
@@ -56,7 +56,7 @@ def sampled_rollouts(
     keep: int | None,
 ) -> Sampled:
     """One response to each prompt of this rank. TRL repeats a prompt `group_size` times in a row over all
-    ranks; those rows share one prompt, so its pictures are processed, encoded and prefilled once. `keep` is
+    ranks; those rows share one prompt, so its images are processed, encoded and prefilled once. `keep` is
     `sample`'s."""
     offset = trainer.accelerator.process_index * len(prompt_ids)
     keys = [((offset + row) // group_size, tuple(ids)) for row, ids in enumerate(prompt_ids)]
@@ -83,8 +83,8 @@ def sampled_rollouts(
         owner = torch.tensor([places[key] for key in keys], device=device)
 
         def sampling(model: Any) -> Sampled:
-            pictures = process(model, trainer.processing_class, shown)
-            prompts = shown_prompts(model, ids, mask, pictures, names)
+            images = process(model, trainer.processing_class, shown)
+            prompts = shown_prompts(model, ids, mask, images, names)
             chosen = choice(trainer.generation_config, model.generation_config)
             return sample(model, prompts, owner, chosen, keep=keep)
 

@@ -1,4 +1,4 @@
-"""The training forward with each picture encoded once, however many rows of a micro-batch show it."""
+"""The training forward with each image encoded once, however many rows of a micro-batch show it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _log = logging.get_logger(__name__)
 
 
 def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, Any]) -> dict[str, Any]:
-    """`inputs` of a forward with the features of its pictures in place of its pixels.
+    """`inputs` of a forward with the features of its images in place of its pixels.
 
-    A picture that several rows show goes through the vision tower once; the gradients of its copies add
+    An image that several rows show goes through the vision tower once; the gradients of its copies add
     up there, as they would have in its weights. `batch` is the micro-batch as TRL holds it, which says
-    how many pictures (and tiles) each row has. `inputs` is returned unchanged where no two rows show the
+    how many images (and tiles) each row has. `inputs` is returned unchanged where no two rows show the
     same, or where the family's forward takes no features.
     """
     if "pixel_values" not in inputs or batch.get("num_images") is None:
         return inputs
     takes = inspect.signature(model.base_model.forward).parameters
     if "mm_encoder_outputs" not in takes:
-        _log.warning_once(f"{type(model).__name__} takes no image features: pictures are encoded once a row.")
+        _log.warning_once(f"{type(model).__name__} takes no image features: images are encoded once a row.")
         return inputs
     vision = {name: inputs[name] for name in _VISION if inputs.get(name) is not None}
     counts = {name: batch[name] for name in ("num_images", "num_tiles") if batch.get(name) is not None}
@@ -82,7 +82,7 @@ def _rows(values: Any, rows: Sequence[int]) -> Any:
 
 
 def _owners(by_row: Mapping[str, Any], names: Sequence[str]) -> list[int]:
-    """For each row, the first one that shows exactly the same; rows without pictures own themselves."""
+    """For each row, the first one that shows exactly the same; rows without images own themselves."""
     pixels = by_row["pixel_values"]
     sums = torch.stack([row.sum(dtype=torch.float64) for row in pixels]).tolist()
     alike: dict[Any, list[int]] = {}
@@ -100,7 +100,7 @@ def _owners(by_row: Mapping[str, Any], names: Sequence[str]) -> list[int]:
 def _spread(features: Any, places: Sequence[int], own: Sequence[int]) -> Any:
     """The features of distinct rows, repeated for the rows that show them.
 
-    They come as one item for each picture, tile or row; `own` says how many a distinct row has.
+    They come as one item for each image, tile or row; `own` says how many a distinct row has.
     """
     ends = torch.tensor(own).cumsum(0).tolist()
     index = [unit for place in places for unit in range(ends[place] - own[place], ends[place])]

@@ -51,13 +51,13 @@ class GuardedTrainer(InformativeTrainer):
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, *args: Any, **kwargs: Any) -> Any:
         if self.use_vllm and self.state.global_step != self._last_loaded_step:
-            self._forget_pictures()
+            self._forget_images()
         if self.use_vllm and self.vllm_mode == "colocate":
             prompt_ids = shortened(prompt_ids, images, image_token_id(self.model.config))
         return super()._generate_single_turn(prompt_ids, images, *args, **kwargs)
 
-    def _forget_pictures(self) -> None:
-        """Have vLLM drop the encodings of pictures it has seen, which an update of the vision tower outdates.
+    def _forget_images(self) -> None:
+        """Have vLLM drop the encodings of images it has seen, which an update of the vision tower outdates.
 
         TRL resets the cache of prompts with every update, not this one.
         """
@@ -68,7 +68,7 @@ class GuardedTrainer(InformativeTrainer):
             answer = client.session.post(f"{client.base_url}/reset_encoder_cache")
             if answer.status_code != 200:
                 log.warning(
-                    "the vLLM server kept its encodings of pictures: it answered %s", answer.status_code
+                    "the vLLM server kept its encodings of images: it answered %s", answer.status_code
                 )
 
     def _generate(self, prompts: list[Any]) -> tuple[Any, ...]:

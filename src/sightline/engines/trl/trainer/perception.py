@@ -16,7 +16,7 @@ from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
 from ....objectives import group_advantages
 from ....rollouts import Rollouts
-from ...blindness_probe import picture_effect
+from ...blindness_probe import image_effect
 from ...vision_tower_sync import keep_tower_in_step
 from ...wrapped_forward import accept_inside
 from ..data.dataset import UNUSABLE
@@ -130,7 +130,7 @@ class PerceptionTrainer(GuardedTrainer):
 
     def _scored_rollouts(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         inputs = self._informative_rows(inputs)
-        self._log_pictures(inputs)
+        self._log_images(inputs)
         self._unanswered, self._first_look = inputs if self._asks_for_old_log_probs() else None, None
         out: dict[str, Any] = super()._generate_and_score_completions(inputs)
         if not self.model.training:
@@ -164,8 +164,8 @@ class PerceptionTrainer(GuardedTrainer):
         found = {row: given.get(UNUSABLE) or sampled for row, (given, sampled) in enumerate(reasons)}
         return {row: reason for row, reason in found.items() if reason is not None}
 
-    def _log_pictures(self, rows: list[dict[str, Any]]) -> None:
-        """Have TRL collect pictures, which only a tracker's table shows, where all ranks have some to give.
+    def _log_images(self, rows: list[dict[str, Any]]) -> None:
+        """Have TRL collect images, which only a tracker's table shows, where all ranks have some to give.
 
         It asks for them on the ranks that have any, and would wait for the others.
         """
@@ -183,9 +183,9 @@ class PerceptionTrainer(GuardedTrainer):
         every = self.args.blind_every
         if not every or self._step // (self.args.steps_per_generation * self.num_iterations) % every:
             return
-        effect = picture_effect(self, rollouts)
+        effect = image_effect(self, rollouts)
         if effect is not None:
-            self._metrics["train"]["picture/log_prob_change"].append(effect)
+            self._metrics["train"]["image/log_prob_change"].append(effect)
 
     def _group_advantages(self, advantages: Tensor) -> Tensor:
         """Group advantages [B] with the papers' epsilon of 1e-6 where TRL's own has 1e-4."""
@@ -287,12 +287,12 @@ class PerceptionTrainer(GuardedTrainer):
         if both and view is not None:
             model = TwoForwards(
                 model,
-                self._forward_once_a_picture,
+                self._forward_once_an_image,
                 lambda inner, inputs: second_view_inputs(view, inner, inputs, self._batch),
             )
         elif torch.is_grad_enabled():
             wrapped = model
-            model = lambda **inputs: wrapped(inside=lambda _: self._forward_once_a_picture(**inputs))  # noqa: E731
+            model = lambda **inputs: wrapped(inside=lambda _: self._forward_once_an_image(**inputs))  # noqa: E731
         result = super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
         if torch.is_grad_enabled():
             self._log_probs = result[0]
@@ -300,7 +300,7 @@ class PerceptionTrainer(GuardedTrainer):
             self._batch["other_log_probs"] = model.other_log_probs[:, -result[0].shape[1] :]
         return result
 
-    def _forward_once_a_picture(self, **inputs: Any) -> Any:
+    def _forward_once_an_image(self, **inputs: Any) -> Any:
         return self._plain_forward(**with_shared_images(self._base, inputs, self._batch))
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
