@@ -123,12 +123,12 @@ def mmk12(folder: Path) -> Path:
 
 
 def own_rows(folder: Path, count: int = 3) -> list[dict]:
-    """Rows of a home-made set, with their images as files under `folder/pictures`."""
+    """Rows of a home-made set, with their images as files under `folder/images`."""
     (folder / "images").mkdir(parents=True, exist_ok=True)
     rows = []
     for i in range(count):
         (folder / "images" / f"{i}.png").write_bytes(png(i))
-        rows.append({"image": f"pictures/{i}.png", "question": f"How many dots in {i}?", "answer": str(i)})
+        rows.append({"image": f"images/{i}.png", "question": f"How many dots in {i}?", "answer": str(i)})
     return rows
 
 

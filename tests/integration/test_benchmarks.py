@@ -248,10 +248,10 @@ def test_copies_that_are_none(copies: Path, tmp_path: Path) -> None:
 
 def test_a_user_s_benchmark_from_files(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
-    sets.image(1).save(tmp_path / "pictures/a.png")
+    sets.image(1).save(tmp_path / "images/a.png")
     (tmp_path / "rows.jsonl").write_text(
-        '{"q": "How many?", "gold": 3, "pic": "pictures/a.png", "level": "easy"}\n'
-        '{"q": "How many now?", "gold": "4", "pic": "pictures/a.png", "level": "hard"}\n'
+        '{"q": "How many?", "gold": 3, "pic": "images/a.png", "level": "easy"}\n'
+        '{"q": "How many now?", "gold": "4", "pic": "images/a.png", "level": "hard"}\n'
     )
     (tmp_path / "mine.yaml").write_text(
         "mine:\n  source: rows.jsonl\n  rows: 2\n  labels: {level: level}\n"

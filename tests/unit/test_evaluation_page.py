@@ -95,8 +95,8 @@ def test_only_kept_images_are_embedded(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.png").write_bytes(b"\x89PNG\r\n\x1a\n secret")
     folder = tmp_path / "run"
     (folder / "images").mkdir(parents=True)
-    (folder / "pictures/fake.png").write_bytes(b"<svg onload=alert(1)>")
-    (folder / "pictures/x.svg").write_bytes(b"<svg onload=alert(1)>")
+    (folder / "images/fake.png").write_bytes(b"<svg onload=alert(1)>")
+    (folder / "images/x.svg").write_bytes(b"<svg onload=alert(1)>")
     one = item(0)
     html = page_of(results_folder(folder, [one], [generation(one, "\\boxed{4}", images=[name])]))
     assert "data:image" not in html.replace('href="data:,"', "")

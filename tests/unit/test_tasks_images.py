@@ -108,7 +108,7 @@ def test_formats_that_could_run_a_program_are_not_opened():
         ("A" * 49, Fault.DAMAGED_IMAGE),
         ("https://example.com/a.png", Fault.REFUSED_ADDRESS),
         ("file:///etc/passwd", Fault.REFUSED_ADDRESS),
-        ("picture.png", Fault.OUTSIDE_PATH),
+        ("image.png", Fault.OUTSIDE_PATH),
     ],
 )
 def test_refusals_have_their_own_names_before_a_pixel_is_decoded(value, fault):

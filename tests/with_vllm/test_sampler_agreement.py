@@ -33,7 +33,7 @@ class PILImage:
         problems = []
         for number in range(count or PROBLEMS):
             shown = tuple(_image(drawn, number + k) for k in range(2 if number % 5 == 4 else 1))
-            problems.append(Problem(f"pictures/{number}", "c" * (1 + number % 7), shown, "none"))
+            problems.append(Problem(f"images/{number}", "c" * (1 + number % 7), shown, "none"))
         return problems
 
     def test(self, count: int | None, seed: int) -> Sequence[Problem]:
