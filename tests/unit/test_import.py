@@ -25,6 +25,20 @@ def test_a_room_is_imported_when_it_is_asked_for() -> None:
     assert {"method", "rewards"} <= set(dir(sightline))
 
 
+def test_a_verb_is_imported_after_the_screen_is_prepared() -> None:
+    """What is set later than its import a library no longer reads; `--help` waits for none of it."""
+    code = (
+        "import os, sys; key = 'TRANSFORMERS_VERBOSITY'\n"
+        "from sightline import cli\n"
+        "cli.main(['--help'])\n"
+        "loaded = [name for name in ('logging', 'rich', 'torch') if name in sys.modules]\n"
+        "cli.importlib.import_module = lambda name: print(name, os.environ[key], loaded)\n"
+        "cli.main(['score'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "sightline.cli.score error []" in done.stdout, done.stderr
+
+
 def test_every_exported_name_exists_and_is_documented() -> None:
     assert sorted(sightline.__all__) == [
         "METHODS", "Method", "Needs", "OBJECTIVES", "Objective", "Rollouts", "SIGNALS", "Signal",

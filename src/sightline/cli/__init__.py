@@ -49,6 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if argv[0] not in VERBS:
             raise unknown_name("verb", argv[0], VERBS)
+        from . import screen  # after --help, which answers without it
+
+        screen.prepare()
         return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
     except UserError as error:
         print(f"sightline: {spelled(str(error))}", file=sys.stderr)

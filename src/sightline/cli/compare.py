@@ -7,18 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..analysis.pages.results import write_comparison_page
+from ..evaluation.report.comparison import compare, headline
+from ..evaluation.report.tables import comparison_table, interval, points, probability
+from ..evaluation.run.results_folder import ResultsFolder
+from ..rewards import PROTOCOLS
+from ..run_folder import fresh_name, open_run, write_json, write_text
 from . import DONE, screen
-
-screen.prepare()
-
-from ..analysis.pages.results import write_comparison_page  # noqa: E402
-from ..evaluation.report.comparison import compare, headline  # noqa: E402
-from ..evaluation.report.tables import comparison_table, interval, points, probability  # noqa: E402
-from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
-from ..rewards import PROTOCOLS  # noqa: E402
-from ..run_folder import fresh_name, open_run, write_json, write_text  # noqa: E402
-from .arguments import VerbParser  # noqa: E402
-from .score import check_complete  # noqa: E402
+from .arguments import VerbParser
+from .score import check_complete
 
 
 def main(argv: Sequence[str]) -> int:

@@ -10,25 +10,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
+from tqdm import tqdm
+
+from ..analysis.pages.base import printable
+from ..errors import UserError, unknown_name
+from ..run_folder import fresh_name, write_text
+from ..tasks import TASKS, DataOptions, load_task
+from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread
+from ..tasks.dataset_task import DatasetTask
+from ..tasks.loading.open_source import OpenSource, parse_source
+from ..tasks.mixture import Mixture
+from ..tasks.prompt_lengths import CountTokens
+from ..tasks.rows.row_errors import NOTES, row_list
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
-
-screen.prepare()
-
-import yaml  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ..analysis.pages.base import printable  # noqa: E402
-from ..errors import UserError, unknown_name  # noqa: E402
-from ..run_folder import fresh_name, write_text  # noqa: E402
-from ..tasks import TASKS, DataOptions, load_task  # noqa: E402
-from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread  # noqa: E402
-from ..tasks.dataset_task import DatasetTask  # noqa: E402
-from ..tasks.loading.open_source import OpenSource, parse_source  # noqa: E402
-from ..tasks.mixture import Mixture  # noqa: E402
-from ..tasks.prompt_lengths import CountTokens  # noqa: E402
-from ..tasks.rows.row_errors import NOTES, row_list  # noqa: E402
-from .arguments import VerbParser, positive  # noqa: E402
-from .data_preview import page, shown  # noqa: E402
+from .arguments import VerbParser, positive
+from .data_preview import page, shown
 
 USAGE = """usage: sightline data check SOURCE [options]
        sightline data preview SOURCE [options]

@@ -10,18 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
+import torch
+from tqdm import tqdm
 
-screen.prepare()
-
-import torch  # noqa: E402
-from tqdm import tqdm  # noqa: E402
-
-from ..analysis.pages.results import write_results_page  # noqa: E402
-from ..errors import UserError, unknown_name  # noqa: E402
-from ..evaluation.backends import Backend  # noqa: E402
-from ..evaluation.backends.local import LocalBackend  # noqa: E402
-from ..evaluation.benchmarks import (  # noqa: E402
+from ..analysis.pages.results import write_results_page
+from ..errors import UserError, unknown_name
+from ..evaluation.backends import Backend
+from ..evaluation.backends.local import LocalBackend
+from ..evaluation.benchmarks import (
     BENCHMARKS,
     SUITES,
     Suite,
@@ -29,21 +25,22 @@ from ..evaluation.benchmarks import (  # noqa: E402
     read_benchmarks,
     suite,
 )
-from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark  # noqa: E402
-from ..evaluation.benchmarks.locate import fetched  # noqa: E402
-from ..evaluation.run.ask import SIGHTED, Plan, ask, expected  # noqa: E402
-from ..evaluation.run.begin import begin, describe, weights_name  # noqa: E402
-from ..evaluation.run.results import write_results  # noqa: E402
-from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
-from ..evaluation.tokens.token_scores import score_tokens  # noqa: E402
-from ..models.loading import LoadedModel, load_model  # noqa: E402
-from ..rewards import PROTOCOLS  # noqa: E402
-from ..run_folder import check_free, fresh_name, open_run  # noqa: E402
-from ..tasks import DataOptions  # noqa: E402
-from ..views import VIEWS, PixelView, view  # noqa: E402
-from .arguments import VerbParser, positive  # noqa: E402
-from .score import print_results  # noqa: E402
-from .threads import one_thread_if_small  # noqa: E402
+from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
+from ..evaluation.benchmarks.locate import fetched
+from ..evaluation.run.ask import SIGHTED, Plan, ask, expected
+from ..evaluation.run.begin import begin, describe, weights_name
+from ..evaluation.run.results import write_results
+from ..evaluation.run.results_folder import ResultsFolder
+from ..evaluation.tokens.token_scores import score_tokens
+from ..models.loading import LoadedModel, load_model
+from ..rewards import PROTOCOLS
+from ..run_folder import check_free, fresh_name, open_run
+from ..tasks import DataOptions
+from ..views import VIEWS, PixelView, view
+from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
+from .arguments import VerbParser, positive
+from .score import print_results
+from .threads import one_thread_if_small
 
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 LOCAL, VLLM = "hf", "vllm"

@@ -10,27 +10,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+import yaml
+from PIL import Image
+
+from ..analysis import INSPECTION, write_inspection
+from ..errors import UserError, unknown_name
+from ..evaluation.run.answers import answer
+from ..evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection
+from ..methods import METHODS, Method, method
+from ..models.generation.generate import Answer, Decoding, Prompt, generate
+from ..models.loading import LoadedModel, load_model
+from ..provenance import provenance
+from ..run_folder import finite, fresh_name, open_run, write_text
+from ..tasks import load_task
+from ..tasks.problem import Problem
+from ..views import VIEWS, View, rgb, view
 from . import DONE, screen
-
-screen.prepare()
-
-import torch  # noqa: E402
-import yaml  # noqa: E402
-from PIL import Image  # noqa: E402
-
-from ..analysis import INSPECTION, write_inspection  # noqa: E402
-from ..errors import UserError, unknown_name  # noqa: E402
-from ..evaluation.run.answers import answer  # noqa: E402
-from ..evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection  # noqa: E402
-from ..methods import METHODS, Method, method  # noqa: E402
-from ..models.generation.generate import Answer, Decoding, Prompt, generate  # noqa: E402
-from ..models.loading import LoadedModel, load_model  # noqa: E402
-from ..provenance import provenance  # noqa: E402
-from ..run_folder import finite, fresh_name, open_run, write_text  # noqa: E402
-from ..tasks import load_task  # noqa: E402
-from ..tasks.problem import Problem  # noqa: E402
-from ..views import VIEWS, View, rgb, view  # noqa: E402
-from .arguments import VerbParser, positive  # noqa: E402
+from .arguments import VerbParser, positive
 
 LIMIT, LONGEST = 64, 512
 WEIGHTING = [name for name in METHODS if name != "custom" and METHODS[name]().signals]

@@ -7,19 +7,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..analysis.pages.results import write_results_page
+from ..errors import UserError
+from ..evaluation.report.tables import interval, percent, points
+from ..evaluation.run.ask import SIGHTED
+from ..evaluation.run.jsonl_records import read_generations
+from ..evaluation.run.results import write_results
+from ..evaluation.run.results_folder import ResultsFolder
+from ..rewards import PROTOCOLS
 from . import DONE, screen
-
-screen.prepare()
-
-from ..analysis.pages.results import write_results_page  # noqa: E402
-from ..errors import UserError  # noqa: E402
-from ..evaluation.report.tables import interval, percent, points  # noqa: E402
-from ..evaluation.run.ask import SIGHTED  # noqa: E402
-from ..evaluation.run.jsonl_records import read_generations  # noqa: E402
-from ..evaluation.run.results import write_results  # noqa: E402
-from ..evaluation.run.results_folder import ResultsFolder  # noqa: E402
-from ..rewards import PROTOCOLS  # noqa: E402
-from .arguments import VerbParser  # noqa: E402
+from .arguments import VerbParser
 
 
 def main(argv: Sequence[str]) -> int:

@@ -21,7 +21,7 @@ _HELD = 100_000
 
 
 def prepare() -> None:
-    """Set what libraries read at import. Call before importing transformers, datasets or trl."""
+    """Set what transformers, datasets and trl read when they are imported: call it before a verb is."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")

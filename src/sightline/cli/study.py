@@ -114,7 +114,6 @@ def _settings(argv: Sequence[str], parser: VerbParser) -> tuple[list[str], dict[
 
 def _check(plan: Plan, folder: StudyFolder) -> None:
     """Find what is wrong with the settings of any arm before the first run starts."""
-    screen.prepare()
     from ..laboratory.study.check import check_plan
 
     check_plan(plan, folder)

@@ -13,31 +13,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
+from ..analysis import write_report
+from ..engines.checkpoints import last_checkpoint
+from ..engines.model_card import model_card
+from ..engines.resume_settings import check_resumed
+from ..engines.stopped import StoppedError
+from ..engines.trl.preflight import check_fit
+from ..engines.trl.ranks import Ranks
+from ..engines.trl.settings.resolve import Settings, parse
+from ..engines.trl.state.model_export import load_policy
+from ..engines.trl.train import Trained, train
+from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
+from ..models.loading import LoadedModel
+from ..models.prompt_lengths import token_counter
+from ..provenance import provenance
+from ..run_folder import RunFolder, open_run, write_text
+from ..tasks import DataOptions, load_task
+from ..tasks.problem import Problem
+from ..tasks.prompt_lengths import fitting
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
-
-screen.prepare()
-
-import yaml  # noqa: E402
-
-from ..analysis import write_report  # noqa: E402
-from ..engines.checkpoints import last_checkpoint  # noqa: E402
-from ..engines.model_card import model_card  # noqa: E402
-from ..engines.resume_settings import check_resumed  # noqa: E402
-from ..engines.stopped import StoppedError  # noqa: E402
-from ..engines.trl.preflight import check_fit  # noqa: E402
-from ..engines.trl.ranks import Ranks  # noqa: E402
-from ..engines.trl.settings.resolve import Settings, parse  # noqa: E402
-from ..engines.trl.state.model_export import load_policy  # noqa: E402
-from ..engines.trl.train import Trained, train  # noqa: E402
-from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter  # noqa: E402
-from ..models.loading import LoadedModel  # noqa: E402
-from ..models.prompt_lengths import token_counter  # noqa: E402
-from ..provenance import provenance  # noqa: E402
-from ..run_folder import RunFolder, open_run, write_text  # noqa: E402
-from ..tasks import DataOptions, load_task  # noqa: E402
-from ..tasks.problem import Problem  # noqa: E402
-from ..tasks.prompt_lengths import fitting  # noqa: E402
-from .threads import one_thread_if_small  # noqa: E402
+from .threads import one_thread_if_small
 
 log = logging.getLogger(__name__)
 

@@ -61,7 +61,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run the verb; returns the exit code."""
     options = parser().parse_args(argv)
-    screen.prepare()
     return {"build": _build, "measure": _measure}[options.action](options)
 
 
