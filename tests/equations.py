@@ -19,7 +19,8 @@ def vgpo(rows, groups, *, strength, tail, top, schedule, compensate, gate, intra
         schedule
     ]
     if released:
-        flat = iter(min_max([value for row in rows for value in row]))
+        padding = [0.0]  # released: padded positions count as cosine 0
+        flat = iter(min_max([*(value for row in rows for value in row), *padding]))
         focus = [[next(flat) for _ in row] for row in rows]
     else:
         focus = [[(value + 1) / 2 for value in row] for row in rows]
@@ -64,11 +65,12 @@ def vppo(rows, groups, *, keep, scale_min, scale_max, minibatch=None, microbatch
             part = heights[inner : inner + small]
             average = sum(part) / len(part)
             for height in part:
-                if max(block) - min(block) <= 1e-6 or (scale_max is None and average == 0):
+                if max(block) - min(block) <= 1e-6:
                     alphas.append(1.0)
+                elif scale_max is None:
+                    alphas.append(scale_min + ((1 - scale_min) / average * height if average else 0.0))
                 else:
-                    top = scale_min + (1 - scale_min) / average if scale_max is None else scale_max
-                    alphas.append(scale_min + (top - scale_min) * height)
+                    alphas.append(scale_min + (scale_max - scale_min) * height)
     weights = []
     for row, alpha in zip(rows, alphas, strict=True):
         count = rounded(math.ceil, keep * len(row))

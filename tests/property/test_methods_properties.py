@@ -96,6 +96,8 @@ def random_batch(seed):
     unit = np.where(random.random(unit.shape) < 0.3, unit.round(1), unit)
     if random.random() < 0.2:
         unit = np.repeat(unit[:, :, :1], width, axis=2)
+    if random.random() < 0.2:
+        unit = 0.5 + unit / 2  # cosines of one sign, as real models have them
     lengths = random.integers(0 if random.random() < 0.3 else 1, width + 1, rows)
     return Example(
         torch.tensor(unit[0]).float(),

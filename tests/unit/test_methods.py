@@ -355,6 +355,24 @@ def test_a_composition_from_objects_is_the_one_from_data():
     assert torch.equal(weights, (method("vppo", scale_min=1.0).weights(SCORES, MASK, GROUPS)))
 
 
+def test_vgpo_released_on_a_padded_batch_is_the_code_s():
+    cosines = torch.tensor([[0.4, 0.5, 0.6, 0.5, 0.45, 0.55], [0.5, 0.4, 0.45, 0.6, 0.5, 0.42]])
+    mask = torch.ones(2, 6)
+    mask[1, 5] = 0
+    weights = method("vgpo", variant="released").weights(cosines, mask, [0, 0])
+    assert weights[0, 5].item() == pytest.approx(2.393, abs=5e-4)
+
+
+def test_vppo_released_by_entropy_applies_no_alpha_and_refuses_its_options():
+    built = method("vppo", variant="released", filter_by="entropy")
+    assert [step.name for step in built.shapings] == ["top_fraction"]
+    assert built.needs.signals == {"entropy"}
+    assert built.view is None
+    assert method("vppo", **built.options) == built
+    with pytest.raises(UserError, match="no α with filter_by='entropy', so that microbatch would"):
+        method("vppo", variant="released", filter_by="entropy", microbatch=2)
+
+
 def test_a_rule_of_one_s_own_is_an_entry_in_the_table(monkeypatch):
     def halves(scores, mask, *, factor):
         return mask * factor

@@ -104,6 +104,28 @@ def test_the_dynamic_bound_makes_the_mean_one():
     assert weights.min().item() == pytest.approx(0.9)
 
 
+def test_a_micro_batch_at_the_bottom_of_its_mini_batch_gets_the_lower_bound():
+    """VPPO's code on row means .1, .5, .9, .4, one row a micro-batch."""
+    scores = torch.tensor([[0.1], [0.5], [0.9], [0.4]])
+    blocks = {"minibatch": 4, "microbatch": 1, **RANGE}
+    alpha = shaping.trajectory_weights(scores, ones(scores), scale_min=0.9, scale_max=None, **blocks)
+    torch.testing.assert_close(alpha[:, 0], torch.tensor([0.9, 1.0, 1.0, 1.0]))
+
+
+def test_padding_as_zero_shifts_positive_scores_only_to_zero():
+    """VGPO's code on a batch whose last place is padded; without padding the smallest score is 0."""
+    scores = torch.tensor([[0.4, 0.5, 0.6], [0.5, 0.2, 0.45]])
+    padded = torch.tensor([[1, 1, 1], [1, 1, 0]])
+    for mask, low in ((padded, 0.0), (ones(scores), 0.2)):
+        scaled = shaping.batch_min_max(scores, mask, padding_as_zero=True, **RANGE)
+        torch.testing.assert_close(scaled, (scores - low) / (0.6 - low) * mask)
+    negative = scores - 0.3
+    torch.testing.assert_close(
+        shaping.batch_min_max(negative, padded, padding_as_zero=True, **RANGE),
+        shaping.batch_min_max(negative, padded, **RANGE),
+    )
+
+
 def test_rows_without_tokens_do_not_move_the_trajectory_scale():
     scores = torch.tensor([[1.0, 1.0], [3.0, 3.0], [100.0, 100.0]])
     mask = torch.tensor([[1, 1], [1, 0], [0, 0]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import UserError
@@ -12,13 +13,14 @@ from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
 VIEW = {"paper": "patches", "released": {"name": "patches", "per": "rollout"}}
+SCALE_MIN = 0.9
 FILTERS = ("count", "mass", "entropy", "union")
 
 
 def vppo(
     *,
     keep: float = 0.4,
-    scale_min: float = 0.9,
+    scale_min: float = SCALE_MIN,
     scale_max: float | None = None,
     filter_by: str = "count",
     entropy_keep: float = 0.2,
@@ -38,7 +40,8 @@ def vppo(
     `entropy_keep` of highest entropy, "union" both. `signal` None is the variant's: "exact_kl", or
     "sampled_k3" if released; `scale_signal` None is the same for α. `view` None is patches, drawn once
     for all rollouts of a prompt, or for each of them if released.
-    `variant="released"` takes `minibatch` and `microbatch`, the row counts of α's statistics.
+    `variant="released"` takes `minibatch` and `microbatch`, the row counts of α's statistics; with
+    `filter_by="entropy"` its code applies no α, so the options of α are refused.
     """
     one_of("paper", "released")("variant of vppo", variant)
     one_of(*FILTERS)("filter_by of vppo", filter_by)
@@ -47,23 +50,49 @@ def vppo(
         raise UserError(
             "vppo: minibatch and microbatch belong to variant='released'; the paper has one batch"
         )
-    signal = SIGNAL[variant] if signal is None else signal
-    scale_signal = signal if scale_signal is None else scale_signal
-    filters: dict[str, Step] = {
-        "count": shaping("top_fraction", signal, keep=keep),
-        "mass": shaping("top_mass", signal, share=keep),
-        "entropy": shaping("top_fraction", "entropy", keep=entropy_keep),
-        "union": shaping("top_fraction_union", (signal, "entropy"), keep=keep, other_keep=entropy_keep),
-    }
-    blocks = {"minibatch": minibatch, "microbatch": microbatch} if released else {}
-    bounds = {"scale_min": scale_min, "scale_max": scale_max}
-    shapings = (filters[filter_by], shaping("trajectory_weights", scale_signal, **bounds, **blocks))
+    without_alpha = released and filter_by == "entropy"
+    if without_alpha:
+        alpha = {
+            "scale_min": scale_min,
+            "scale_max": scale_max,
+            "signal": signal,
+            "scale_signal": scale_signal,
+        }
+        _refuse_alpha(alpha | {"minibatch": minibatch, "microbatch": microbatch})
+    else:
+        signal = SIGNAL[variant] if signal is None else signal
+        scale_signal = signal if scale_signal is None else scale_signal
+    shapings = [_filter(filter_by, signal or SIGNAL[variant], keep, entropy_keep)]
+    if scale_signal is not None:
+        blocks = {"minibatch": minibatch, "microbatch": microbatch} if released else {}
+        bounds = {"scale_min": scale_min, "scale_max": scale_max}
+        shapings.append(shaping("trajectory_weights", scale_signal, **bounds, **blocks))
     return Method(
         name="vppo",
         variant=variant,
         options={"signal": signal, "scale_signal": scale_signal},
         objective=make_objective(objective, entropy_penalty=0.06, dual_clip=3.0 if released else None),
         view=view_for(shapings, view, VIEW[variant]),
-        shapings=shapings,
+        shapings=tuple(shapings),
         min_range=min_range,
     )
+
+
+def _filter(filter_by: str, signal: str, keep: float, entropy_keep: float) -> Step:
+    """The shaping that says which tokens are kept."""
+    if filter_by == "count":
+        return shaping("top_fraction", signal, keep=keep)
+    if filter_by == "mass":
+        return shaping("top_mass", signal, share=keep)
+    if filter_by == "entropy":
+        return shaping("top_fraction", "entropy", keep=entropy_keep)
+    return shaping("top_fraction_union", (signal, "entropy"), keep=keep, other_keep=entropy_keep)
+
+
+def _refuse_alpha(options: Mapping[str, Any]) -> None:
+    """Refuse options of α where the released code applies none."""
+    if given := [name for name, value in options.items() if value not in (None, SCALE_MIN)]:
+        raise UserError(
+            f"vppo: the released code applies no α with filter_by='entropy', so that {', '.join(given)} "
+            "would do nothing; leave that out, or use variant='paper'"
+        )

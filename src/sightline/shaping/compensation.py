@@ -69,12 +69,21 @@ def late_compensation(
 
 
 def batch_min_max(
-    scores: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], *, min_range: float
+    scores: Shaped[Tensor, "B T"],
+    mask: Shaped[Tensor, "B T"],
+    *,
+    min_range: float,
+    padding_as_zero: bool = False,
 ) -> Float[Tensor, "B T"]:
-    """(S − min)/(max − min + ε) over every valid token of the batch; 0 if constant.
+    """(S − min)/(max − min + ε) over every valid token of the batch; 0 if constant, 0 at padding.
 
-    VGPO's released code scales the cosines so, over a micro-batch and its padding; here padding is
-    left out. Splitting a batch changes the result.
+    `padding_as_zero` counts every padded position of a row with tokens as a score of 0, as VGPO's
+    released code does with the cosines of a micro-batch: with padding, scores that are all positive are
+    then not shifted. Splitting a batch changes the result.
     """
-    everything = masked.row_min_max(scores.reshape(1, -1), mask.reshape(1, -1), min_range)
-    return everything.reshape(scores.shape)
+    counted = mask.bool()
+    if padding_as_zero:
+        counted = counted.any(-1, keepdim=True).expand(mask.shape)
+    values = masked.clean(scores, mask)
+    everything = masked.row_min_max(values.reshape(1, -1), counted.reshape(1, -1), min_range)
+    return masked.clean(everything.reshape(scores.shape), mask)

@@ -133,7 +133,7 @@ ADJUSTMENTS: dict[str, Rule] = {
         },
         {"from_zero": switch},
     ),
-    "batch_min_max": Rule(batch_min_max, measured=True),
+    "batch_min_max": Rule(batch_min_max, {}, {"padding_as_zero": switch}, measured=True),
 }
 
 

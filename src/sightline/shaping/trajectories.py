@@ -23,23 +23,20 @@ def trajectory_weights(
 
     `scale_max` None is the dynamic bound β_max = β_min + (1 − β_min)/mean(minmax), so that mean_i α
     is 1. With `minibatch` and `microbatch` (row counts) the min and max are taken within consecutive
-    blocks of the former and the mean that sets β_max within the latter, as VPPO's code does.
-    1 where the range of the block is up to `min_range` or the block has fewer than two rollouts; with
-    the dynamic bound also where every min-max value of a micro-batch is 0.
+    blocks of the former and the mean that sets β_max within the latter, as VPPO's code does; a
+    micro-batch whose min-max values are all 0 then gets β_min, and its mean is not 1.
+    1 where the range of the mini-batch is up to `min_range` or it has fewer than two rollouts.
     """
     counted = mask.bool().any(-1)
     block, inner = _blocks(mask, minibatch, microbatch)
     means = masked.row_mean(scores, mask)
     height = masked.group_min_max(means, block, counted, min_range)
     if scale_max is None:
-        average = masked.group_mean(height, inner, counted)
-        reach = torch.where(average > 0, (1 - scale_min) / average.clamp(min=1e-12), 0.0)
-        dead = average == 0
+        reach = (1 - scale_min) / masked.group_mean(height, inner, counted).clamp(min=1e-12)
     else:
         reach = torch.full_like(height, scale_max - scale_min)
-        dead = torch.zeros_like(counted)
     constant = trajectory_range(scores, mask, minibatch=minibatch) <= min_range
-    scale = (scale_min + reach * height).masked_fill(dead | constant, 1.0)
+    scale = (scale_min + reach * height).masked_fill(constant, 1.0)
     return masked.clean(scale[:, None].expand(mask.shape), mask)
 
 
