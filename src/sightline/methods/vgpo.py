@@ -32,7 +32,7 @@ def vgpo(
     `strength` β, `tail` γ, `top` κ and `schedule` are those of `late_compensation`; `compensate`
     False leaves it out, `gate` False gives it to every token. `intra` is 1 + ψ, `inter` 1 + φ.
     `variant="released"`: cosines min-maxed over the batch with padding as 0, t from 0, s over the
-    min-maxed weights, 1 + ψ in [0.1, 2] and 1 + φ in [0.9, 2]; without `intra` its s is not compensated either.
+    min-maxed weights, 1 + ψ in [0.1, 2] and 1 + φ in [0.9, 2]; without `intra` its s is not compensated.
     """
     one_of("paper", "released")("variant of vgpo", variant)
     flags = {"compensate": compensate, "intra": intra, "inter": inter}
