@@ -36,6 +36,15 @@ class Needs:
     layer: int = -1
     """Which hidden states `visual_focus` compares; −1: the last, after the final norm."""
 
+    @property
+    def views(self) -> dict[str, View]:
+        """The second views by name."""
+        return {} if self.view is None else {self.view.name: self.view}
+
+    def view_of(self, name: str) -> str | None:
+        """The second view that a signal compares with the first; None if it compares none."""
+        return next(iter(self.views), None) if signal(name).compares_views else None
+
 
 @dataclass(frozen=True)
 class Method:

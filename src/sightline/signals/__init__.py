@@ -3,21 +3,42 @@
 `SIGNALS` describes each by name; the functions beside it compute the numbers.
 """
 
-from .dependency import entropy, exact_kl, jensen_shannon, sampled_k3, top_probability_drop
-from .focus import image_state, visual_focus
+from .dependency import (
+    abs_log_ratio,
+    entropy,
+    exact_kl,
+    jensen_shannon,
+    sampled_entropy_term,
+    sampled_k3,
+    sampled_symmetric,
+    symmetric_kl,
+    top_probability_drop,
+)
+from .distribution import Distribution, Words
+from .focus import hidden_similarity, image_state, mean_direction, visual_focus
+from .nucleus import top_p_entropy
 from .table import SIGNALS, Signal, signal
 from .tiled import token_statistics
 
 __all__ = [
     "SIGNALS",
+    "Distribution",
     "Signal",
+    "Words",
+    "abs_log_ratio",
     "entropy",
     "exact_kl",
+    "hidden_similarity",
     "image_state",
     "jensen_shannon",
+    "mean_direction",
+    "sampled_entropy_term",
     "sampled_k3",
+    "sampled_symmetric",
     "signal",
+    "symmetric_kl",
     "token_statistics",
+    "top_p_entropy",
     "top_probability_drop",
     "visual_focus",
 ]

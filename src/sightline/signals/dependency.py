@@ -69,3 +69,43 @@ def top_probability_drop(
 def entropy(log_p: Float[Tensor, "*shape V"]) -> Float[Tensor, "*shape"]:
     """−Σ_v p_v log p_v, in [0, ln V]; of one view alone."""
     return _expectation(log_p, -log_p).clamp(min=0.0)
+
+
+def symmetric_kl(
+    log_p: Float[Tensor, "*shape V"], log_q: Float[Tensor, "*shape V"]
+) -> Float[Tensor, "*shape"]:
+    """½ [KL(p ‖ q) + KL(q ‖ p)] = ½ Σ_v (p_v − q_v)(log p_v − log q_v), in [0, ∞) (DUPL Eq. 1).
+
+    Every addend is ≥ 0, so small divergences do not cancel. Infinite where one of p, q is 0 and the other
+    is not; words of probability 0 in both count nothing.
+    """
+    both = (log_p == -math.inf) & (log_q == -math.inf)
+    difference = (log_p - log_q).masked_fill(both, 0.0)
+    # p − q as exp(larger)·(1 − exp(−|d|)): exact where p and q are close.
+    apart = torch.maximum(log_p, log_q).exp() * -torch.expm1(-difference.abs())
+    return (0.5 * apart * difference.abs()).sum(-1)
+
+
+def abs_log_ratio(
+    log_probs: Float[Tensor, "*shape"], other_log_probs: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """|log p − log q| at the sampled token, in [0, ∞) (ToR Eq. 8)."""
+    return (log_probs - other_log_probs).abs()
+
+
+def sampled_entropy_term(log_probs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """−p log p of the sampled token alone, in [0, 1/e]: what DUPL's code calls entropy."""
+    return -log_probs.exp() * log_probs
+
+
+def sampled_symmetric(
+    log_probs: Float[Tensor, "*shape"], other_log_probs: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """½ [p (log p − log(q + 1e-8)) + q (log q − log(p + 1e-8))] at the sampled token (DUPL's code).
+
+    p and q are probabilities of that token alone. At least −1e-8, which the epsilons inside the logarithms
+    bring about where p and q agree; as a score such a token counts 0.
+    """
+    p, q = log_probs.exp(), other_log_probs.exp()
+    first = p * (log_probs - (q + 1e-8).log())
+    return 0.5 * (first + q * (other_log_probs - (p + 1e-8).log()))

@@ -1,15 +1,24 @@
-"""The signals by name: what each compares, what it is computed from, and how it becomes a score ≥ 0."""
+"""The signals by name: what each reads, its formula, and how its values become scores ≥ 0.
+
+A signal is one function and one row here; the scoring pass and the pages learn of it from the row. A package
+of your own adds rows the same way: `SIGNALS["mine"] = Signal("mine", ..., formula=mine)`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from ..errors import UserError, unknown_name
 from ..value_checks import known_names
+from . import dependency, focus, nucleus, sums
+from .distribution import Distribution
+
+READS = ("log_probs", "vocabulary", "distribution", "hidden")
 
 
 def _unchanged(values: Tensor) -> Tensor:
@@ -27,32 +36,82 @@ def _positive_part(values: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Signal:
-    """What one signal measures at a token; the numbers themselves come from the functions beside it."""
+    """What one signal measures at a token."""
 
     name: str
     compares_views: bool
     """Whether it needs the second view (the image taken away) beside the first."""
-    reads: Literal["log_probs", "distribution", "hidden"]
-    """Computed from the sampled tokens' log-probs, from the full next-token distribution, or from
-    hidden states."""
+    reads: Literal["log_probs", "vocabulary", "distribution", "hidden"]
+    """What the formula is given:
+
+    - "log_probs": log p of the sampled token under the first view, then under the second, both [K].
+    - "vocabulary": `Words`, log p and log q over one part of the vocabulary; a sum over words, of which
+      the parts add up.
+    - "distribution": the `Distribution` of each view, for what does not add up.
+    - "hidden": states [R, T, D] at the tokens' own positions, and what `image` made of the image's [R, D].
+
+    Those that compare no views are given the first view only. All give one number a token.
+    """
     low: float
     high: float
     """The range of its values."""
     score: Callable[[Tensor], Tensor] = _unchanged
-    """Its values as scores ≥ 0, which every shaping reads."""
+    """Its values as scores ≥ 0, which shapings read."""
+    formula: Callable[..., Tensor] = field(kw_only=True)
+    image: Callable[[Tensor, Tensor], Tensor] | None = None
+    """For "hidden": the prompt's states [n, P, D] and where its image tokens are [n, P] -> [n, D]."""
+    every_layer: bool = False
+    """For "hidden": whether the formula's mean over all layers is the value, embeddings included."""
 
+    def __post_init__(self) -> None:
+        if self.reads not in READS:
+            raise unknown_name(f"signal {self.name} reads", str(self.reads), READS)
+        if (self.image is None) == (self.reads == "hidden"):
+            wanted = (
+                "needs `image`, which" if self.image is None else "reads no hidden states; leave `image` out:"
+            )
+            raise UserError(f"signal {self.name} {wanted} makes one vector of the image's states")
+
+
+def _top_probability_drop(first: Distribution, second: Distribution) -> Tensor:
+    """`dependency.top_probability_drop`, without the rest of the vocabulary."""
+    top = first.likeliest()
+    return first.log_prob(top).exp() - second.log_prob(top).exp()
+
+
+_NATS: dict[str, Any] = {"low": 0.0, "high": torch.inf}
+_COSINE: dict[str, Any] = {"low": -1.0, "high": 1.0, "score": _cosine_to_unit}
 
 SIGNALS: dict[str, Signal] = {
     signal.name: signal
     for signal in (
-        Signal("sampled_k3", True, "log_probs", 0.0, torch.inf),
-        Signal("exact_kl", True, "distribution", 0.0, torch.inf),
-        Signal("jensen_shannon", True, "distribution", 0.0, torch.inf),
-        Signal("top_probability_drop", True, "distribution", -1.0, 1.0, _positive_part),
-        Signal("entropy", False, "distribution", 0.0, torch.inf),
-        Signal("visual_focus", False, "hidden", -1.0, 1.0, _cosine_to_unit),
+        Signal("sampled_k3", True, "log_probs", **_NATS, formula=dependency.sampled_k3),
+        Signal("abs_log_ratio", True, "log_probs", **_NATS, formula=dependency.abs_log_ratio),
+        Signal("sampled_entropy_term", False, "log_probs", **_NATS, formula=dependency.sampled_entropy_term),
+        Signal(
+            "sampled_symmetric", True, "log_probs", -1e-6, torch.inf, _positive_part,
+            formula=dependency.sampled_symmetric,
+        ),
+        Signal("exact_kl", True, "vocabulary", **_NATS, formula=sums.exact_kl),
+        Signal("symmetric_kl", True, "vocabulary", **_NATS, formula=sums.symmetric_kl),
+        Signal("jensen_shannon", True, "vocabulary", **_NATS, formula=sums.jensen_shannon),
+        Signal("entropy", False, "vocabulary", **_NATS, formula=sums.entropy),
+        Signal("other_entropy", True, "vocabulary", **_NATS, formula=sums.other_entropy),
+        Signal("top_p_entropy", False, "distribution", **_NATS, formula=nucleus.tiled_top_p_entropy),
+        Signal(
+            "top_probability_drop", True, "distribution", -1.0, 1.0, _positive_part,
+            formula=_top_probability_drop,
+        ),
+        Signal(
+            "visual_focus", False, "hidden", **_COSINE,
+            formula=focus.visual_focus, image=focus.image_state,
+        ),
+        Signal(
+            "hidden_similarity", False, "hidden", **_COSINE,
+            formula=focus.hidden_similarity, image=focus.mean_direction, every_layer=True,
+        ),
     )
-}
+}  # fmt: skip
 
 
 def signal(name: str) -> Signal:

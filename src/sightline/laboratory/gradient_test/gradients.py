@@ -19,7 +19,7 @@ from ...methods import Method, Needs
 from ...models.generation.generate import Decoding, Prompt, generate
 from ...models.generation.prompt_inputs import process, shown_prompts
 from ...models.loading import LoadedModel
-from ...models.scoring.hidden_states import SharedPrefix
+from ...models.scoring.hidden_states import Reading, SharedPrefix
 from ...models.scoring.lm_head import gathered_head
 from ...models.scoring.score import Scores, score
 from ...objectives import group_advantages
@@ -106,7 +106,9 @@ def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
     first = [int((owners == group).nonzero()[0]) for group in range(int(owners.max()) + 1)]
     images = process(model, loaded.processor, [rollouts.images[row] for row in first])
     prompts = shown_prompts(model, rollouts.prompt_ids[first], rollouts.prompt_mask[first], images)
-    states = SharedPrefix(model, prompts, -1).respond(owners, rollouts.response_ids, rollouts.mask)
+    states = SharedPrefix(model, prompts, Reading()).respond(
+        owners, rollouts.response_ids, rollouts.mask
+    )
     mask = rollouts.mask.bool()
     with gathered_head(model) as head, head.precision():
         flat = token_statistics(

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
-from ..scoring.hidden_states import SharedPrefix, response_positions, selected, why_not_shared
+from ..scoring.hidden_states import Reading, SharedPrefix, response_positions, selected, why_not_shared
 from ..scoring.micro_batches import is_sharded
 from .prompt_inputs import Prompts
 from .sampling_params import Choice, why_not_honoured
@@ -53,11 +53,17 @@ class OverflownError(RuntimeError):
 
 @torch.no_grad()
 def sample(
-    model: PreTrainedModel, prompts: Prompts, owner: Tensor, choice: Choice, *, keep: int | None = None
+    model: PreTrainedModel,
+    prompts: Prompts,
+    owner: Tensor,
+    choice: Choice,
+    *,
+    keep: Reading | int | None = None,
 ) -> Sampled:
     """One response to prompt `owner[r]` for each r, as `model.generate` would draw it.
 
-    With `keep` the prompts' cache comes back too, with the states of layer `keep`; None drops it.
+    With `keep` the prompts' cache comes back too, with what it reads of their states (a layer's number is
+    short for visual focus there); None drops it.
 
     Random draws come from torch's global generator. Rows that end leave the batch, so the stream of
     draws differs from `generate`'s, but not what each draw is from. A row whose logits are not finite ends.
@@ -89,7 +95,9 @@ def prefills_once(model: PreTrainedModel, config: GenerationConfig) -> bool:
 class _Running:
     """Decoding under way: the rows that still run, and what all have written."""
 
-    def __init__(self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, keep: int | None):
+    def __init__(
+        self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, keep: Reading | int | None
+    ):
         self.model, self.prompts, self.choice = model, prompts, choice
         self.sharded = is_sharded(model) and torch.distributed.is_initialized()
         self.prefix: SharedPrefix | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from ...errors import UserError
-from ...signals import image_state
+from ...methods import Needs
+from ...signals import Signal, signal
 from ..families import cache_layers, image_token_id
 from ..generation.prompt_inputs import Prompts
 
@@ -22,40 +23,114 @@ SEGMENT = 512
 
 
 @dataclass(frozen=True)
+class Reading:
+    """Which signals read hidden states on the way, and those of which layer.
+
+    Signals that read every layer take the mean over all of them, as the backbone runs: nothing wider than a
+    number a token is kept of them.
+    """
+
+    layer: int = -1
+    """Numbered like transformers' `hidden_states`: 0 is the embeddings, −1 the last one, after the norm."""
+    signals: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, needs: Needs) -> Reading:
+        """What a scoring pass for `needs` reads of hidden states."""
+        return cls(needs.layer, tuple(sorted(n for n in needs.signals if signal(n).reads == "hidden")))
+
+    def covers(self, other: Reading) -> bool:
+        """Whether what this one reads is enough for another."""
+        return set(other.signals) <= set(self.signals) and (self.layer == other.layer or not other.signals)
+
+    def by_layer(self, model: Any) -> dict[int, list[Signal]]:
+        """Each layer's number -> the signals that read it, in the order in which layers run."""
+        last = len(model.get_decoder().layers)
+        chosen = layer_index(model, self.layer)
+        rows = [signal(name) for name in self.signals]
+        found = {
+            layer: [row for row in rows if row.every_layer or layer == chosen] for layer in range(last + 1)
+        }
+        return {layer: rows for layer, rows in found.items() if rows}
+
+
+ImageVectors = dict[tuple[str, int], Tensor]
+"""(signal, layer) -> float32 [n, D], what the signal's `image` makes of each prompt's image tokens there."""
+
+
+@dataclass(frozen=True)
 class States:
-    """Hidden states of R responses of T positions; those at padding are arbitrary."""
+    """What a pass leaves of R responses of T positions; at padding it is arbitrary."""
 
     predicting: Tensor
     """[R, T, D] after the final norm: position t holds the state that predicts token t."""
-    own: Tensor
-    """[R, T, D] of the chosen layer, at the tokens' own positions."""
-    image: Tensor
-    """Float32 [R, D], the mean state of the chosen layer over the prompt's image tokens."""
+    read: dict[str, Tensor]
+    """[R, T] of each signal that reads hidden states, those at the tokens' own positions."""
+
+
+class _Reader:
+    """Collects what signals read of each layer while the backbone runs."""
+
+    def __init__(self, reading: Reading, model: Any):
+        self.by_layer = reading.by_layer(model)
+        rows = [row for rows in self.by_layer.values() for row in rows]
+        self.layers = {row.name: sum(row is other for other in rows) for row in rows}
+        self.total: dict[str, Tensor] = {}
+
+    def add(self, row: Signal, states: Tensor, vector: Tensor) -> None:
+        """Add one layer's states [R, T, D] to a signal's mean."""
+        value = row.formula(states, vector)
+        self.total[row.name] = value if row.name not in self.total else self.total[row.name] + value
+
+    def means(self) -> dict[str, Tensor]:
+        """Each signal's mean over the layers it read; the next run begins at 0."""
+        total, self.total = self.total, {}
+        return {
+            name: value if self.layers[name] == 1 else value / self.layers[name]
+            for name, value in total.items()
+        }
 
 
 class SharedPrefix:
-    """The prompts' states and KV cache, from which responses go on."""
+    """The prompts' KV cache and what is kept of their states, from which responses go on.
 
-    def __init__(self, model: PreTrainedModel, prompts: Prompts, layer: int):
-        self.model, self.prompts, self.layer = model, prompts, layer
-        self.cache = DynamicCache(config=model.config)
-        self._keep(*_run(model, prompts.inputs, layer, self.cache))
+    `reading` may be a layer's number, for visual focus there.
+    """
+
+    def __init__(self, model: PreTrainedModel, prompts: Prompts, reading: Reading | int):
+        self._begin(model, prompts, reading)
+        with self._image_vectors():
+            states = _run(model, prompts.inputs, self.cache)
+        self._keep(states)
 
     @classmethod
-    def with_logits(cls, model: Any, prompts: Prompts, layer: int) -> tuple[SharedPrefix, Tensor]:
+    def with_logits(cls, model: Any, prompts: Prompts, reading: Reading | int) -> tuple[SharedPrefix, Tensor]:
         """The same, and the logits [n, V] of the first response token, from the whole model's forward."""
         prefix = cls.__new__(cls)
-        prefix.model, prefix.prompts, prefix.layer = model, prompts, layer
-        prefix.cache = DynamicCache(config=model.config)
-        with _backbone_states(model) as found, _states_of_layer(model, layer) as chosen:
+        prefix._begin(model, prompts, reading)
+        with _backbone_states(model) as found, prefix._image_vectors():
             output = model(**prompts.inputs, past_key_values=prefix.cache, use_cache=True, logits_to_keep=1)
-        prefix._keep(found[0], chosen[0] if chosen else found[0])
+        prefix._keep(found[0])
         return prefix, output.logits[:, -1]
 
-    def _keep(self, states: Tensor, chosen: Tensor) -> None:
-        self.last = states[:, -1]
+    def _begin(self, model: Any, prompts: Prompts, reading: Reading | int) -> None:
+        self.model, self.prompts = model, prompts
+        self.reading = Reading(reading, ("visual_focus",)) if isinstance(reading, int) else reading
+        self.cache = DynamicCache(config=model.config)
+        self.image: ImageVectors = {}
+
+    def _image_vectors(self) -> contextlib.AbstractContextManager[None]:
         is_image = self.prompts.input_ids == image_token_id(self.model.config)
-        self.image = image_state(chosen, is_image)
+        by_layer = self.reading.by_layer(self.model)
+
+        def visit(layer: int, states: Tensor) -> None:
+            for row in by_layer[layer]:
+                self.image[row.name, layer] = _image_vector(row, states, is_image)
+
+        return _visited(self.model, by_layer, visit)
+
+    def _keep(self, states: Tensor) -> None:
+        self.last = states[:, -1]
         self.prompts = replace(self.prompts, vision={})
 
     def of(self, places: Tensor) -> SharedPrefix:
@@ -65,7 +140,8 @@ class SharedPrefix:
         part = copy.copy(self)
         part.cache = selected(self.cache, places, len(self.prompts))
         part.prompts = self.prompts.without_images(places)
-        part.last, part.image = self.last[places], self.image[places]
+        part.last = self.last[places]
+        part.image = {key: vectors[places] for key, vectors in self.image.items()}
         return part
 
     def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
@@ -76,7 +152,15 @@ class SharedPrefix:
         cache = selected(self.cache, owner, len(self.prompts))
         where = response_positions(self.prompts, owner, ids.shape[1])
         seen = torch.cat([self.prompts.attention_mask[owner], mask], 1)
-        found, prompt = [], self.prompts.attention_mask.shape[1]
+        reader, vectors = _Reader(self.reading, self.model), {k: v[owner] for k, v in self.image.items()}
+        found: list[Tensor] = []
+        read: list[dict[str, Tensor]] = []
+        prompt = self.prompts.attention_mask.shape[1]
+
+        def visit(layer: int, states: Tensor) -> None:
+            for row in reader.by_layer[layer]:
+                reader.add(row, states, vectors[row.name, layer])
+
         for start in range(0, ids.shape[1], SEGMENT):
             part = slice(start, start + SEGMENT)
             inputs = {
@@ -84,13 +168,15 @@ class SharedPrefix:
                 "attention_mask": seen[:, : prompt + start + SEGMENT],
                 "position_ids": where[..., part],
             }
-            found.append(_run(self.model, inputs, self.layer, cache))
-        states, chosen = (torch.cat(side, 1) for side in zip(*found, strict=True))
+            with _visited(self.model, reader.by_layer, visit):
+                found.append(_run(self.model, inputs, cache))
+            read.append(reader.means())
+        states = torch.cat(found, 1)
         predicting = torch.cat([self.last[owner, None], states[:, :-1]], 1)
-        return States(predicting, chosen, self.image[owner])
+        return States(predicting, {name: torch.cat([part[name] for part in read], 1) for name in read[0]})
 
 
-def whole(model: PreTrainedModel, prompts: Prompts, ids: Tensor, mask: Tensor, layer: int) -> States:
+def whole(model: PreTrainedModel, prompts: Prompts, ids: Tensor, mask: Tensor, reading: Reading) -> States:
     """Each of n responses [n, T] behind its own copy of its prompt: the plain pass."""
     length = ids.shape[1]
     where = response_positions(prompts, torch.arange(len(ids), device=ids.device), length)
@@ -101,10 +187,23 @@ def whole(model: PreTrainedModel, prompts: Prompts, ids: Tensor, mask: Tensor, l
         **{name: torch.cat([value, torch.zeros_like(ids)], 1) for name, value in prompts.types.items()},
         **prompts.vision,
     }
-    states, chosen = _run(model, inputs, layer, None)
     is_image = prompts.input_ids == image_token_id(model.config)
-    mean = image_state(chosen[:, : is_image.shape[1]], is_image)
-    return States(states[:, -length - 1 : -1], chosen[:, -length:], mean)
+    reader = _Reader(reading, model)
+
+    def visit(layer: int, states: Tensor) -> None:
+        for row in reader.by_layer[layer]:
+            vector = _image_vector(row, states[:, : is_image.shape[1]], is_image)
+            reader.add(row, states[:, -length:], vector)
+
+    with _visited(model, reader.by_layer, visit):
+        states = _run(model, inputs, None)
+    return States(states[:, -length - 1 : -1], reader.means())
+
+
+def _image_vector(row: Signal, states: Tensor, is_image: Tensor) -> Tensor:
+    if row.image is None:
+        raise TypeError(f"signal {row.name} reads hidden states and has no `image`")
+    return row.image(states, is_image)
 
 
 def response_positions(prompts: Prompts, owner: Tensor, length: int) -> Tensor:
@@ -122,15 +221,10 @@ def selected(cache: DynamicCache, owner: Tensor, size: int) -> DynamicCache:
     return chosen
 
 
-def _run(
-    model: PreTrainedModel, inputs: dict[str, Tensor], layer: int, cache: DynamicCache | None
-) -> tuple[Tensor, Tensor]:
-    """The states after the final norm, and those of the chosen layer, both [n, S, D]."""
-    with _states_of_layer(model, layer) as found:
-        states = model.base_model(
-            **inputs, past_key_values=cache, use_cache=cache is not None
-        ).last_hidden_state
-    return states, found[0] if found else states
+def _run(model: PreTrainedModel, inputs: dict[str, Tensor], cache: DynamicCache | None) -> Tensor:
+    """The states after the final norm, [n, S, D]."""
+    output = model.base_model(**inputs, past_key_values=cache, use_cache=cache is not None)
+    return output.last_hidden_state
 
 
 @contextlib.contextmanager
@@ -147,34 +241,36 @@ def _backbone_states(model: Any) -> Iterator[list[Tensor]]:
 
 
 @contextlib.contextmanager
-def _states_of_layer(model: Any, layer: int) -> Iterator[list[Tensor]]:
-    """Collects one layer's states while the backbone runs; stays empty for the last, after the norm.
+def _visited(model: Any, layers: Collection[int], visit: Callable[[int, Tensor], None]) -> Iterator[None]:
+    """Calls `visit(layer, states [n, S, D])` for each of `layers` while the backbone runs.
 
-    Numbered like transformers' `hidden_states`: 0 is the embeddings, k what decoder layer k put out.
+    Numbered like transformers' `hidden_states`: 0 is the embeddings, k what decoder layer k put out, and the
+    last one is after the final norm.
     """
-    found: list[Tensor] = []
-    if layer == -1:
-        yield found
-        return
-    layers, index = model.get_decoder().layers, layer_index(model, layer)
-    if index == len(layers):
-        yield found
-        return
+    modules = model.get_decoder().layers
+    handles = []
 
     def entering(module: Any, given: tuple[Any, ...], named: dict[str, Any]) -> None:
-        found.append(given[0] if given else named["hidden_states"])
+        visit(0, given[0] if given else named["hidden_states"])
 
-    def leaving(module: Any, given: tuple[Any, ...], output: Any) -> None:
-        found.append(output[0] if isinstance(output, tuple) else output)
+    def leaving(layer: int) -> Callable[..., None]:
+        return lambda module, given, output: visit(layer, output[0] if isinstance(output, tuple) else output)
 
-    if index == 0:
-        handle = layers[0].register_forward_pre_hook(entering, with_kwargs=True)
-    else:
-        handle = layers[index - 1].register_forward_hook(leaving)
+    def ending(module: Any, given: tuple[Any, ...], output: Any) -> None:
+        visit(len(modules), output.last_hidden_state)
+
+    for layer in layers:
+        if layer == len(modules):
+            handles.append(model.base_model.register_forward_hook(ending))
+        elif layer == 0:
+            handles.append(modules[0].register_forward_pre_hook(entering, with_kwargs=True))
+        else:
+            handles.append(modules[layer - 1].register_forward_hook(leaving(layer)))
     try:
-        yield found
+        yield
     finally:
-        handle.remove()
+        for handle in handles:
+            handle.remove()
 
 
 def layer_index(model: Any, layer: int) -> int:

@@ -22,9 +22,11 @@ from ..generation.prompt_inputs import (
     without_images,
 )
 from .cached_prompts import Prefilled
-from .hidden_states import SEGMENT, SharedPrefix, States, whole
+from .hidden_states import SEGMENT, Reading, SharedPrefix, States, whole
 from .micro_batches import Bundle, Part
 
+NOTHING = Reading()
+"""What is read of hidden states under a second view."""
 Shown = Callable[[Sequence[int]], Sequence[Sequence[Any]]]
 """Rows of a batch -> the images that each of them shows."""
 
@@ -43,7 +45,7 @@ class Seen:
     """Whether image tokens are hidden from attention."""
     shared: bool = True
     """Whether a prompt runs once for all its rollouts."""
-    layer: int = -1
+    reading: Reading = NOTHING
     prefilled: Prefilled | None = None
     """Where its prompts ran with their images; None to run them."""
 
@@ -99,8 +101,8 @@ class Seen:
             prompts = self._prompts(part.rows.tolist(), images[number])
             if self.shared and part.length > SEGMENT:
                 each = torch.arange(len(part.rows), device=part.rows.device)
-                return SharedPrefix(self.model, prompts, self.layer).respond(each, *self._responses(part))
-            return whole(self.model, prompts, *self._responses(part), self.layer)
+                return SharedPrefix(self.model, prompts, self.reading).respond(each, *self._responses(part))
+            return whole(self.model, prompts, *self._responses(part), self.reading)
 
         return alone
 
@@ -116,7 +118,7 @@ class Seen:
             prompts = without_images(self.model, ran.prompts(bundle.prompts))
         else:
             prompts = self._prompts(bundle.prompts, images[0])
-        own = SharedPrefix(self.model, prompts, self.layer)
+        own = SharedPrefix(self.model, prompts, self.reading)
         return lambda number: own.respond(parts[number].owner, *self._responses(parts[number]))
 
     def _prompts(self, rows: Sequence[int], images: ProcessedImages) -> Prompts:
@@ -138,6 +140,6 @@ class Seen:
 def second_view(view: View, first: Seen, *, seed: int, step: int) -> Seen:
     """`first` with its images taken away as `view` says."""
     if not isinstance(view, PixelView):
-        return replace(first, image_hidden=True, layer=-1)
+        return replace(first, image_hidden=True, reading=NOTHING)
     drawn = viewer(view, first.rollouts, first.processor, seed=seed, step=step)
-    return replace(first, shown=drawn, per_rollout=view.per == "rollout", layer=-1, prefilled=None)
+    return replace(first, shown=drawn, per_rollout=view.per == "rollout", reading=NOTHING, prefilled=None)

@@ -12,6 +12,7 @@ from trl.models.utils import unwrap_model_for_generation
 from ....models.generation.decoder import Sampled, prefills_once, sample
 from ....models.generation.prompt_inputs import process, shown_prompts
 from ....models.generation.sampling_params import choice
+from ....models.scoring.hidden_states import Reading
 
 
 def samples_itself(trainer: Any) -> bool:
@@ -53,7 +54,7 @@ def sampled_rollouts(
     prompt_ids: Sequence[list[int]],
     images: Sequence[Any] | None,
     group_size: int,
-    keep: int | None,
+    keep: Reading | int | None,
 ) -> Sampled:
     """One response to each prompt of this rank. TRL repeats a prompt `group_size` times in a row over all
     ranks; those rows share one prompt, so its images are processed, encoded and prefilled once. `keep` is

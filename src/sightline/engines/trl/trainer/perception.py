@@ -11,7 +11,7 @@ from torch import Tensor
 from .... import masked
 from ....methods import Method, Needs, statistics
 from ....models.scoring.cached_prompts import Prefilled
-from ....models.scoring.hidden_states import SharedPrefix
+from ....models.scoring.hidden_states import Reading, SharedPrefix
 from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
 from ....objectives import group_advantages
@@ -98,7 +98,7 @@ class PerceptionTrainer(GuardedTrainer):
             )
         kept = self.model.training and self._scores_rollouts and not is_sharded(self._base)
         sampled = sampled_rollouts(
-            self, prompt_ids, images, num_generations, self.method.layer if kept else None
+            self, prompt_ids, images, num_generations, Reading.of(self.method.needs) if kept else None
         )
         if sampled.prefix is not None:
             rank, call = self.accelerator.process_index, len(self._calls)
