@@ -28,9 +28,19 @@ def custom(
 ) -> Method:
     """The product of `shapings`, each `{name, options}` and reading `signal` unless it names its own.
 
-    `adjustments` change the scores first, in order; `view` is a name or `{name, options}`, patches by
-    default where a signal compares views; `terms` are `{name, coefficient}`; `objective` is a name or
-    settings. Options of shapings and adjustments have no defaults: a composition states them.
+    Options of shapings and adjustments have no defaults: a composition states them.
+
+    Args:
+        signal: what scores a token, for shapings that name no signal of their own.
+        view: the second view, a name or `{name, options}`; None: patches where a signal compares views.
+        adjustments: rules of `ADJUSTMENTS`, which change the scores first, in order.
+        shapings: rules of `SHAPINGS`, whose product is the weight.
+        terms: extra loss terms, `{name, coefficient}` with names of `TERMS`.
+        second_grad: True differentiates the second view's log-probs, which terms read.
+        layer: which hidden states `visual_focus` compares, from 0, the embeddings; −1 is the last, after the
+            norm. In [-1000, 1000].
+        objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
+        min_range: a range of scores up to this is constant; in [0, 1e+06], in the unit of the scores.
     """
     switch("custom: second_grad", second_grad)
     if signal is not None:

@@ -27,10 +27,18 @@ def papo(
 ) -> Method:
     """loss − γ·mean k3 + η₁·mean(−log π) + η₂·mean(−log π^masked); every token has weight 1.
 
-    `gamma`, `eta` None are the objective's (`COEFFICIENTS`), `masked_eta` None is `eta`. `second_grad`
-    False takes π^masked from the scoring pass without a gradient, as the authors' runs did, so η₂ has
-    no effect; True differentiates both views in one forward, as the paper prints it. γ = 0.04
-    collapses. `variant="released"` adds the code's dual clip.
+    Args:
+        gamma: γ, how much the KL to the masked view is raised; in [0, ∞). None: the objective's, 0.02 under
+            "grpo" and else 0.01. 0.04 collapses.
+        eta: η₁ of the entropy with the image; in [0, ∞). None: the objective's, 0 under "grpo", else 0.03.
+        masked_eta: η₂ of the entropy under the masked view; in [0, ∞). None: `eta`.
+        second_grad: False takes π^masked from the scoring pass without a gradient, as the authors' runs did,
+            so η₂ has no effect; True differentiates both views in one forward, as the paper prints it.
+        view: the masked view, with its options; None: patches with probability 0.6, before the resize.
+        objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
+        variant: "paper" or "released", the authors' code.
+
+    `variant="released"` adds the code's dual clip.
     """
     one_of("paper", "released")("variant of papo", variant)
     name = make_objective(objective).name

@@ -20,7 +20,16 @@ def pgpo(
     variant: str = "paper",
     min_range: float = MIN_RANGE,
 ) -> Method:
-    """A·ω̃_t: Eq. 1 to 8, `threshold` τ and `boost` β.
+    """A·ω̃_t: Eq. 1 to 8.
+
+    Args:
+        threshold: τ, the importance from which a token gains weight; in [0, 1].
+        boost: β, how much the most important token gains; in [0, 1e+06].
+        signal: what scores a token; a name in `SIGNALS`.
+        view: the second view, for a signal that compares views (None: text_only), with its options.
+        objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
+        variant: "paper" or "snapshot", the authors' development code.
+        min_range: a range of scores up to this is constant; in [0, 1e+06], in the unit of the scores.
 
     `variant="snapshot"`, the authors' development code: τ is a quantile of each rollout, damped
     weights are at least 0.1, and the mass is not conserved. No code of PGPO was ever released.

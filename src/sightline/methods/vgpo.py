@@ -29,8 +29,23 @@ def vgpo(
 ) -> Method:
     """A·(1 + ψ)·(1 + φ): Eq. 4 to 12.
 
-    `strength` β, `tail` γ, `top` κ and `schedule` are those of `late_compensation`; `compensate`
-    False leaves it out, `gate` False gives it to every token. `intra` is 1 + ψ, `inter` 1 + φ.
+    Args:
+        strength: β, how much late tokens are raised at the end of a rollout; in [0, 1e+06].
+        tail: γ, the last share of a rollout in which tokens are raised; in [0, 1].
+        top: κ, the share of that tail's tokens, those of largest score, that are raised; in [0, 1].
+        schedule: how the raise grows along a rollout, "linear", "exponential" or "step".
+        compensate: False raises no token.
+        gate: False raises every token, not only those of `tail` and `top`.
+        intra: False leaves 1 + ψ out, the weight of a token within its rollout.
+        inter: False leaves 1 + φ out, the weight of a rollout within its prompt.
+        signal: what scores a token; a name in `SIGNALS`.
+        view: the second view, for a signal that compares views (None: patches), with its options.
+        layer: which hidden states `visual_focus` compares, from 0, the embeddings; −1 is the last, after the
+            norm. In [-1000, 1000].
+        objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
+        variant: "paper" or "released", the authors' code.
+        min_range: a range of scores up to this is constant; in [0, 1e+06], in the unit of the scores.
+
     `variant="released"`: cosines min-maxed over the batch with padding as 0, t from 0, s over the
     min-maxed weights, 1 + ψ in [0.1, 2] and 1 + φ in [0.9, 2]; without `intra` its s is not compensated.
     """

@@ -35,13 +35,25 @@ def vppo(
 ) -> Method:
     """A·α_i·mask_t: Eq. 3 to 5.
 
-    `keep` k, `scale_min` β_min, `scale_max` β_max (None: so that mean α is 1). `filter_by`: "count"
-    keeps k of the tokens, "mass" the fewest that hold k of the summed score, "entropy" the
-    `entropy_keep` of highest entropy, "union" both. `signal` None is the variant's: "exact_kl", or
-    "sampled_k3" if released; `scale_signal` None is the same for α. `view` None is patches, drawn once
-    for all rollouts of a prompt, or for each of them if released.
-    `variant="released"` takes `minibatch` and `microbatch`, the row counts of α's statistics; with
-    `filter_by="entropy"` its code applies no α, so the options of α are refused.
+    Args:
+        keep: k, the share of a rollout that keeps its gradient; in (0, 1].
+        scale_min: β_min, the smallest α; in [0, 1e+06].
+        scale_max: β_max, the largest α; in [0, 1e+06]. None: so that the mean α is 1.
+        filter_by: "count" keeps k of the tokens, "mass" the fewest that hold k of the summed score,
+            "entropy" the `entropy_keep` of highest entropy, "union" those of "count" and of "entropy".
+        entropy_keep: the share of tokens of highest entropy; in (0, 1].
+        signal: what scores a token; None: the variant's, "exact_kl", or "sampled_k3" if released.
+        scale_signal: what α reads; None: `signal`.
+        view: the second view, with its options; None: patches, one drawing for all rollouts of a prompt, or
+            one for each of them if released.
+        minibatch: rows of the batch within which α has its smallest and largest mean, released only; in
+            [1, 1e+09] or None, the whole batch.
+        microbatch: rows within which the mean sets β_max, released only; in [1, 1e+09] or None.
+        objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
+        variant: "paper" or "released", the authors' code.
+        min_range: a range of scores up to this is constant; in [0, 1e+06], in the unit of the scores.
+
+    `variant="released"` with `filter_by="entropy"`: its code applies no α, so the options of α are refused.
     """
     one_of("paper", "released")("variant of vppo", variant)
     one_of(*FILTERS)("filter_by of vppo", filter_by)

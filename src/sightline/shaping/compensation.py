@@ -60,7 +60,15 @@ def late_compensation(
 ) -> Float[Tensor, "B T"]:
     """w = ρ·(1 + G·β·progress): late tokens that still look are raised (VGPO Eq. 5, 6).
 
-    `strength` is β ≥ 0; G is `late_and_high` with `gate`, else 1 for every token. 0 at padding.
+    G is `late_and_high` with `gate`, else 1 for every token. 0 at padding.
+
+    Args:
+        strength: β, how much a token at the end of a rollout is raised; in [0, 1e+06].
+        tail: γ, the last share of a rollout in which tokens are raised; in [0, 1].
+        top: κ, the share of that tail's tokens, those of largest score, that are raised; in [0, 1].
+        schedule: how the raise grows, "linear", "exponential" or "step".
+        gate: False raises every token.
+        from_zero: True counts tokens from 0 over T − 1, as VGPO's released code.
     """
     raised = strength * progress(mask, schedule=schedule, from_zero=from_zero)
     if gate:
@@ -77,9 +85,12 @@ def batch_min_max(
 ) -> Float[Tensor, "B T"]:
     """(S − min)/(max − min + ε) over every valid token of the batch; 0 if constant, 0 at padding.
 
-    `padding_as_zero` counts every padded position of a row with tokens as a score of 0, as VGPO's
-    released code does with the cosines of a micro-batch: with padding, scores that are all positive are
-    then not shifted. Splitting a batch changes the result.
+    Splitting a batch changes the result.
+
+    Args:
+        padding_as_zero: True counts every padded position of a row with tokens as a score of 0, as VGPO's
+            released code does with the cosines of a micro-batch: with padding, scores that are all positive
+            are then not shifted.
     """
     counted = mask.bool()
     if padding_as_zero:

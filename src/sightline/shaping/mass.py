@@ -46,8 +46,12 @@ def mass_conserving_gate(
 ) -> Float[Tensor, "B T"]:
     """ω̃ = ω·T_i/Σ_t ω with ω = I/(τ+ε) below τ and 1 + β·(I−τ)/(1−τ+ε) from τ on (PGPO Eq. 6, 7).
 
-    `threshold` is τ in [0, 1], `boost` is β ≥ 0, I is `importance`. Sums to T_i in every rollout.
-    The token of smallest score gets 0 if τ > 0. 1 where the range of log(1+S) is up to `min_range`.
+    I is `importance`. Sums to T_i in every rollout. The token of smallest score gets 0 if τ > 0. 1 where
+    the range of log(1+S) is up to `min_range`.
+
+    Args:
+        threshold: τ, the importance from which a token gains weight; in [0, 1].
+        boost: β, how much the most important token gains; in [0, 1e+06].
     """
     raw = masked.clean(_gate(importance(scores, mask, min_range=min_range), threshold, boost), mask)
     total = raw.sum(-1, keepdim=True)
@@ -94,6 +98,11 @@ def quantile_gate(
 
     τ_i is the value of I at sorted index min(floor(τ·T_i), T_i − 1), rising; weights below it are at
     least `floor`. PGPO's development snapshot. 1 where the range is up to `min_range`.
+
+    Args:
+        threshold: τ, the share of a rollout's tokens below the bar; in [0, 1].
+        boost: β, how much the most important token gains; in [0, 1e+06].
+        floor: the smallest weight of a damped token; in [0, 1e+06].
     """
     important = importance(scores, mask, min_range=min_range)
     rising = important.masked_fill(~mask.bool(), float("inf")).sort(dim=-1).values

@@ -40,7 +40,10 @@ def top_fraction(
 ) -> Float[Tensor, "B T"]:
     """1 for the ceil(k·T_i) tokens of largest score of each rollout, else 0 (VPPO Eq. 4).
 
-    `keep` is k in (0, 1]. Equal scores keep the earlier token; constant scores keep the first ones.
+    Equal scores keep the earlier token; constant scores keep the first ones.
+
+    Args:
+        keep: k, the share of a rollout's tokens; in (0, 1].
     """
     return _top(scores, mask, keep).float()
 
@@ -56,6 +59,10 @@ def top_fraction_union(
     """1 for tokens in the top `keep` share by one score or in the top `other_keep` share by the other.
 
     The union mask of VPPO's code: perception (0.4) and entropy (0.2).
+
+    Args:
+        keep: the share by the first score; in (0, 1].
+        other_keep: the share by the second score; in (0, 1].
     """
     return (_top(scores, mask, keep) | _top(other_scores, mask, other_keep)).float()
 
@@ -68,6 +75,9 @@ def top_mass(
     Where the scores are concentrated this keeps far fewer tokens than a share of their number.
     Equal scores keep the earlier token. A rollout whose scores have a range up to `min_range` names
     no token before another and keeps all of them.
+
+    Args:
+        share: of a rollout's summed score; in (0, 1].
     """
     values = masked.clean(scores, mask)
     order = values.masked_fill(~mask.bool(), -1.0).argsort(dim=-1, descending=True, stable=True)
@@ -87,6 +97,10 @@ def saturated(
     Even credit for what depends enough, and `floor` for what does not. In [f, 1]: f at S = 0, half way up at
     S = c, near 1 well above it. A token is weighed by itself, so that no rollout's weight piles up on one of
     its tokens and constant scores stay what they say. 0 at padding.
+
+    Args:
+        level: c, the score at which half of the credit is reached; in (0, 1e+06], in the unit of the scores.
+        floor: f, the credit of a score of 0; in [0, 1].
     """
     values = masked.clean(scores, mask)
     return masked.clean(floor + (1 - floor) * values / (values + level), mask)
@@ -103,7 +117,11 @@ def centered_token_weights(
     """1 + ψ with ψ = ŵ − mean_t ŵ and ŵ the min-max of the scores within the rollout (VGPO Eq. 7, 8).
 
     In (0, 2), mean 1 over the tokens of each rollout; 1 where the range is up to `min_range`.
-    `low` and `high` clamp it, as VGPO's released code does with [0.1, 2]; the mean is then not 1.
+    Clamped, as VGPO's released code does with [0.1, 2], the mean is not 1.
+
+    Args:
+        low: the smallest weight; in [0, 1e+06].
+        high: the largest weight; in [0, 1e+06].
     """
     scaled = masked.row_min_max(scores, mask, min_range)
     centred = 1 + scaled - masked.row_mean(scaled, mask)[:, None]

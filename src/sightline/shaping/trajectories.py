@@ -26,6 +26,12 @@ def trajectory_weights(
     blocks of the former and the mean that sets β_max within the latter, as VPPO's code does; a
     micro-batch whose min-max values are all 0 then gets β_min, and its mean is not 1.
     1 where the range of the mini-batch is up to `min_range` or it has fewer than two rollouts.
+
+    Args:
+        scale_min: β_min, the weight of the rollout of smallest mean; in [0, 1e+06].
+        scale_max: β_max, that of the largest; in [0, 1e+06] or None, the dynamic bound.
+        minibatch: rows of a block; in [1, 1e+09] or None, all rows.
+        microbatch: rows of a block's part; in [1, 1e+09] or None, the whole block.
     """
     counted = mask.bool().any(-1)
     block, inner = _blocks(mask, minibatch, microbatch)
@@ -101,8 +107,12 @@ def centered_rollout_weights(
 
     In (0, 2), mean 1 over the rollouts of a prompt; 1 for a group of one and for a group whose sums
     have a range up to `min_range`. A sum, not a mean: longer responses get larger s.
-    `scale_rows` sums the min-maxed row instead, and `low`, `high` clamp the weight, as VGPO's
-    released code does (with [0.9, 2]); the mean is then not 1.
+    Clamped, as VGPO's released code does with [0.9, 2], the mean is not 1.
+
+    Args:
+        scale_rows: True sums the min-maxed row instead, as that code does.
+        low: the smallest weight; in [0, 1e+06].
+        high: the largest weight; in [0, 1e+06].
     """
     counted = mask.bool().any(-1)
     scaled = masked.row_min_max(scores, mask, min_range) if scale_rows else scores

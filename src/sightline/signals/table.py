@@ -66,11 +66,10 @@ class Signal:
     def __post_init__(self) -> None:
         if self.reads not in READS:
             raise unknown_name(f"signal {self.name} reads", str(self.reads), READS)
-        if (self.image is None) == (self.reads == "hidden"):
-            wanted = (
-                "needs `image`, which" if self.image is None else "reads no hidden states; leave `image` out:"
-            )
-            raise UserError(f"signal {self.name} {wanted} makes one vector of the image's states")
+        if self.reads == "hidden" and self.image is None:
+            raise UserError(f"signal {self.name} reads hidden states: give `image`, as image=image_state")
+        if self.reads != "hidden" and (self.image is not None or self.every_layer):
+            raise UserError(f"signal {self.name} reads no hidden states; leave image and every_layer out")
 
 
 def _top_probability_drop(first: Distribution, second: Distribution) -> Tensor:

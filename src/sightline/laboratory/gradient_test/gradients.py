@@ -106,9 +106,7 @@ def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
     first = [int((owners == group).nonzero()[0]) for group in range(int(owners.max()) + 1)]
     images = process(model, loaded.processor, [rollouts.images[row] for row in first])
     prompts = shown_prompts(model, rollouts.prompt_ids[first], rollouts.prompt_mask[first], images)
-    states = SharedPrefix(model, prompts, Reading()).respond(
-        owners, rollouts.response_ids, rollouts.mask
-    )
+    states = SharedPrefix(model, prompts, Reading()).respond(owners, rollouts.response_ids, rollouts.mask)
     mask = rollouts.mask.bool()
     with gathered_head(model) as head, head.precision():
         flat = token_statistics(
