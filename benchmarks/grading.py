@@ -1,11 +1,14 @@
 r"""The grader: everyday answers a second, hostile ones, 10,000 fuzzed ones. "plain" is math-verify.
 
 python benchmarks/grading.py [--answers 8000] [--fuzzed 10000] [--workers 2]
+python benchmarks/grading.py --load [--verdicts 20000] [--busy 16] [--graders 4] [--nice 5] [--seconds 1500]
 
 Everyday answers come in groups of eight rollouts of one prompt, each behind 1,500 characters of thinking:
 45 % letters, 30 % numbers with and without units, 15 % roots and fractions, 7 % polynomials, 3 % trigonometry
 (the only ones that need a worker). math-verify gets the same last boxes in `$…$`, in this process, with the
 time limits it has by default. Times are wall times; workers are up before the clock starts.
+
+With --load it only counts the verdicts on honest answers that change while the machine is kept busy.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from measuring import Row, arguments, report
+from measuring.load import Load, under
 
 from sightline.rewards import Pool, Verdict, grade, grade_many
 from sightline.rewards.answers.extract import last_box
@@ -212,13 +217,35 @@ def _grown(before: float, after: float) -> tuple[float, float, float]:
     return after, before, after / before
 
 
-def main() -> None:
+def changed(load: Load, out: Path) -> int:
+    """Prints how many of the honest verdicts change under a load; 1 if any does, or was not given."""
+    print(f"{load.verdicts} answers, {load.graders} graders at nice {load.nice}, {load.busy} busy processes")
+    found, took = under(load)
+    wrong = sum(count for what, count in found.items() if what not in ("right", "undecided"))
+    print(f"{found.total()} judged in {took:.0f} s, load {os.getloadavg()[0]:.1f}: {dict(found)}")
+    rows = [
+        Row(f"verdicts changed, of {found.total()} (plain: undecided)", wrong, found["undecided"], 0, ""),
+        Row("verdicts a second under the load", found.total() / took, 0, 0, "1/s"),
+    ]
+    report(out / "grading_load.json", rows, "Grading on a busy machine")
+    return int(found["right"] < load.verdicts)
+
+
+def main() -> int:
     """Measures everything and writes benchmarks/out/grading.json."""
     parser = arguments(__doc__)
     parser.add_argument("--answers", type=int, default=8000)
     parser.add_argument("--fuzzed", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--load", action="store_true", help="count verdicts that change on a busy machine")
+    for name, value in vars(Load()).items():
+        parser.add_argument(f"--{name}", type=int, default=value, help=f"with --load (default {value})")
     options = parser.parse_args()
+    if options.load:
+        load = Load(**{name: getattr(options, name) for name in vars(Load())})
+        return changed(
+            replace(load, verdicts=80, busy=4, seconds=60) if options.smallest else load, options.out
+        )
     answers, fuzzed = (200, 100) if options.smallest else (options.answers, options.fuzzed)
     print(f"{os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}, {options.workers} workers")
     with Pool(workers=options.workers) as pool:
@@ -227,7 +254,8 @@ def main() -> None:
         workers = [worker.pid for worker in pool._workers]
     assert not any(Path(f"/proc/{worker}").exists() for worker in workers), "a worker was left behind"
     report(options.out / "grading.json", rows, "Grading")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sightline.rewards import Pool, grade, grade_many
@@ -284,7 +285,8 @@ def test_a_killed_parent_leaves_no_worker(tmp_path):
 
 def test_a_worker_evaluates_no_text():
     script = (
-        "from sightline.rewards import symbolic, worker\n"
+        "from sightline.rewards.answers import symbolic\n"
+        "from sightline.rewards.workers import worker\n"
         "import sys, sympy\n"
         "sys.addaudithook(worker._refuse)\n"
         "assert symbolic.symbolic('\\\\frac{1}{2}+x', 'x+0.5')\n"
@@ -316,4 +318,111 @@ def test_pool_arguments_are_checked():
     for arguments in ({"workers": 0}, {"seconds": 0}):
         with pytest.raises(ValueError, match="at least one worker"):
             Pool(**arguments)
-    assert 4 <= Pool().size <= 8
+
+
+def question(item):
+    return Question("strict", item[0][7:-1], item[1])
+
+
+@pytest.fixture
+def looks_often(monkeypatch):
+    """A process that does not compute is given up after tenths of a second."""
+    monkeypatch.setattr("sightline.rewards.workers.fork_server.WAIT", 0.1)
+    monkeypatch.setattr("sightline.rewards.workers.fork_server._STALLED", 5)
+
+
+def stop_when_busy(pool, stopped):
+    """Stops every worker that is asked something until `stopped` have been."""
+    seen = set()
+    while len(seen) < stopped:
+        seen.add(pid := busy(pool, than=seen))
+        os.kill(pid, signal.SIGSTOP)
+
+
+def test_a_worker_that_is_stopped_is_replaced_and_its_answer_judged(looks_often):
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        worker = pool._idle[-1]
+        os.kill(worker.pid, signal.SIGSTOP)
+        verdicts = grade_many(ORDINARY[1:4], pool=pool)
+        assert [verdict.correct for verdict in verdicts] == [True] * 3
+        assert (pool.counts["stalled"], pool.counts["asked again"]) == (1, 1)
+        assert not is_running(worker.pid)
+
+
+def test_what_is_stopped_twice_is_undecided_and_never_wrong(looks_often):
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        stopper = threading.Thread(target=stop_when_busy, args=(pool, 2))
+        stopper.start()
+        (verdict,) = grade_many([HOSTILE], pool=pool)
+        stopper.join()
+        assert (verdict.correct, verdict.how) == (None, "undecided")
+        assert "not judged" in (verdict.why_not or "")
+
+
+def test_a_worker_killed_three_times_leaves_its_answer_undecided():
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        found = []
+        thread = threading.Thread(target=lambda: found.extend(grade_many([HOSTILE], pool=pool)))
+        thread.start()
+        killed = []
+        for _ in range(3):
+            killed.append(busy(pool, than=killed))
+            os.kill(killed[-1], signal.SIGKILL)
+        thread.join()
+        assert (found[0].correct, found[0].how) == (None, "undecided")
+
+
+def test_an_answer_that_ends_its_workers_by_itself_is_a_crash():
+    with Pool(workers=1, seconds=30) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        found = []
+        thread = threading.Thread(target=lambda: found.extend(grade_many([HOSTILE], pool=pool)))
+        thread.start()
+        killed = []
+        for _ in range(3):
+            killed.append(busy(pool, than=killed))
+            os.kill(killed[-1], signal.SIGSEGV)
+        thread.join()
+        assert (found[0].correct, found[0].how) == (False, "crash")
+
+
+def test_the_clock_decides_nothing():
+    """A worker that gets no turn for longer than an answer may compute is waited for."""
+    with Pool(workers=1, seconds=0.5) as pool:
+        grade(*ORDINARY[0], pool=pool)
+        worker = pool._idle[-1]
+        os.kill(worker.pid, signal.SIGSTOP)
+        future = pool.submit(question(ORDINARY[1]))
+        time.sleep(2)
+        os.kill(worker.pid, signal.SIGCONT)
+        assert future.result().correct
+        assert pool.counts["started"] == 1
+
+
+def test_a_hostile_answer_costs_what_it_may_compute(pool):
+    grade(*ORDINARY[0], pool=pool)
+    with Pool(workers=1, seconds=0.3) as short:
+        grade(*ORDINARY[0], pool=short)
+        assert short._nursery
+        before = _children_computed(short._nursery.process.pid)
+        assert grade(*HOSTILE, pool=short).how == "timeout"
+        assert grade(*ORDINARY[0], pool=short).correct
+        assert _children_computed(short._nursery.process.pid) - before < 0.6
+
+
+def _children_computed(pid):
+    """What the ended children of a process have computed."""
+    times = psutil.Process(pid).cpu_times()
+    return times.children_user + times.children_system
+
+
+def test_a_pool_takes_its_share_of_the_cores(monkeypatch):
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    alone = Pool().size
+    assert 1 <= alone <= 8
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1000")
+    assert Pool().size == 1
+    assert Pool(workers=3).size == 3

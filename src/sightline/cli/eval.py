@@ -39,7 +39,7 @@ from ..tasks import DataOptions
 from ..views import VIEWS, PixelView, view
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
-from .score import print_results
+from .score import print_results, say_undecided
 from .threads import one_thread_if_small
 
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
@@ -91,6 +91,7 @@ def _failures(results: Mapping[str, Any], folder: ResultsFolder) -> int:
         for found in results["benchmarks"].values()
         for measured in found["views"].values()
     )
+    say_undecided(results, folder)
     if failed:
         screen.say(
             f"{failed} samples failed and are counted as neither right nor wrong; the same command with "

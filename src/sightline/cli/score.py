@@ -18,6 +18,8 @@ from ..rewards import PROTOCOLS
 from . import DONE, screen
 from .arguments import VerbParser
 
+_MOST_UNDECIDED = 0.01
+
 
 def main(argv: Sequence[str]) -> int:
     """Score a results folder from the command line."""
@@ -41,6 +43,7 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
     else:
         print_results(results, folder)
+    say_undecided(results, folder)
     return DONE
 
 
@@ -86,6 +89,19 @@ def print_results(results: Mapping[str, Any], folder: ResultsFolder, took: str =
     _print_scores(results)
     _print_protocols(results)
     print(f"{took}page: {folder.report}; table: {folder.markdown}; figures: {folder.results}")
+
+
+def say_undecided(results: Mapping[str, Any], folder: ResultsFolder) -> None:
+    """A line if the machine kept more than 1 % of the answers from being judged."""
+    views = [measured for found in results["benchmarks"].values() for measured in found["views"].values()]
+    undecided = sum(measured["counts"]["undecided"] for measured in views)
+    samples = sum(measured["samples"] for measured in views)
+    if undecided > _MOST_UNDECIDED * samples:
+        screen.say(
+            f"{undecided} of {samples} answers could not be judged, since this machine stopped or killed the "
+            "processes that grade; they count as neither right nor wrong. To judge them again: "
+            f"sightline score {folder.path} --protocol {results['protocol']}"
+        )
 
 
 def _print_scores(results: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sightline.errors import UserError, unknown_name
@@ -16,28 +16,31 @@ from sightline.errors import UserError, unknown_name
 from .format import papers_format, strict_format
 from .grade import grade_many
 from .user import load_reward
-from .verdict import HOWS, Verdict
+from .verdict import HOWS, UNDECIDED, Verdict
 from .workers.pool import Pool
 
-Reward = Callable[..., list[float]]
+Reward = Callable[..., Sequence[float | None]]
+"""None for a completion that could not be judged: it takes part in no batch."""
 
 
 def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Reward:
-    """1 for a response whose final answer is the gold in column `answer`, 0 for any other.
+    """1 for a response whose final answer is the gold in column `answer`, 0 for any other, None for one
+    that could not be judged (`undecided`).
 
-    Logs `accuracy`, `format` (the papers' pattern), `no_box`, `timeouts`, and the share of verdicts
-    reached in each way as `decided/<how>`; all of them every time, so that their averages are shares.
+    Logs `accuracy` (of those judged), `format` (the papers' pattern), `no_box`, `timeouts`, `undecided`,
+    and the share of verdicts reached in each way as `decided/<how>`; all of them every time, so that
+    their averages are shares.
     Raises `UserError` if the column is missing or holds anything but text and numbers.
     """
 
-    def accuracy(completions: Sequence[Any], **columns: Any) -> list[float]:
+    def accuracy(completions: Sequence[Any], **columns: Any) -> list[float | None]:
         texts = [text_of(completion) for completion in completions]
         golds = _golds(columns, len(texts))
         choices = columns.get("choices") or [None] * len(texts)
         options = [[str(option) for option in given] if given else None for given in choices]
         verdicts = grade_many(zip(texts, golds, options, strict=True), protocol=protocol, pool=pool)
         _log_verdicts(columns.get("log_metric"), texts, verdicts)
-        return [float(verdict.correct) for verdict in verdicts]
+        return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
     return accuracy
 
@@ -49,10 +52,10 @@ def format_reward(strict: bool = False) -> Reward:
     """
     name, check = ("strict_format", strict_format) if strict else ("format", papers_format)
 
-    def form(completions: Sequence[Any], **columns: Any) -> list[float]:
-        rewards = [float(check(text_of(completion))) for completion in completions]
+    def form(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        rewards: list[float | None] = [float(check(text_of(completion))) for completion in completions]
         if log := columns.get("log_metric"):
-            log(name, sum(rewards) / max(len(rewards), 1))
+            log(name, sum(map(bool, rewards)) / max(len(rewards), 1))
         return rewards
 
     form.__name__ = name
@@ -63,7 +66,8 @@ def mixed(weights: Mapping[str | Reward, float]) -> Reward:
     """A weighted sum of rewards, as PAPO's and PGPO's `mixed({"accuracy": 0.9, "format": 0.1})`.
 
     A key is one of `REWARDS`, a user's own as `load_reward` takes it, or a reward function. Each part
-    logs its metrics. Raises `UserError` for an unknown name or a weight that is no finite number.
+    logs its metrics. A completion that one part cannot judge has no sum: None. Raises `UserError` for an
+    unknown name or a weight that is no finite number.
     """
     if not weights or not all(math.isfinite(weight) for weight in weights.values()):
         raise UserError(
@@ -71,9 +75,9 @@ def mixed(weights: Mapping[str | Reward, float]) -> Reward:
         )
     parts = [(reward(part) if isinstance(part, str) else part, weight) for part, weight in weights.items()]
 
-    def mixture(completions: Sequence[Any], **columns: Any) -> list[float]:
-        scored = [[weight * value for value in part(completions, **columns)] for part, weight in parts]
-        return [sum(values) for values in zip(*scored, strict=True)]
+    def mixture(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        scored = [part(completions, **columns) for part, _ in parts]
+        return [_weighted(values, weights.values()) for values in zip(*scored, strict=True)]
 
     mixture.__name__ = "+".join(getattr(part, "__name__", type(part).__name__) for part, _ in parts)
     return mixture
@@ -105,6 +109,12 @@ def text_of(completion: Any) -> str:
     raise UserError(f"a completion is a string or a list of chat messages, got {str(completion)[:200]!r}")
 
 
+def _weighted(values: Sequence[float | None], weights: Iterable[float]) -> float | None:
+    pairs = list(zip(values, weights, strict=True))
+    known = [weight * value for value, weight in pairs if value is not None]
+    return sum(known) if len(known) == len(pairs) else None
+
+
 def _golds(columns: Mapping[str, Any], count: int) -> list[str]:
     golds = columns.get("answer")
     if golds is None:
@@ -124,10 +134,13 @@ def _log_verdicts(
         return
     count = len(verdicts)
     ways = Counter(verdict.how for verdict in verdicts)
-    log("accuracy", sum(verdict.correct for verdict in verdicts) / count)
+    judged = [verdict.correct for verdict in verdicts if verdict.correct is not None]
+    if judged:
+        log("accuracy", sum(judged) / len(judged))
     log("format", sum(papers_format(text) for text in texts) / count)
     log("no_box", ways["no box"] / count)
     log("timeouts", ways["timeout"] / count)
+    log("undecided", ways[UNDECIDED] / count)
     for how in HOWS:
         log(f"decided/{how.replace(' ', '_')}", ways[how] / count)
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from .answers.equality import Undecided
 from .protocols import decide_by, extract, without_box
-from .verdict import Question, Verdict
+from .verdict import UNDECIDED, Question, Verdict
 from .workers.pool import Pool
 
 Item = tuple[str, str] | tuple[str, str, Sequence[str] | None]
@@ -34,8 +34,10 @@ def grade(
     The answer is the last balanced `\boxed{…}` after the last `</think>`; without one it is wrong. A gold
     letter, or any gold with `choices` (the values of A, B, …), is compared as an option: by letter, or by
     the one choice whose value equals the answer. Everything else is compared by structure, exact
-    numbers and words, and finally by math-verify in a worker process that is killed after 1.5 seconds
-    ("timeout", which is wrong). Nothing is evaluated, and nothing is accepted for being contained.
+    numbers and words, and finally by math-verify in a worker process that may compute for 1 second (more
+    is "timeout", which is wrong). The clock decides nothing: a busy machine gives the same verdicts, later.
+    Where a worker is stopped or killed from outside, and again when asked a second time, `correct` is None
+    ("undecided"). Nothing is evaluated, and nothing is accepted for being contained.
 
     Safe from any thread. Raises `TypeError` if an argument is no text, `UserError` for an unknown protocol.
     """
@@ -50,7 +52,7 @@ def grade_many(items: Iterable[Item], *, protocol: str = "strict", pool: Pool | 
     asked: dict[Question, Future[Verdict]] = {}
     try:
         begun = [_begun(*_checked(item), protocol, pool or SHARED, asked) for item in items]
-        return [verdict.result() if isinstance(verdict, Future) else verdict for verdict in begun]
+        return _settled(begun, asked, pool or SHARED)
     except BaseException:
         for future in asked.values():
             future.cancel()  # an interrupted call leaves nothing queued
@@ -76,6 +78,18 @@ def _begun(
         if question not in asked:
             asked[question] = pool.submit(question)
         return asked[question]
+
+
+def _settled(
+    begun: list[Verdict | Future[Verdict]], asked: dict[Question, Future[Verdict]], pool: Pool
+) -> list[Verdict]:
+    """The verdicts, once all are there; what was not decided is asked again, alone and last."""
+    found = {question: future.result() for question, future in asked.items()}
+    for question, verdict in found.items():
+        if verdict.how in (UNDECIDED, "crash"):
+            found[question] = pool.again(question)
+    answers = {future: found[question] for question, future in asked.items()}
+    return [answers[verdict] if isinstance(verdict, Future) else verdict for verdict in begun]
 
 
 def _undecided(gold: str, answer: str) -> NoReturn:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+UNDECIDED = "undecided"
+
 HOWS = (
     *("letter", "choice", "text", "number", "list", "equation", "polynomial", "symbolic"),
-    *("no box", "empty", "no gold", "too long", "timeout", "crash"),
+    *("no box", "empty", "no gold", "too long", "timeout", "crash", UNDECIDED),
 )
 """Every way a verdict is reached."""
 
@@ -28,8 +30,8 @@ class Question:
 class Verdict:
     """One response, judged against one gold answer."""
 
-    correct: bool
-    """Whether the response's answer is the gold answer."""
+    correct: bool | None
+    """Whether the response's answer is the gold answer; None if that could not be found out (`undecided`)."""
     answer: str | None
     """What stood in the last box; option letters are given bare ("B", "A, C"). None without a box."""
     how: str
@@ -37,7 +39,9 @@ class Verdict:
 
     - by comparison: "letter", "choice", "text", "number", "list", "equation", "polynomial", "symbolic";
     - without one: "no box", "empty", "no gold", "too long";
-    - not at all, scored wrong: "timeout", "crash".
+    - not at all, scored wrong, since the answer takes too much computing or ends the process that reads
+      it: "timeout", "crash";
+    - not at all, and neither right nor wrong, since the machine kept it from being judged: "undecided".
     """
     why_not: str | None
     """One line on why it was not accepted; None if it was."""

@@ -183,7 +183,7 @@ def _grade(rows: list[tuple[int, Words]], result: SplitCheck) -> None:
     """Put every gold to the grader as a boxed answer."""
     verdicts = grade_many([(f"\\boxed{{{words.answer}}}", words.answer, words.choices) for _, words in rows])
     for (number, words), verdict in zip(rows, verdicts, strict=True):
-        if not verdict.correct:
+        if verdict.correct is False:
             fault = Fault.UNREADABLE_GOLD if verdict.how in _UNREAD else Fault.REFUSED_GOLD
             result.add(number, fault, f"{words.answer[:60]!r}: {verdict.why_not or verdict.how}")
 

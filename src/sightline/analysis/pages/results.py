@@ -139,6 +139,11 @@ def _notes(results: Mapping[str, Any], samples: Samples) -> list[str]:
         failed = sum(measured["counts"]["failed"] for measured in found["views"].values())
         if failed:
             notes.append(f"{name}: {counted(failed, 'sample')} failed, neither right nor wrong.")
+        undecided = sum(measured["counts"].get("undecided", 0) for measured in found["views"].values())
+        if undecided:
+            notes.append(
+                f"{name}: {counted(undecided, 'answer')} could not be judged, neither right nor wrong."
+            )
     return [*notes, *samples.notes]
 
 

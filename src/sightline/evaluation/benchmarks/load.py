@@ -222,7 +222,7 @@ def _refused_golds(rows: Sequence[_Row]) -> list[dict[str, str]]:
     return [
         {"id": item.id, "gold": item.answer[:200], "why": verdict.why_not or verdict.how}
         for item, verdict in zip(items, verdicts, strict=True)
-        if not verdict.correct
+        if verdict.correct is False
     ]
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from statistics import median
 from typing import Any
 
+from ...rewards.verdict import UNDECIDED
 from ..run.grading import Scored
 from ..statistics.benchmark_scores import AGGREGATES
 from ..statistics.intervals import Estimate, bootstrap, clustered_share
@@ -69,14 +70,16 @@ def _repeated(graded: Sequence[Scored], seed: int) -> dict[str, Any]:
 def _rates(samples: Sequence[Scored]) -> dict[str, Any]:
     """Counts and shares of what can go wrong besides being wrong, and the answers' length."""
     answered = [one for one in samples if one.correct is not None]
+    undecided = sum(one.how == UNDECIDED for one in samples)
     lengths = [one.generation.tokens for one in answered if one.generation.tokens is not None]
     counts = {
         "no_box": sum(one.answer is None for one in answered),
         "truncated": sum(one.generation.truncated for one in answered),
         "timeout": sum(one.how in ("timeout", "crash") for one in answered),
-        "failed": len(samples) - len(answered),
+        "failed": len(samples) - len(answered) - undecided,
+        "undecided": undecided,
     }
-    of = {"failed": len(samples)}
+    of = dict.fromkeys(("failed", "undecided"), len(samples))
     return {
         "samples": len(samples),
         "counts": counts,
@@ -111,7 +114,11 @@ def compare_protocols(
     found = {}
     for protocol, theirs in by_protocol.items():
         ours = by_protocol[headline]
-        graded = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.correct is not None]
+        graded = [
+            (a, b)
+            for a, b in zip(ours, theirs, strict=True)
+            if a.correct is not None and b.correct is not None
+        ]
         values, clusters = _values([b for _, b in graded])
         found[protocol] = {
             "accuracy": asdict(clustered_share(values, clusters)),

@@ -25,8 +25,8 @@ class Answered:
 
     @property
     def accuracy(self) -> Measured:
-        """Share of right answers with its interval."""
-        return proportion([verdict.correct for verdict in self.verdicts])
+        """Share of right answers with its interval; those that could not be judged are left out."""
+        return proportion([one.correct for one in self.verdicts if one.correct is not None])
 
 
 def answer(

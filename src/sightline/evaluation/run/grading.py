@@ -26,7 +26,7 @@ class Scored:
     item: Item
     generation: Generation
     correct: bool | None
-    """None for a sample that failed: it is neither right nor wrong."""
+    """None for a sample that failed or could not be judged: it is neither right nor wrong."""
     answer: str | None
     how: str
     why_not: str | None

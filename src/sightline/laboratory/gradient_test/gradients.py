@@ -61,13 +61,16 @@ def draw_batch(
         answers, [p.images for p in rows], tokenizer.pad_token_id, [problem.id for problem in rows]
     )
     groups = torch.arange(test.prompts).repeat_interleave(test.rollouts)
-    rewards = torch.tensor([float(verdict.correct) for verdict in verdicts])
+    judged = torch.tensor([verdict.correct is not None for verdict in verdicts])
+    rewards = torch.tensor([float(bool(verdict.correct)) for verdict in verdicts])
+    advantages = torch.zeros(len(rows))  # of a rollout that could not be judged
+    advantages[judged] = group_advantages(rewards[judged], groups[judged]).float()
     words = [[tokenizer.decode([token]) for token in one.token_ids] for one in answers]
     return RolloutBatch(
         replace(rollouts, group_ids=groups),
-        group_advantages(rewards, groups).float(),
+        advantages,
         token_classes([problem.kind for problem in rows], words, rollouts.mask.shape[1]),
-        float(rewards.mean()),
+        float(rewards[judged].mean()),
     )
 
 

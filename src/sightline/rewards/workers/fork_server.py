@@ -16,19 +16,19 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import weakref
 from pathlib import Path
 from typing import Any
 
 from ..verdict import Question
+from .progress import WAIT, Progress
 from .worker import BOOT, COMMAND, END, FORK, LENGTH, READY, REPLY, frame
 
 _START_SECONDS = 120.0
-_CONTROL_SECONDS = 30.0
+"""What a nursery may compute until it is ready: it imports two engines, which takes some 3 s."""
+_STALLED = 60
+"""Looks in a row, a second apart, at which a process has computed nothing: then it is taken to hang."""
 _END_SECONDS = 1.0
-_COMPUTING = 0.5
-"""The share of its time that a question may compute; the rest is for a machine with other work."""
 
 
 class WorkersDoNotStart(RuntimeError):  # noqa: N818
@@ -38,9 +38,21 @@ class WorkersDoNotStart(RuntimeError):  # noqa: N818
 class WorkerGone(RuntimeError):  # noqa: N818 (not always an error)
     """The worker ended before it had answered."""
 
+    def __init__(self, status: int = 0):
+        super().__init__(f"status {status}")
+        self.lethal = os.WIFSIGNALED(status) and os.WTERMSIG(status) in _FAULTS
+        """Whether it was the answer that ended it, and nothing from outside."""
+
+
+_FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
+
 
 class Overdue(RuntimeError):  # noqa: N818 (not always an error)
-    """The worker did not answer in time."""
+    """The question took more computing than it may."""
+
+
+class Stalled(RuntimeError):  # noqa: N818 (not always an error)
+    """The process neither answers nor computes: it was stopped, or hangs."""
 
 
 class Nursery:
@@ -99,22 +111,23 @@ class Nursery:
                 if not self._ready:
                     self._await()
                 socket.send_fds(self._control, [COMMAND.pack(command, pid)], [end.fileno()] if end else [])
-                reply = _received(self._control, REPLY.size, time.monotonic() + _CONTROL_SECONDS)
+                reply = _received(self._control, REPLY.size, Progress(self.process.pid, _STALLED))
                 return REPLY.unpack(reply)[0]
             except OSError as error:
                 raise WorkerGone from error
-            except Overdue as error:  # what it says after this would be the answer to another question
+            except Stalled as error:  # what it says after this would be the answer to another question
                 os.killpg(self.process.pid, signal.SIGKILL)
                 raise WorkerGone from error
 
     def _await(self) -> None:
         try:
-            self._ready = _received(self._control, REPLY.size, time.monotonic() + _START_SECONDS) == READY
-        except (OSError, Overdue, WorkerGone) as error:
+            starting = Progress(self.process.pid, _STALLED, most=_START_SECONDS)
+            self._ready = _received(self._control, REPLY.size, starting) == READY
+        except (OSError, Stalled, WorkerGone) as error:
             self.process.kill()
             raise WorkersDoNotStart(
-                f"no grading process starts (exit code {self.process.wait()}, or killed after "
-                f"{_START_SECONDS:g} s); to see why: "
+                f"no grading process starts (exit code {self.process.wait()}, or killed since it computed "
+                f"nothing for {_STALLED} s, or for over {_START_SECONDS:g} s); to see why: "
                 f"{sys.executable} -m sightline.rewards.workers.worker </dev/null"
             ) from error
 
@@ -129,17 +142,21 @@ class Worker:
         self._nursery = nursery
 
     def ask(self, question: Question, seconds: float) -> dict[str, Any]:
-        """The worker's answer. Without one it raises `Overdue` or `WorkerGone`, and the worker is ended."""
+        """The worker's answer, for at most `seconds` of computing, however long that takes by the clock.
+
+        Without one it raises `Overdue`, `Stalled` or `WorkerGone`, and the worker is ended.
+        """
         self.asked += 1
-        deadline = time.monotonic() + seconds
+        progress = Progress(self.pid, _STALLED)
         try:
-            self._connection.sendall(frame({**vars(question), "computing": seconds * _COMPUTING}))
-            size = LENGTH.unpack(_received(self._connection, LENGTH.size, deadline))[0]
-            return json.loads(_received(self._connection, size, deadline))
+            self._connection.sendall(frame({**vars(question), "computing": seconds}))
+            size = LENGTH.unpack(_received(self._connection, LENGTH.size, progress))[0]
+            return json.loads(_received(self._connection, size, progress))
         except (OSError, WorkerGone) as error:
-            if os.WTERMSIG(self.end()) == signal.SIGPROF:
+            status = self.end()
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
                 raise Overdue from error
-            raise WorkerGone from error
+            raise WorkerGone(status) from error
         except BaseException:
             self.end()
             raise
@@ -161,15 +178,16 @@ class Worker:
         self._connection.close()
 
 
-def _received(connection: socket.socket, count: int, deadline: float) -> bytes:
-    """`count` bytes. Raises `Overdue` at the deadline, `WorkerGone` if the other end is closed."""
+def _received(connection: socket.socket, count: int, progress: Progress) -> bytes:
+    """`count` bytes. Raises `Stalled` if their sender does not get on, `WorkerGone` if it closed its end."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     received = b""
     while len(received) < count:
-        left = deadline - time.monotonic()
-        if left <= 0 or not poll.poll(left * 1000):
-            raise Overdue
+        if not poll.poll(WAIT * 1000):
+            if progress.stalled():
+                raise Stalled
+            continue
         chunk = connection.recv(count - len(received))
         if not chunk:
             raise WorkerGone

@@ -1,7 +1,10 @@
 """A pool of worker processes that may be killed: a hostile answer costs its own time, and delays no other.
 
-It is shared by all threads, works from Jupyter and from a script without a main guard, and a forked child
-starts its own. Workers are lost to hostile answers all the time; a new one is there in milliseconds.
+What an answer may compute decides, never the clock: a verdict does not depend on how busy the machine is.
+What could not be computed, for reasons outside the answer, is undecided and never wrong.
+
+The pool is shared by all threads, works from Jupyter and from a script without a main guard, and a forked
+child starts its own. Workers are lost to hostile answers all the time; a new one is there in milliseconds.
 """
 
 from __future__ import annotations
@@ -12,15 +15,15 @@ import weakref
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from ..verdict import Question, Verdict
-from .fork_server import Nursery, Overdue, Worker, WorkerGone, WorkersDoNotStart
+from ..verdict import UNDECIDED, Question, Verdict
+from .cores import share_of_cores
+from .fork_server import Nursery, Overdue, Stalled, Worker, WorkerGone, WorkersDoNotStart
 
-SECONDS = 1.5
-"""Time for one comparison, counted from the start of the work on it; half of it may be spent on computing."""
+SECONDS = 1.0
+"""What one comparison may compute, in seconds of processor time. Honest ones take 0.01 to 0.15."""
 _QUESTIONS_PER_WORKER = 5000
 """Then a fresh process takes over, so that the engine's caches do not grow."""
-_FEWEST_WORKERS, _MOST_WORKERS = 4, 8
-"""More than one per CPU where there are few: on a busy machine hostile answers mostly wait for their turn."""
+_MOST_WORKERS = 8
 
 
 class Pool:
@@ -29,12 +32,18 @@ class Pool:
     def __init__(self, workers: int | None = None, seconds: float = SECONDS) -> None:
         if seconds <= 0 or (workers is not None and workers < 1):
             raise ValueError(f"a pool needs at least one worker and some time, got {workers} and {seconds} s")
-        self.size = workers or max(_FEWEST_WORKERS, min(os.cpu_count() or 1, _MOST_WORKERS))
+        self.workers = workers
         self.seconds = seconds
         self.counts: Counter[str] = Counter()
-        """How many questions were asked, timed out or crashed, and how many processes were started."""
+        """How many questions were asked, asked again, timed out, crashed or stalled, and how many processes
+        were started."""
         self._renew()
         _POOLS.add(self)
+
+    @property
+    def size(self) -> int:
+        """How many workers it has at most: what was asked for, or one per core of ours, up to 8."""
+        return self.workers or min(share_of_cores(), _MOST_WORKERS)
 
     def submit(self, question: Question) -> Future[Verdict]:
         """Asks a question; questions are taken up in the order asked."""
@@ -61,6 +70,16 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def again(self, question: Question) -> Verdict:
+        """Asks what was undecided or lost its workers once more, in the calling thread, one question at a
+        time. Only an answer that is itself what ends its worker is a crash now, and wrong."""
+        with self._alone:
+            self._count("asked again")
+            try:
+                return self._asked(question)
+            except WorkerGone as gone:
+                return self._crashed(question) if gone.lethal else _undecided(question, "was killed")
+
     def _answer(self, question: Question) -> Verdict:
         """Runs in a thread of the pool. A worker killed from outside costs no answer its reward: whatever
         lost its worker is asked once more, and only an answer that is lethal loses the second as well."""
@@ -72,8 +91,11 @@ class Pool:
         try:
             return self._asked(question)
         except WorkerGone:
-            self._count("crash")
-            return Verdict(False, question.answer, "crash", "the grading process died over this answer")
+            return self._crashed(question)
+
+    def _crashed(self, question: Question) -> Verdict:
+        self._count("crash")
+        return Verdict(False, question.answer, "crash", "the grading process died over this answer")
 
     def _asked(self, question: Question) -> Verdict:
         """Borrows a worker, asks it, and puts it back if it is still of use."""
@@ -85,7 +107,12 @@ class Pool:
         except Overdue:
             self._workers.discard(worker)
             self._count("timeout")
-            return Verdict(False, question.answer, "timeout", f"no decision within {self.seconds:g} s")
+            why = f"no decision within {self.seconds:g} s of computing"
+            return Verdict(False, question.answer, "timeout", why)
+        except Stalled:
+            self._workers.discard(worker)
+            self._count("stalled")
+            return _undecided(question, "stopped computing")
         except BaseException:
             self._workers.discard(worker)
             raise
@@ -128,7 +155,7 @@ class Pool:
 
     def _renew(self) -> None:
         """A pool without threads or processes, belonging to this process."""
-        self._lock = threading.Lock()
+        self._lock, self._alone = threading.Lock(), threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
         self._nursery: Nursery | None = None
         self._workers: set[Worker] = set()
@@ -142,6 +169,10 @@ class Pool:
         if self._nursery is not None:
             self._nursery.forget()
         self._renew()
+
+
+def _undecided(question: Question, what: str) -> Verdict:
+    return Verdict(None, question.answer, UNDECIDED, f"the grading process {what}; the answer is not judged")
 
 
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
