@@ -40,7 +40,7 @@ def test_failed_samples_are_neither_right_nor_wrong(tmp_path: Path) -> None:
     measured = measure(score(folder, "strict"))
     assert measured["accuracy"]["value"] == pytest.approx(1 / 3)
     assert measured["accuracy"]["n"] == 3
-    assert measured["counts"] == {"no_box": 1, "truncated": 0, "timeout": 0, "failed": 1}
+    assert measured["counts"] == {"no_box": 1, "truncated": 0, "timeout": 0, "failed": 1, "undecided": 0}
     assert measured["rates"]["failed"] == 0.25
     assert measured["rates"]["no_box"] == pytest.approx(1 / 3)
 
@@ -60,15 +60,19 @@ def test_protocols_disagree_where_they_should(tmp_path: Path) -> None:
     assert found["strict"]["differ"] == 0
 
 
-def test_a_timeout_is_wrong_and_counted() -> None:
-    rows = [(False, "x^9", "timeout"), (False, "9", "crash"), (True, "4", "number"), (None, None, "failed")]
+def test_a_timeout_is_wrong_and_what_is_undecided_is_not() -> None:
+    rows = [
+        *((False, "x^9", "timeout"), (False, "9", "crash"), (True, "4", "number")),
+        *((None, None, "failed"), (None, "2", "undecided"), (None, "3", "undecided")),
+    ]
     samples = [
         Scored(item(n), generation(item(n), None if right is None else "x"), right, answer, how, None)
         for n, (right, answer, how) in enumerate(rows)
     ]
     measured = measure(samples)
     assert measured["accuracy"]["value"] == pytest.approx(1 / 3)
-    assert measured["counts"] == {"no_box": 0, "truncated": 0, "timeout": 2, "failed": 1}
+    assert measured["counts"] == {"no_box": 0, "truncated": 0, "timeout": 2, "failed": 1, "undecided": 2}
+    assert measured["rates"]["undecided"] == pytest.approx(2 / 6)
     assert measured["rates"]["timeout"] == pytest.approx(2 / 3)
 
 

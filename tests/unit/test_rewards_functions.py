@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from concurrent.futures import Future
 
 import pytest
 
 from sightline.errors import UserError
 from sightline.rewards import (
     HOWS,
+    Verdict,
     accuracy_reward,
     format_reward,
     grade,
@@ -37,6 +39,30 @@ def test_accuracy_and_what_it_logs():
     shares = {how: logged[f"decided/{how.replace(' ', '_')}"] for how in HOWS}
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["number"] == shares["letter"] == shares["no box"] == pytest.approx(1 / 3)
+
+
+class Stopped:
+    """A pool on a machine that keeps every worker from computing."""
+
+    def submit(self, question):
+        future = Future()
+        future.set_result(self.again(question))
+        return future
+
+    def again(self, question):
+        return Verdict(None, question.answer, "undecided", "the grading process stopped computing")
+
+
+def test_what_could_not_be_judged_has_no_reward():
+    logged = {}
+    symbolic, known = "\\boxed{2\\ln 2}", "\\boxed{5}"
+    columns = {"answer": ["\\ln 4", "5", "5"], "log_metric": logged.__setitem__}
+    judge = accuracy_reward(pool=Stopped())
+    assert judge([symbolic, known, "\\boxed{6}"], **columns) == [None, 1.0, 0.0]
+    assert logged["accuracy"] == 0.5
+    assert logged["undecided"] == logged["decided/undecided"] == pytest.approx(1 / 3)
+    mixture = mixed({judge: 0.9, format_reward(): 0.1})
+    assert mixture([symbolic, known], answer=["\\ln 4", "5"]) == [None, 0.9]
 
 
 def test_choices_are_a_column():

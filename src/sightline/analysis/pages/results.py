@@ -141,9 +141,8 @@ def _notes(results: Mapping[str, Any], samples: Samples) -> list[str]:
             notes.append(f"{name}: {counted(failed, 'sample')} failed, neither right nor wrong.")
         undecided = sum(measured["counts"].get("undecided", 0) for measured in found["views"].values())
         if undecided:
-            notes.append(
-                f"{name}: {counted(undecided, 'answer')} could not be judged, neither right nor wrong."
-            )
+            judged = f"{counted(undecided, 'answer')} could not be judged"
+            notes.append(f"{name}: {judged}, neither right nor wrong.")
     return [*notes, *samples.notes]
 
 

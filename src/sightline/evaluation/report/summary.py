@@ -79,7 +79,7 @@ def _rates(samples: Sequence[Scored]) -> dict[str, Any]:
         "failed": len(samples) - len(answered) - undecided,
         "undecided": undecided,
     }
-    of = dict.fromkeys(("failed", "undecided"), len(samples))
+    of: dict[str, int] = dict.fromkeys(("failed", "undecided"), len(samples))
     return {
         "samples": len(samples),
         "counts": counts,
@@ -114,11 +114,8 @@ def compare_protocols(
     found = {}
     for protocol, theirs in by_protocol.items():
         ours = by_protocol[headline]
-        graded = [
-            (a, b)
-            for a, b in zip(ours, theirs, strict=True)
-            if a.correct is not None and b.correct is not None
-        ]
+        both = zip(ours, theirs, strict=True)
+        graded = [(a, b) for a, b in both if a.correct is not None and b.correct is not None]
         values, clusters = _values([b for _, b in graded])
         found[protocol] = {
             "accuracy": asdict(clustered_share(values, clusters)),
