@@ -201,3 +201,28 @@ def test_gradient_of_a_step(
     assert wanted.norm() > 1e-3
     assert ((found - wanted).norm() / wanted.norm()).item() < 1e-4
     assert np.isfinite(found.numpy()).all()
+
+
+@pytest.mark.parametrize(("name", "bounded"), [("papo", True), ("grpo", False)])
+def test_a_reference_far_away_pulls_only_where_its_kl_is_not_bounded(
+    name: str, bounded: bool, responses: list[list[int]], tmp_path: Path
+) -> None:
+    gradients = []
+    for beta in ("0.5", "0"):
+        chosen = {"objective": "grpo", "gamma": 0.0} if name == "papo" else {}
+        run = settings(tmp_path / beta, name, chosen, "--no_shuffle_dataset", "--beta", beta)
+        trainer = stored_trainer(run, [responses], REWARDS)
+        trainer.current_gradient_accumulation_steps = 1
+        trainer.model.train()
+        rows = [trainer.train_dataset[row // GROUP] for row in range(PROMPTS * GROUP)]
+        inputs = trainer._prepare_inputs(rows)
+        if beta == "0.5":
+            inputs["ref_per_token_logps"] = inputs["ref_per_token_logps"] + 8.0
+        trainer.compute_loss(trainer.model, inputs).backward()
+        if beta == "0.5":
+            kl = trainer._metrics["train"]["kl"][-1]
+            assert kl == pytest.approx(10.0 if bounded else np.exp(8) - 9, rel=1e-4)
+        grads = [p.grad.flatten() for p in trainer.model.parameters() if p.grad is not None]
+        gradients.append(torch.cat(grads))
+    apart = ((gradients[0] - gradients[1]).norm() / gradients[1].norm()).item()
+    assert (apart < 1e-4) if bounded else (apart > 3), apart

@@ -78,6 +78,29 @@ def test_terms_are_zero_and_have_no_gradient_at_padding(function):
         assert grad is None or (grad.isfinite().all() and grad[0, 1] == 0)
 
 
+def test_a_bounded_reference_is_the_clamp_of_k3_in_value_and_gradient():
+    """As EasyR1's and PAPO's compute_kl does it: d in ±20, k3 at most 10."""
+    d = torch.tensor([[-25.0, -11.5, -10.0, -1.0, 0.0, 1.0, 2.6, 2.62, 4.0, 8.0, 30.0]], dtype=torch.float64)
+    found, wanted = torch.zeros_like(d, requires_grad=True), torch.zeros_like(d, requires_grad=True)
+    change = objectives.bounded_reference(found, d, 10.0) - found
+    clamped = (d - wanted).clamp(-20, 20)
+    k3, expected = change.exp() - change - 1, (clamped.exp() - clamped - 1).clamp(max=10)
+    torch.testing.assert_close(k3, expected)
+    k3.sum().backward()
+    expected.sum().backward()
+    torch.testing.assert_close(found.grad, wanted.grad)
+    assert (found.grad[0, -4:] == 0).all()
+    free = objectives.bounded_reference(found, d, 1e6)
+    assert torch.equal(free[0, :-1], d[0, :-1])
+
+
+@pytest.mark.parametrize("bound", [1e-6, 0.1, 1.0, 10.0, 1e6])
+def test_the_bound_is_reached_exactly(bound):
+    zero, far = torch.zeros(1, 1, dtype=torch.float64), torch.full((1, 1), 50.0, dtype=torch.float64)
+    d = objectives.bounded_reference(zero, far, bound)
+    assert (d.expm1() - d).item() == pytest.approx(bound, rel=1e-6)
+
+
 def surrogate(advantages, ratio, low, high, dual):
     """The clipped surrogate written from its definition."""
     loss = -torch.minimum(advantages * ratio, advantages * ratio.clamp(1 - low, 1 + high))

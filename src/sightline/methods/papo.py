@@ -38,11 +38,13 @@ def papo(
         objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
         variant: "paper" or "released", the authors' code.
 
+    A reference KL (`beta`) is bounded by 10 at each token, as in the code.
     `variant="released"` adds the code's dual clip.
     """
     one_of("paper", "released")("variant of papo", variant)
     name = make_objective(objective).name
-    usual = {"clip_high": 0.3, "reference_kl": 0.01} if name == "grpo" else {}
+    usual: dict[str, Any] = {"reference_kl_bound": 10.0}
+    usual |= {"clip_high": 0.3, "reference_kl": 0.01} if name == "grpo" else {}
     chosen: dict[str, Any] = dict(COEFFICIENTS.get(name, COEFFICIENTS["dapo"]))
     chosen |= {key: value for key, value in {"gamma": gamma, "eta": eta}.items() if value is not None}
     chosen |= {"masked_eta": chosen["eta"] if masked_eta is None else masked_eta, "second_grad": second_grad}

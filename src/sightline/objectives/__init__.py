@@ -2,7 +2,7 @@
 
 from .advantages import group_advantages, informative_groups, overlong_penalty
 from .settings import OBJECTIVES, GroupSelection, Objective, objective
-from .terms import TERMS, Term, masked_entropy, perception_kl, sampled_entropy, term
+from .terms import TERMS, Term, bounded_reference, masked_entropy, perception_kl, sampled_entropy, term
 
 __all__ = [
     "OBJECTIVES",
@@ -10,6 +10,7 @@ __all__ = [
     "GroupSelection",
     "Objective",
     "Term",
+    "bounded_reference",
     "group_advantages",
     "informative_groups",
     "masked_entropy",

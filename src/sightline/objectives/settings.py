@@ -53,6 +53,8 @@ class Objective:
     """η in `loss + η·mean(−log π)` over sampled tokens; positive pushes entropy down."""
     reference_kl: float = 0.0
     """Coefficient of the KL to a frozen reference policy."""
+    reference_kl_bound: float | None = None
+    """Largest value of that KL's estimate at a token, without a gradient beyond; None for no bound."""
     overlong: int | None = None
     """Buffer length of `overlong_penalty` in tokens; None for none."""
     informative_groups: GroupSelection | None = None
@@ -80,6 +82,7 @@ _CHECKS = {
     "scale_advantages": one_of("group", "none"),
     "entropy_penalty": between(0),
     "reference_kl": between(0),
+    "reference_kl_bound": between(1e-6, 1e6, optional=True),
     "overlong": between(1, whole=True, optional=True),
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
@@ -57,6 +58,30 @@ def masked_entropy(
 ) -> Float[Tensor, "B T"]:
     """−log π_θ^masked at the sampled tokens, for H[π_θ^masked]; no gradient if these carry none."""
     return -masked.clean(other_log_probs, mask)
+
+
+def bounded_reference(
+    log_probs: Float[Tensor, "B T"], reference: Float[Tensor, "B T"], bound: float
+) -> Float[Tensor, "B T"]:
+    """The reference policy's log-probs, moved so that k3 = exp(d) − d − 1, d = reference − log_probs, is at
+    most `bound` > 0 and has no gradient beyond it.
+
+    Where k3 exceeds the bound the result is log_probs + d*, with k3(d*) = `bound`: d no longer depends on
+    log_probs. EasyR1 and PAPO bound the KL to the reference by 10 at each token, so that its gradient ends
+    at d = 2.61; without, it is 1 − exp(d), −54 at d = 4 and −2,980 at d = 8.
+    """
+    furthest = _distance(bound)
+    difference = (reference - log_probs).detach()
+    beyond = (difference > furthest) | (difference.expm1() - difference > bound)
+    return torch.where(beyond, log_probs + furthest, reference)
+
+
+def _distance(bound: float) -> float:
+    """d* > 0 with exp(d*) − d* − 1 = `bound`, by Newton's method from above."""
+    distance = min(math.sqrt(2 * bound), 2 * math.log1p(max(bound, 1.0)))
+    for _ in range(60):
+        distance -= (math.expm1(distance) - distance - bound) / math.expm1(distance)
+    return distance
 
 
 TERMS: dict[str, TermFunction] = {

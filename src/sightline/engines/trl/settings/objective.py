@@ -12,10 +12,11 @@ _LOSS_TYPES = {"token_mean": "dapo", "sequence_mean": "grpo", "fixed_length": "d
 def grpo_settings(objective: Objective) -> dict[str, Any]:
     """The `GRPOConfig` fields that `objective` sets, under TRL's own names.
 
-    What TRL has no setting for (the penalty on sampled log-probs, informative groups) is read from the
+    What TRL has no setting for (the penalty on sampled log-probs, the bound on the reference KL, informative
+    groups) is read from the
     method by the trainer.
     """
-    return {
+    settings: dict[str, Any] = {
         "epsilon": objective.clip_low,
         "epsilon_high": objective.clip_high,
         "delta": objective.dual_clip,
@@ -24,3 +25,6 @@ def grpo_settings(objective: Objective) -> dict[str, Any]:
         "scale_rewards": objective.scale_advantages,
         "beta": objective.reference_kl,
     }
+    if objective.reference_kl_bound is not None:  # of the plain estimate: no ratio to the sampling policy
+        settings["use_bias_correction_kl"] = False
+    return settings

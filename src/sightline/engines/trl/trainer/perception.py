@@ -14,7 +14,7 @@ from ....models.scoring.cached_prompts import Prefilled
 from ....models.scoring.hidden_states import Reading, SharedPrefix
 from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
-from ....objectives import group_advantages
+from ....objectives import bounded_reference, group_advantages
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
 from ...vision_tower_sync import keep_tower_in_step
@@ -298,6 +298,9 @@ class PerceptionTrainer(GuardedTrainer):
             self._log_probs = result[0]
         if both:
             self._batch["other_log_probs"] = model.other_log_probs[:, -result[0].shape[1] :]
+        bound, reference = self.method.objective.reference_kl_bound, self._batch.get("ref_per_token_logps")
+        if bound is not None and reference is not None:  # inside the loss, whose KL reads it next
+            self._batch["ref_per_token_logps"] = bounded_reference(result[0], reference, bound)
         return result
 
     def _forward_once_an_image(self, **inputs: Any) -> Any:
@@ -305,10 +308,11 @@ class PerceptionTrainer(GuardedTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         self._batch = dict(inputs)
-        loss = super()._compute_loss(model, inputs)
+        loss = super()._compute_loss(model, self._batch)
         mask = inputs["completion_mask"] * inputs.get("tool_mask", 1)
         log_probs = self._log_probs
         if log_probs is None or not self.model.training:
+            self._batch = {}
             return loss
         self._measure_drift(inputs, log_probs, mask)
         other = self._batch.get("other_log_probs", torch.zeros_like(log_probs))
