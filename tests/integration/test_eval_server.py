@@ -23,7 +23,7 @@ from sightline.evaluation.backends import Request
 from sightline.evaluation.backends.server import MOST_FAILURES, ServerBackend
 from sightline.evaluation.benchmarks import benchmark
 from sightline.evaluation.benchmarks.load import open_benchmark
-from sightline.evaluation.run.ask import Plan, ask, seed_of
+from sightline.evaluation.run.ask import EvalPlan, ask, seed_of
 from sightline.evaluation.run.begin import begin, describe
 from sightline.evaluation.run.jsonl_records import read_generations
 from sightline.evaluation.run.results import write_results
@@ -259,7 +259,7 @@ def brightness(body: dict[str, Any]) -> int:
 
 def test_a_run_counts_failures_apart_and_asks_them_again(tmp_path: Path) -> None:
     shapes = open_benchmark("shapes", benchmark("shapes"), limit=12)
-    plan = Plan({"sighted": None, "black": Black(), "noise": Noise()}, samples=2, temperature=1.0)
+    plan = EvalPlan({"sighted": None, "black": Black(), "noise": Noise()}, samples=2, temperature=1.0)
     asked_of = {
         seed_of(0, ("shapes", view, item.id, sample)) % 2**31: item
         for view in plan.views for item in shapes.items for sample in range(2)

@@ -145,23 +145,23 @@ def test_a_worker_killed_at_work_costs_an_honest_answer_nothing():
 def test_processes_killed_while_they_start_are_replaced():
     with Pool(workers=1, seconds=30) as pool:
         future = pool.submit(Question("strict", ORDINARY[0][0][7:-1], ORDINARY[0][1]))
-        while not (nursery := pool._nursery):
+        while not (server := pool._fork_server):
             time.sleep(0.001)
-        nursery.process.kill()
+        server.process.kill()
         assert future.result().correct
 
 
-@pytest.mark.parametrize("killed", ["worker", "nursery", "both"])
+@pytest.mark.parametrize("killed", ["worker", "fork_server", "both"])
 def test_processes_that_died_idle_cost_nobody_anything(killed):
     with Pool(workers=1, seconds=60) as pool:
         assert grade(*ORDINARY[0], pool=pool).correct
-        assert pool._nursery
-        (worker,), nursery = alive(pool), pool._nursery.process
-        for pid in {"worker": [worker], "nursery": [nursery.pid], "both": [worker, nursery.pid]}[killed]:
+        assert pool._fork_server
+        (worker,), server = alive(pool), pool._fork_server.process
+        for pid in {"worker": [worker], "fork_server": [server.pid], "both": [worker, server.pid]}[killed]:
             os.kill(pid, signal.SIGKILL)
         if killed != "worker":
-            nursery.wait()
-        while killed != "nursery" and is_running(worker):
+            server.wait()
+        while killed != "fork_server" and is_running(worker):
             time.sleep(0.01)
         assert grade(*ORDINARY[1], pool=pool).correct
         assert pool.counts["crash"] == 0
@@ -176,8 +176,8 @@ def test_workers_that_do_not_start_are_an_error_not_a_zero(monkeypatch):
 def test_closing_leaves_no_process_and_the_pool_can_be_used_again():
     pool = Pool(workers=2, seconds=60)
     grade_many(ORDINARY[:4], pool=pool)
-    assert pool._nursery
-    processes = [*alive(pool), pool._nursery.process.pid]
+    assert pool._fork_server
+    processes = [*alive(pool), pool._fork_server.process.pid]
     assert len(processes) > 1
     pool.close()
     assert not [pid for pid in processes if is_running(pid)]
@@ -406,11 +406,11 @@ def test_a_hostile_answer_costs_what_it_may_compute(pool):
     grade(*ORDINARY[0], pool=pool)
     with Pool(workers=1, seconds=0.3) as short:
         grade(*ORDINARY[0], pool=short)
-        assert short._nursery
-        before = _children_computed(short._nursery.process.pid)
+        assert short._fork_server
+        before = _children_computed(short._fork_server.process.pid)
         assert grade(*HOSTILE, pool=short).how == "timeout"
         assert grade(*ORDINARY[0], pool=short).correct
-        assert _children_computed(short._nursery.process.pid) - before < 0.6
+        assert _children_computed(short._fork_server.process.pid) - before < 0.6
 
 
 def _children_computed(pid):

@@ -7,7 +7,7 @@ import tiny_models
 import torch
 
 from sightline.analysis import write_inspection
-from sightline.evaluation.tokens.inspection import Subject, Wanted, inspection
+from sightline.evaluation.tokens.inspection import InspectOptions, Subject, inspection
 from sightline.evaluation.tokens.top_tokens import attention_shares, likeliest, occlusion
 from sightline.methods import Needs, method
 from sightline.models.draw_views import draw_view
@@ -67,7 +67,7 @@ def test_problems_without_images_with_several_and_empty_answers_become_a_page(tm
         told = Answer(prompt_ids, ids, processor.tokenizer.decode(ids), truncated=False)
         subjects.append(Subject(Problem(f"p{row}", "what ?", tuple(prompt.images), "1"), told, row == 0))
     loaded = LoadedModel(model, processor, "tiny")
-    wanted = Wanted(
+    wanted = InspectOptions(
         (view("black"), view("text_only")), (method("vgpo"), method("pgpo")), occlusion=1, attention=True
     )
     data = inspection(loaded, subjects, wanted)

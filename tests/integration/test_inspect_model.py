@@ -12,7 +12,7 @@ from sightline.cli import main
 from sightline.errors import UserError
 from sightline.evaluation.image_addresses import SIDES, data_addresses
 from sightline.evaluation.run.answers import answer
-from sightline.evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection
+from sightline.evaluation.tokens.inspection import InspectOptions, Subject, given_answer, inspection
 from sightline.evaluation.tokens.occlusion_maps import covered
 from sightline.evaluation.tokens.scored_samples import as_rollouts
 from sightline.evaluation.tokens.top_tokens import attention_shares, likeliest, occlusion
@@ -56,7 +56,7 @@ def rollouts(loaded, subjects):
 
 @pytest.fixture(scope="module")
 def found(loaded, subjects):
-    wanted = Wanted(
+    wanted = InspectOptions(
         tuple(view(name) for name in VIEWS),
         tuple(method(name) for name in ("vgpo", "vppo", "pgpo")),
         occlusion=2,

@@ -13,13 +13,12 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from sightline.cli import doctor
-from sightline.cli import doctor_checks as verdicts
+from sightline.cli import doctor, doctor_checks
 from sightline.cli.doctor_checks import (
     BROKEN,
     GOOD,
     NOTE,
-    Verdict,
+    CheckResult,
     constraints,
     libraries,
     python,
@@ -36,8 +35,8 @@ def installed(**versions: str) -> Callable[[str], str | None]:
     return ({"trl": "1.16.0", "torch": "2.13.0", "accelerate": "1.15.0"} | versions).get
 
 
-def states(verdicts: list[Verdict]) -> dict[str, str]:
-    return {verdict.subject: verdict.state for verdict in verdicts}
+def states(results: list[CheckResult]) -> dict[str, str]:
+    return {result.subject: result.state for result in results}
 
 
 def test_tested_versions_are_good_whatever_their_local_build() -> None:
@@ -99,9 +98,9 @@ def test_python(found: tuple[int, ...], state: str) -> None:
     ],
 )
 def test_vllm(found: str | None, state: str) -> None:
-    verdict = vllm(found)
-    assert verdict.state == state
-    assert (verdict.advice == "") == (state == GOOD)
+    result = vllm(found)
+    assert result.state == state
+    assert (result.advice == "") == (state == GOOD)
 
 
 @pytest.mark.parametrize(("free", "state"), [(0.2, BROKEN), (1.5, NOTE), (99, NOTE), (500, GOOD)])
@@ -110,22 +109,22 @@ def test_room_on_disk(free: float, state: str, tmp_path: Path) -> None:
 
 
 def test_a_folder_that_cannot_be_written_is_broken() -> None:
-    verdict = verdicts.disk("disk", Path("/proc/self"))
-    assert verdict.state == BROKEN
-    assert "cannot write" in verdict.found
+    result = doctor_checks.disk("disk", Path("/proc/self"))
+    assert result.state == BROKEN
+    assert "cannot write" in result.found
 
 
 def test_a_folder_that_is_yet_to_be_made_is_judged_by_its_parent(tmp_path: Path) -> None:
-    assert str(tmp_path) in verdicts.disk("disk", tmp_path / "a" / "b").found
+    assert str(tmp_path) in doctor_checks.disk("disk", tmp_path / "a" / "b").found
 
 
 @pytest.mark.parametrize(
     ("cuda", "other", "said"), [("12.8", False, "nvidia-smi"), (None, False, "use_cpu"), (None, True, "")]
 )
 def test_no_gpu_is_a_note_with_the_likely_reason(cuda: str | None, other: bool, said: str) -> None:
-    verdict = verdicts._no_gpu("2.13.0", cuda, other)
-    assert verdict.state == NOTE
-    assert said in verdict.advice
+    result = doctor_checks._no_gpu("2.13.0", cuda, other)
+    assert result.state == NOTE
+    assert said in result.advice
 
 
 def test_a_hub_out_of_reach_is_a_note_and_soon_said() -> None:
@@ -137,12 +136,12 @@ def test_a_hub_out_of_reach_is_a_note_and_soon_said() -> None:
 
 
 def test_a_check_that_fails_itself_does_not_stop_the_others() -> None:
-    def failing() -> list[Verdict]:
+    def failing() -> list[CheckResult]:
         raise RuntimeError("driver too old")
 
-    (verdict,) = doctor._survived("GPU", failing)
-    assert (verdict.subject, verdict.state) == ("GPU", BROKEN)
-    assert "driver too old" in verdict.found
+    (result,) = doctor._survived("GPU", failing)
+    assert (result.subject, result.state) == ("GPU", BROKEN)
+    assert "driver too old" in result.found
 
 
 @pytest.mark.parametrize(
@@ -157,13 +156,13 @@ def test_a_check_that_fails_itself_does_not_stop_the_others() -> None:
 def test_a_training_is_judged_by_its_numbers(rows: list[dict], state: str, tmp_path: Path) -> None:
     metrics = tmp_path / "metrics.jsonl"
     metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert verdicts._trained(metrics, 3.0).state == state
+    assert doctor_checks._trained(metrics, 3.0).state == state
 
 
 @pytest.mark.slow
 def test_a_training_runs_and_a_failing_one_says_why() -> None:
-    assert verdicts.training().state == GOOD
-    broken = verdicts.training(["--num_generations", "1"])
+    assert doctor_checks.training().state == GOOD
+    broken = doctor_checks.training(["--num_generations", "1"])
     assert broken.state == BROKEN
     assert "num_generations" in broken.found
 
@@ -179,7 +178,7 @@ def test_a_library_of_the_wrong_version_ends_in_exit_code_1(tmp_path: Path) -> N
     assert done.returncode == 1, done.stderr
     said = json.loads(done.stdout)
     assert said["broken"] == 1
-    by_subject = {verdict["subject"]: verdict for verdict in said["verdicts"]}
+    by_subject = {result["subject"]: result for result in said["verdicts"]}
     assert by_subject["trl"]["state"] == BROKEN
     assert by_subject["hub"]["state"] == NOTE
     assert version("trl") != "2.0.0"

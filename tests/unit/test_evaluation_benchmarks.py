@@ -139,8 +139,8 @@ def test_suites_name_benchmarks_and_protocols_that_exist() -> None:
 
 def test_the_table_says_where_every_part_lies() -> None:
     for name, found in BENCHMARKS.items():
-        assert found.drawn or (found.parts and found.columns), name
-        assert all(part.split and part.files for part in found.parts), name
+        assert found.drawn or (found.splits and found.columns), name
+        assert all(split.name and split.files for split in found.splits), name
         assert found.rows is not None or found.note, name
 
 

@@ -111,9 +111,9 @@ def test_hostile_words_are_neither_markup_nor_formulas(inspected):
 def test_any_word_can_be_drawn(tmp_path, word):
     from sightline.analysis.figures import draw
     from sightline.analysis.figures.canvas import save, styled
-    from sightline.analysis.figures.tables import Table
+    from sightline.analysis.figures.tables import FigureTable
 
-    shown = Table(("score", "word", "mean", "occurrences"), ((word, word, 1.0, 3),))
+    shown = FigureTable(("score", "word", "mean", "occurrences"), ((word, word, 1.0, 3),))
     with styled():
         svg, _ = save(draw.highest_words(shown), tmp_path, "words")
     ElementTree.parse(svg)

@@ -13,7 +13,7 @@ from sightline.analysis.figures import tables
 from sightline.analysis.figures.curves import curves
 from sightline.analysis.figures.sources import labels
 from sightline.analysis.readers.metrics import Metrics
-from sightline.analysis.readers.samples import Answer
+from sightline.analysis.readers.samples import SavedAnswer
 from sightline.analysis.tokens.statistics import (
     answer_means,
     by_verdict,
@@ -27,7 +27,7 @@ from sightline.analysis.tokens.word_classes import by_class, scored_words, top_w
 
 def answer(values, correct=True, tokens=None, text=None, name="exact_kl"):
     tokens = tuple(tokens or [f" w{i}" for i in range(len(values))])
-    return Answer("".join(tokens) if text is None else text, correct, tokens, {name: tuple(values)})
+    return SavedAnswer("".join(tokens) if text is None else text, correct, tokens, {name: tuple(values)})
 
 
 # --- looking ---------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ def test_top_words_need_a_few_occurrences():
 @patient()
 @given(st.lists(st.text(max_size=5), max_size=10), st.text(max_size=30))
 def test_any_tokens_of_any_text_can_be_read_as_words(tokens, text):
-    told = Answer(text, True, tuple(tokens), {"exact_kl": (0.5,) * len(tokens)})
+    told = SavedAnswer(text, True, tuple(tokens), {"exact_kl": (0.5,) * len(tokens)})
     assert all(word.score == 0.5 for word in scored_words(told, "exact_kl"))
 
 
@@ -166,7 +166,7 @@ def test_every_table_of_nothing_is_empty():
         tables.classes,
     ):
         assert compute([]).rows == ()
-        assert compute([Answer("", None, (), {"exact_kl": ()})]).rows == ()
+        assert compute([SavedAnswer("", None, (), {"exact_kl": ()})]).rows == ()
     assert tables.attention([{}, {}]).rows == ()
 
 

@@ -17,7 +17,7 @@ from saved_run import ATTACK
 from sightline.analysis import write_inspection
 from sightline.analysis.pages.base import data_block, printable
 from sightline.analysis.readers.inspect_data import read_inspection
-from sightline.analysis.readers.samples import Answer
+from sightline.analysis.readers.samples import SavedAnswer
 from sightline.analysis.tokens import inspect_payload as details_module
 from sightline.analysis.tokens import strips as tokens_module
 from sightline.analysis.tokens.shading import LEVELS, weight_shades
@@ -173,7 +173,7 @@ def test_images_wait_until_they_are_scrolled_to(text):
 
 
 def test_weights_are_shaded_from_nothing_and_what_is_dropped_is_marked():
-    told = Answer("a b c d", True, ("a", " b", " c", " d"), {}, {"vppo": (0.0, 1.0, 2.0, None)})
+    told = SavedAnswer("a b c d", True, ("a", " b", " c", " d"), {}, {"vppo": (0.0, 1.0, 2.0, None)})
     (scale,) = weight_shades([told])
     assert (scale.letter, scale.low) == ("g", 0.0)
     classes = [piece.classes for piece in strip(told, [scale]).pieces]
@@ -181,7 +181,7 @@ def test_weights_are_shaded_from_nothing_and_what_is_dropped_is_marked():
 
 
 def test_tokens_that_make_up_one_character_are_shaded_by_the_highest():
-    told = Answer("90° +", True, ("90", "\ufffd", "\ufffd", " +"), {"exact_kl": (0.0, 0.1, 8.0, 0.0)})
+    told = SavedAnswer("90° +", True, ("90", "\ufffd", "\ufffd", " +"), {"exact_kl": (0.0, 0.1, 8.0, 0.0)})
     scale = details_module.Shade("a", "exact_kl", 0.0, 8.0)
     pieces = strip(told, [scale], labels=False).pieces
     assert [(piece.text, piece.classes, piece.jump) for piece in pieces] == [

@@ -19,7 +19,7 @@ from sightline.analysis.charts.geometry import (
     local_mean,
     room,
 )
-from sightline.analysis.charts.metric_titles import groups, quantity
+from sightline.analysis.charts.metric_titles import groups, metric_column
 from sightline.analysis.charts.number_format import MISSING, duration, number, numeral, percent, points
 from sightline.analysis.readers.metrics import read_metrics
 
@@ -211,4 +211,4 @@ def test_quantities_are_drawn_in_a_fixed_order_under_their_headings():
         "Policy": ["KL to the reference, nats"],
         "Looking": ["Visual focus, mean", "Visual focus, late / early", "Weights, max"],
     }
-    assert quantity("scores/exact_kl/mean").title == "Exact KL, mean"
+    assert metric_column("scores/exact_kl/mean").title == "Exact KL, mean"

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patient import patient
 
-from sightline.analysis.readers.samples import Answer
+from sightline.analysis.readers.samples import SavedAnswer
 from sightline.analysis.tokens.strips import LEVELS, Shade, align, shades, strip
 
 
 def answer(tokens, text=None, **scores):
-    return Answer("".join(tokens) if text is None else text, True, tuple(tokens), scores)
+    return SavedAnswer("".join(tokens) if text is None else text, True, tuple(tokens), scores)
 
 
 def parts(tokens, text):

@@ -17,13 +17,13 @@ from PIL import Image
 
 from sightline.tasks.loading import downloads
 from sightline.tasks.rows.images import Origin, decode, inspect, resized, values, within_budget
-from sightline.tasks.rows.row_errors import Fault, Unusable
+from sightline.tasks.rows.row_errors import Fault, UnusableRow
 
 NOWHERE = Origin()
 
 
 def fault_of(value, origin: Origin = NOWHERE, look=decode) -> Fault:
-    with pytest.raises(Unusable) as refused:
+    with pytest.raises(UnusableRow) as refused:
         look(value, origin)
     return refused.value.fault
 
@@ -73,7 +73,7 @@ def test_a_cell_holds_one_image_or_a_list_of_them():
         {"bytes": None, "path": None},
         {"bytes": None, "path": ""},
     ):
-        with pytest.raises(Unusable) as refused:
+        with pytest.raises(UnusableRow) as refused:
             values(missing)
         assert refused.value.fault is Fault.MISSING_IMAGE
 
@@ -321,7 +321,7 @@ def test_mutated_files_give_an_image_or_a_reason(data, changes, kept):
     for look in (inspect, decode):
         try:
             shown = look(hostile, NOWHERE)
-        except Unusable as refused:
+        except UnusableRow as refused:
             assert isinstance(refused.fault, Fault)
         else:
             assert shown[0] > 0 if isinstance(shown, tuple) else shown.mode == "RGB"
@@ -332,5 +332,5 @@ def test_mutated_files_give_an_image_or_a_reason(data, changes, kept):
 def test_random_cells_give_an_image_or_a_reason(tmp_path_factory, value):
     try:
         decode(value, Origin(tmp_path_factory.getbasetemp()))
-    except Unusable as refused:
+    except UnusableRow as refused:
         assert str(refused).isprintable()

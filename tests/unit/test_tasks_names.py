@@ -10,7 +10,7 @@ import pytest
 from sightline.errors import UserError
 from sightline.tasks.loading.known_datasets import KNOWN, resolve_columns
 from sightline.tasks.loading.open_source import parse_source
-from sightline.tasks.rows.row_errors import NOTES, BadRow, Fault, Unusable, summary
+from sightline.tasks.rows.row_errors import NOTES, BadRow, Fault, UnusableRow, summary
 
 
 def test_importing_tasks_reads_no_dataset_library():
@@ -51,4 +51,6 @@ def test_bad_rows_are_summed_up_with_their_numbers():
 
 
 def test_what_a_fault_quotes_cannot_move_the_cursor():
-    assert str(Unusable(Fault.WRONG_TYPE, "a\x1b[2Jb\nc\u202ed")) == r"wrong type (a\u001b[2Jb\u000ac\u202ed)"
+    assert (
+        str(UnusableRow(Fault.WRONG_TYPE, "a\x1b[2Jb\nc\u202ed")) == r"wrong type (a\u001b[2Jb\u000ac\u202ed)"
+    )

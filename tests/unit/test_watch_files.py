@@ -14,7 +14,7 @@ from sightline.analysis.readers.confined_files import names_inside, open_inside
 from sightline.analysis.readers.incidents import incidents, stall
 from sightline.analysis.readers.metrics import Metrics, read_metrics
 from sightline.analysis.watch.completions import newest_completions
-from sightline.analysis.watch.followed import Followed
+from sightline.analysis.watch.followed import FollowedRun
 from sightline.analysis.watch.page import state, watch_page
 from sightline.analysis.watch.tail import MetricsTail
 
@@ -163,7 +163,7 @@ def test_links_out_of_a_run_show_nothing_of_what_they_lead_to(tmp_path):
         (run / name).symlink_to(secret)
     (run / "incidents").symlink_to(tmp_path)
     (run / "completions").symlink_to(tmp_path)
-    text = watch_page(Followed(run).now(), [], 3)
+    text = watch_page(FollowedRun(run).now(), [], 3)
     assert "the secret" not in text and "0.1" not in text.split("<main")[1]
 
 
@@ -172,23 +172,23 @@ def test_links_out_of_a_run_show_nothing_of_what_they_lead_to(tmp_path):
 
 def test_what_a_run_is_doing_is_said(tmp_path):
     run = write_run(tmp_path / "run", steps=10)
-    assert state(Followed(run).now()) == "finished"
+    assert state(FollowedRun(run).now()) == "finished"
     saved = json.loads((run / "eval.json").read_text())
     (run / "eval.json").write_text(json.dumps({"before": saved["before"]}))
-    assert state(Followed(run).now()) == "measuring after training"
+    assert state(FollowedRun(run).now()) == "measuring after training"
     rows = [json.dumps(row) + "\n" for row in metrics(10)]
     (run / "metrics.jsonl").write_text("".join(rows[:4]))
-    now = Followed(run).now()
+    now = FollowedRun(run).now()
     assert state(now) == "training"
     assert (now.step, now.planned) == (4, 10)
     assert now.seconds_left == pytest.approx(6 * now.seconds_per_step)
     long_ago = 1_000_000_000
     os.utime(run / "metrics.jsonl", (long_ago, long_ago))
-    now = Followed(run).now()
+    now = FollowedRun(run).now()
     assert state(now) == "no new steps"
     assert now.stalled.startswith("No step for ")
     (run / "metrics.jsonl").unlink()
-    assert state(Followed(run).now()) == "waiting for the first step"
+    assert state(FollowedRun(run).now()) == "waiting for the first step"
 
 
 def test_a_stall_is_far_more_than_a_slow_step():
@@ -201,7 +201,7 @@ def test_a_stall_is_far_more_than_a_slow_step():
 
 def test_a_moment_reads_only_what_changed(tmp_path, monkeypatch):
     run = write_run(tmp_path / "run", samples=2)
-    followed = Followed(run)
+    followed = FollowedRun(run)
     first, stamp = followed.now(), followed.stamp()
     assert followed.stamp() == stamp
     assert followed.now().run.samples is first.run.samples
@@ -216,11 +216,11 @@ def test_a_moment_reads_only_what_changed(tmp_path, monkeypatch):
 def test_no_file_can_stop_the_page(tmp_path, name, content):
     run = write_run(tmp_path / "run", samples=1)
     (run / name).write_bytes(content)
-    assert "</html>" in watch_page(Followed(run).now(), [], 3)
+    assert "</html>" in watch_page(FollowedRun(run).now(), [], 3)
 
 
 def test_a_folder_that_is_gone_is_no_crash(tmp_path):
-    followed = Followed(tmp_path / "gone")
+    followed = FollowedRun(tmp_path / "gone")
     assert "waiting for the first step" in watch_page(followed.now(), [], 3)
 
 

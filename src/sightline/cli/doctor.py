@@ -9,10 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..engines.trl.settings.hardware import installed_vllm
-from . import DONE, FOUND_PROBLEMS
-from . import doctor_checks as verdicts
+from . import DONE, FOUND_PROBLEMS, doctor_checks
 from .arguments import VerbParser
-from .doctor_checks import BROKEN, Verdict
+from .doctor_checks import BROKEN, CheckResult
 
 
 def main(argv: Sequence[str]) -> int:
@@ -23,57 +22,60 @@ def main(argv: Sequence[str]) -> int:
         "sightline doctor",
     )
     parser.add_argument("--no_training", action="store_true", help="leave out the two training steps")
-    parser.add_argument("--json", action="store_true", help="print the verdicts as JSON")
+    parser.add_argument("--json", action="store_true", help="print the results as JSON")
     args = parser.parse_args(argv)
-    checks: list[tuple[str, Callable[[], Iterable[Verdict]]]] = [
-        ("python", lambda: [verdicts.python(sys.version_info[:3], verdicts.needed_python())]),
+    checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = [
+        ("python", lambda: [doctor_checks.python(sys.version_info[:3], doctor_checks.needed_python())]),
         ("libraries", _libraries),
-        ("GPU", verdicts.gpus),
-        ("flash-attn", lambda: [verdicts.flash_attention()]),
-        ("vLLM", lambda: [verdicts.vllm(installed_vllm())]),
+        ("GPU", doctor_checks.gpus),
+        ("flash-attn", lambda: [doctor_checks.flash_attention()]),
+        ("vLLM", lambda: [doctor_checks.vllm(installed_vllm())]),
         ("disk", _disks),
-        ("hub", lambda: [verdicts.hub()]),
+        ("hub", lambda: [doctor_checks.hub()]),
     ]
     if not args.no_training:
-        checks.append(("training", lambda: [verdicts.training()]))
-    found: list[Verdict] = []
+        checks.append(("training", lambda: [doctor_checks.training()]))
+    found: list[CheckResult] = []
     for subject, check in checks:
-        for verdict in _survived(subject, check):
-            found.append(verdict)
+        for result in _survived(subject, check):
+            found.append(result)
             if not args.json:
-                print(_line(verdict), flush=True)
-    broken = [verdict for verdict in found if verdict.state == BROKEN]
+                print(_line(result), flush=True)
+    broken = [result for result in found if result.state == BROKEN]
     if args.json:
-        print(json.dumps({"broken": len(broken), "verdicts": [asdict(verdict) for verdict in found]}))
+        print(json.dumps({"broken": len(broken), "verdicts": [asdict(result) for result in found]}))
     else:
         print(_closing(broken, args.no_training))
     return FOUND_PROBLEMS if broken else DONE
 
 
-def _survived(subject: str, check: Callable[[], Iterable[Verdict]]) -> list[Verdict]:
-    """A check's verdicts; one that fails itself is a verdict too, so that the others are still made."""
+def _survived(subject: str, check: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:
+    """A check's results; a check that raises is reported as broken, and the others still run."""
     try:
         return list(check())
     except Exception as error:
         what = f"the check itself failed: {type(error).__name__}: {error}"
-        return [Verdict(subject, BROKEN, what, "reinstall the library that the message names")]
+        return [CheckResult(subject, BROKEN, what, "reinstall the library that the message names")]
 
 
-def _line(verdict: Verdict) -> str:
-    advice = f"\n{'':<21}→ {verdict.advice}" if verdict.advice else ""
-    return f"{verdict.state:<7} {verdict.subject:<12} {verdict.found}{advice}"
+def _line(result: CheckResult) -> str:
+    advice = f"\n{'':<21}→ {result.advice}" if result.advice else ""
+    return f"{result.state:<7} {result.subject:<12} {result.found}{advice}"
 
 
-def _closing(broken: Sequence[Verdict], untried: bool) -> str:
+def _closing(broken: Sequence[CheckResult], untried: bool) -> str:
     if broken:
-        return f"training will fail until this is repaired: {', '.join(v.subject for v in broken)}"
+        return f"training will fail until this is repaired: {', '.join(result.subject for result in broken)}"
     return "nothing is broken" + ("; training was not tried" if untried else ", and training works")
 
 
-def _libraries() -> list[Verdict]:
-    tested, needed = verdicts.constraints(), verdicts.requirements()
-    return verdicts.libraries(tested, needed, verdicts.installed_version)
+def _libraries() -> list[CheckResult]:
+    tested, needed = doctor_checks.constraints(), doctor_checks.requirements()
+    return doctor_checks.libraries(tested, needed, doctor_checks.installed_version)
 
 
-def _disks() -> list[Verdict]:
-    return [verdicts.disk("runs", Path.cwd()), verdicts.disk("hub cache", verdicts.hub_cache())]
+def _disks() -> list[CheckResult]:
+    return [
+        doctor_checks.disk("runs", Path.cwd()),
+        doctor_checks.disk("hub cache", doctor_checks.hub_cache()),
+    ]

@@ -1,4 +1,4 @@
-"""What `sightline doctor` looks at: one function a subject, each ending in verdicts."""
+"""What `sightline doctor` looks at: one function a subject, each ending in doctor_checks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PUBLIC_MODEL = "Qwen/Qwen2.5-VL-3B-Instruct"
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CheckResult:
     """One line of the report."""
 
     subject: str
@@ -74,19 +74,21 @@ def installed_version(name: str) -> str | None:
         return None
 
 
-def python(found: Sequence[int], needed: str) -> Verdict:
+def python(found: Sequence[int], needed: str) -> CheckResult:
     """The interpreter against the range that the package states."""
     here = ".".join(map(str, found))
     if Requirement(f"python{needed}").specifier.contains(here, prereleases=True):
-        return Verdict("python", GOOD, here)
-    return Verdict("python", BROKEN, f"{here}, needed {needed}", "make a virtual environment of a newer one")
+        return CheckResult("python", GOOD, here)
+    return CheckResult(
+        "python", BROKEN, f"{here}, needed {needed}", "make a virtual environment of a newer one"
+    )
 
 
 def libraries(
     tested: Mapping[str, str] | None, needed: Iterable[Requirement], installed: Callable[[str], str | None]
-) -> list[Verdict]:
+) -> list[CheckResult]:
     """Every needed library within its range, then the whole set against the tested one."""
-    verdicts = []
+    results = []
     for requirement in needed:
         found = installed(requirement.name)
         if found is None:
@@ -96,15 +98,15 @@ def libraries(
         else:
             state = f"{found}, needed {requirement.specifier}"
         advice = f"pip install '{requirement.name}{requirement.specifier}'"
-        verdicts.append(Verdict(requirement.name, BROKEN, state, advice))
-    if not verdicts:
-        verdicts.append(Verdict("libraries", GOOD, "all that is needed, in the versions that are needed"))
-    return [*verdicts, _against_tested(tested, installed)]
+        results.append(CheckResult(requirement.name, BROKEN, state, advice))
+    if not results:
+        results.append(CheckResult("libraries", GOOD, "all that is needed, in the versions that are needed"))
+    return [*results, _against_tested(tested, installed)]
 
 
-def _against_tested(tested: Mapping[str, str] | None, installed: Callable[[str], str | None]) -> Verdict:
+def _against_tested(tested: Mapping[str, str] | None, installed: Callable[[str], str | None]) -> CheckResult:
     if tested is None:
-        return Verdict(
+        return CheckResult(
             "tested set",
             NOTE,
             "Sightline is installed without its checkout, so there is no constraints.txt to compare with",
@@ -113,10 +115,10 @@ def _against_tested(tested: Mapping[str, str] | None, installed: Callable[[str],
     here = {name: found for name in tested if (found := installed(name)) is not None}
     other = [f"{n} {v} (tested: {tested[n]})" for n, v in here.items() if not _same(v, tested[n])]
     if not other:
-        return Verdict("tested set", GOOD, f"{len(here)} libraries in the tested versions")
+        return CheckResult("tested set", GOOD, f"{len(here)} libraries in the tested versions")
     shown = ", ".join(other[:6]) + (f" and {len(other) - 6} more" if len(other) > 6 else "")
     advice = "pip install -c constraints.txt -e . takes the tested versions"
-    return Verdict("tested set", NOTE, f"{len(other)} of {len(here)} libraries differ: {shown}", advice)
+    return CheckResult("tested set", NOTE, f"{len(other)} of {len(here)} libraries differ: {shown}", advice)
 
 
 def _same(found: str, tested: str) -> bool:
@@ -127,64 +129,68 @@ def _same(found: str, tested: str) -> bool:
 # --- the machine -----------------------------------------------------------------------------------
 
 
-def gpus() -> list[Verdict]:
+def gpus() -> list[CheckResult]:
     """Every GPU that torch can compute on, or why there is none."""
     import torch
 
     if not torch.cuda.is_available():
         return [_no_gpu(torch.__version__, torch.version.cuda, torch.accelerator.is_available())]
-    verdicts = []
+    results = []
     for index in range(torch.cuda.device_count()):
         card: Any = torch.cuda.get_device_properties(index)
         torch.ones(8, device=f"cuda:{index}").sum().item()
         size = f"{card.total_memory / 2**30:.0f} GiB"
         found = f"{card.name}, {size}, capability {card.major}.{card.minor}, torch {torch.__version__}"
         if card.major >= 8:
-            verdicts.append(Verdict(f"GPU {index}", GOOD, found))
+            results.append(CheckResult(f"GPU {index}", GOOD, found))
         else:
-            verdicts.append(Verdict(f"GPU {index}", NOTE, f"{found}: no bfloat16", "set bf16: false"))
-    return verdicts
+            results.append(CheckResult(f"GPU {index}", NOTE, f"{found}: no bfloat16", "set bf16: false"))
+    return results
 
 
-def _no_gpu(torch_version: str, cuda: str | None, other: bool) -> Verdict:
+def _no_gpu(torch_version: str, cuda: str | None, other: bool) -> CheckResult:
     if other:
-        return Verdict("GPU", NOTE, f"no CUDA; torch {torch_version} has another accelerator, never tried")
+        return CheckResult(
+            "GPU", NOTE, f"no CUDA; torch {torch_version} has another accelerator, never tried"
+        )
     if cuda is not None:
         found = f"none is visible, though torch {torch_version} is built for CUDA {cuda}"
         advice = "see whether nvidia-smi lists one, and what CUDA_VISIBLE_DEVICES says"
     else:
         found = f"none; torch {torch_version} is built for the CPU"
         advice = "the embedded model trains like this (use_cpu: true); others want a GPU and a torch for CUDA"
-    return Verdict("GPU", NOTE, found, advice)
+    return CheckResult("GPU", NOTE, found, advice)
 
 
-def flash_attention() -> Verdict:
+def flash_attention() -> CheckResult:
     """Optional everywhere; only one that is installed and broken is worth a word."""
     if find_spec("flash_attn") is None:
-        return Verdict("flash-attn", GOOD, "not installed and not needed: torch's own attention is used")
+        return CheckResult("flash-attn", GOOD, "not installed and not needed: torch's own attention is used")
     try:
         found = importlib.import_module("flash_attn").__version__
     except Exception as error:
         what = f"installed, but cannot be imported: {error}"
-        return Verdict("flash-attn", NOTE, what, "pip uninstall flash-attn, or build it for this torch")
-    return Verdict("flash-attn", GOOD, f"{found}; attn_implementation: flash_attention_2 uses it")
+        return CheckResult("flash-attn", NOTE, what, "pip uninstall flash-attn, or build it for this torch")
+    return CheckResult("flash-attn", GOOD, f"{found}; attn_implementation: flash_attention_2 uses it")
 
 
-def vllm(found: str | None) -> Verdict:
+def vllm(found: str | None) -> CheckResult:
     """Within the range that TRL supports; not having it is no fault."""
     low, high = VLLM_RANGE
     install = f"pip install 'vllm>={low},<={high}'"
     if found is None:
         what = "not installed; rollouts run on transformers' generate, several times slower"
-        return Verdict("vLLM", NOTE, what, f"{install}, for models of 3B and more")
+        return CheckResult("vLLM", NOTE, what, f"{install}, for models of 3B and more")
     try:
         check_vllm(found)
     except UserError:
-        return Verdict("vLLM", NOTE, f"{found}, TRL supports {low} to {high}; use_vllm: true fails", install)
-    return Verdict("vLLM", GOOD, found)
+        return CheckResult(
+            "vLLM", NOTE, f"{found}, TRL supports {low} to {high}; use_vllm: true fails", install
+        )
+    return CheckResult("vLLM", GOOD, found)
 
 
-def disk(subject: str, folder: Path) -> Verdict:
+def disk(subject: str, folder: Path) -> CheckResult:
     """Room and permission to write where a run or a download goes."""
     while not folder.exists():
         folder = folder.parent
@@ -193,19 +199,19 @@ def disk(subject: str, folder: Path) -> Verdict:
             pass
     except OSError as error:
         what = f"cannot write to {folder}: {error.strerror}"
-        return Verdict(subject, BROKEN, what, "change its permissions, or work in another folder")
+        return CheckResult(subject, BROKEN, what, "change its permissions, or work in another folder")
     return room(subject, folder, shutil.disk_usage(folder).free / 2**30)
 
 
-def room(subject: str, folder: Path, free: float) -> Verdict:
+def room(subject: str, folder: Path, free: float) -> CheckResult:
     """Free space, GiB, against what checkpoints take."""
     found = f"{free:,.0f} GiB free in {folder}"
     if free < LEAST_DISK:
-        return Verdict(subject, BROKEN, found, f"free at least {LEAST_DISK} GiB")
+        return CheckResult(subject, BROKEN, found, f"free at least {LEAST_DISK} GiB")
     if free < ROOMY_DISK:
         advice = "enough for the embedded model and LoRA; a checkpoint of a 7B model takes 93 GiB"
-        return Verdict(subject, NOTE, found, advice)
-    return Verdict(subject, GOOD, found)
+        return CheckResult(subject, NOTE, found, advice)
+    return CheckResult(subject, GOOD, found)
 
 
 def hub_cache() -> Path:
@@ -214,14 +220,14 @@ def hub_cache() -> Path:
     return Path(HF_HOME)
 
 
-def hub(seconds: float = HUB_SECONDS) -> Verdict:
+def hub(seconds: float = HUB_SECONDS) -> CheckResult:
     """Whether a public model can be asked for, without any login."""
     from huggingface_hub import HfApi
     from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 
     advice = "the embedded model needs no hub; fetch others elsewhere (hf download) and name their folder"
     if HF_HUB_OFFLINE:
-        return Verdict("hub", NOTE, "switched off by HF_HUB_OFFLINE", advice)
+        return CheckResult("hub", NOTE, "switched off by HF_HUB_OFFLINE", advice)
     answers: list[Any] = []
 
     def ask() -> None:
@@ -234,17 +240,17 @@ def hub(seconds: float = HUB_SECONDS) -> Verdict:
     asking.start()
     asking.join(seconds)
     if not answers:
-        return Verdict("hub", NOTE, f"{ENDPOINT} gave no answer within {seconds:g} s", advice)
+        return CheckResult("hub", NOTE, f"{ENDPOINT} gave no answer within {seconds:g} s", advice)
     if isinstance(answers[0], Exception):
         reason = (str(answers[0]).strip() or type(answers[0]).__name__).splitlines()[0]
-        return Verdict("hub", NOTE, f"{ENDPOINT} is out of reach: {reason}", advice)
-    return Verdict("hub", GOOD, f"{ENDPOINT} answers")
+        return CheckResult("hub", NOTE, f"{ENDPOINT} is out of reach: {reason}", advice)
+    return CheckResult("hub", GOOD, f"{ENDPOINT} answers")
 
 
 # --- a training ------------------------------------------------------------------------------------
 
 
-def training(more: Sequence[str] = ()) -> Verdict:
+def training(more: Sequence[str] = ()) -> CheckResult:
     """Two optimizer steps of VGPO on the embedded model, in a process and a folder of their own."""
     import torch
 
@@ -272,20 +278,26 @@ def training(more: Sequence[str] = ()) -> Verdict:
             )
         except subprocess.TimeoutExpired:
             what = f"two steps of the embedded model were not over after {TRAINING_SECONDS} s"
-            return Verdict("training", BROKEN, what, "set OMP_NUM_THREADS to the number of cores, or fewer")
+            return CheckResult(
+                "training", BROKEN, what, "set OMP_NUM_THREADS to the number of cores, or fewer"
+            )
         if done.returncode != 0:
             said = done.stderr.strip().splitlines() or ["nothing was said"]
-            return Verdict("training", BROKEN, f"failed: {said[-1]}", f"run it alone: {_shown(command)}")
+            return CheckResult("training", BROKEN, f"failed: {said[-1]}", f"run it alone: {_shown(command)}")
         return _trained(run / "metrics.jsonl", time.perf_counter() - started)
 
 
-def _trained(metrics: Path, seconds: float) -> Verdict:
+def _trained(metrics: Path, seconds: float) -> CheckResult:
     rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
     measured = [(row.get("loss"), row.get("grad_norm")) for row in rows]  # NaN is written as null
     if len(rows) == 2 and all(None not in pair for pair in measured) and any(norm for _, norm in measured):
-        return Verdict("training", GOOD, f"two steps of VGPO on the embedded model, {seconds:.0f} s in all")
+        return CheckResult(
+            "training", GOOD, f"two steps of VGPO on the embedded model, {seconds:.0f} s in all"
+        )
     what = f"two steps were asked for; their losses and gradient norms are {measured}"
-    return Verdict("training", BROKEN, what, "please report this with the output of sightline doctor --json")
+    return CheckResult(
+        "training", BROKEN, what, "please report this with the output of sightline doctor --json"
+    )
 
 
 def _shown(command: Sequence[str]) -> str:

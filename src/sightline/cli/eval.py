@@ -27,7 +27,7 @@ from ..evaluation.benchmarks import (
 )
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
-from ..evaluation.run.ask import SIGHTED, Plan, ask, expected
+from ..evaluation.run.ask import SIGHTED, EvalPlan, ask, expected
 from ..evaluation.run.begin import begin, describe, weights_name
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
@@ -179,13 +179,15 @@ def _names(given: str, known: Iterable[str], kind: str) -> list[str]:
     return names
 
 
-def _plan(args: argparse.Namespace, chosen: Suite | None) -> Plan:
+def _plan(args: argparse.Namespace, chosen: Suite | None) -> EvalPlan:
     temperature = args.temperature if args.temperature is not None else chosen.temperature if chosen else 0.0
     samples = args.samples or (chosen.samples if chosen and temperature > 0 else 1)
     if samples > 1 and temperature == 0:
         raise UserError(f"--samples {samples} at temperature 0 would repeat one answer; give --temperature 1")
     blind: dict[str, Any] = {name: view(name) for name in _names(args.blind, BLIND_VIEWS, "blind view")}
-    return Plan({SIGHTED: None, **blind}, samples, temperature, args.top_p, args.max_new_tokens, args.seed)
+    return EvalPlan(
+        {SIGHTED: None, **blind}, samples, temperature, args.top_p, args.max_new_tokens, args.seed
+    )
 
 
 def _options(args: argparse.Namespace, chosen: Suite | None) -> DataOptions:
@@ -303,7 +305,9 @@ def _origin(args: argparse.Namespace, protocol: str, loaded: LoadedModel | None)
     return found if args.backend in (LOCAL, VLLM) else {**found, "server": args.backend}
 
 
-def _ask(folder: ResultsFolder, benchmarks: Sequence[OpenBenchmark], plan: Plan, backend: Backend) -> None:
+def _ask(
+    folder: ResultsFolder, benchmarks: Sequence[OpenBenchmark], plan: EvalPlan, backend: Backend
+) -> None:
     title = benchmarks[0].name if len(benchmarks) == 1 else f"{len(benchmarks)} benchmarks"
     with tqdm(total=expected(benchmarks, plan), desc=title, unit="answer", dynamic_ncols=True) as bar:
 

@@ -17,7 +17,7 @@ from PIL import Image
 from ..analysis import INSPECTION, write_inspection
 from ..errors import UserError, unknown_name
 from ..evaluation.run.answers import answer
-from ..evaluation.tokens.inspection import Subject, Wanted, given_answer, inspection
+from ..evaluation.tokens.inspection import InspectOptions, Subject, given_answer, inspection
 from ..methods import METHODS, Method, method
 from ..models.generation.generate import Answer, Decoding, Prompt, generate
 from ..models.loading import LoadedModel, load_model
@@ -126,12 +126,12 @@ def _temperature(text: str) -> float:
     return value
 
 
-def _wanted(args: argparse.Namespace) -> Wanted:
+def _wanted(args: argparse.Namespace) -> InspectOptions:
     views: list[View] = [view(name) for name in _names(args.views, list(VIEWS), "view")]
     if not views:
         raise UserError(f"--views names no view; expected at least one of {', '.join(VIEWS)}")
     methods: list[Method] = [method(name) for name in _names(args.methods, WEIGHTING, "method with weights")]
-    return Wanted(tuple(views), tuple(methods), args.occlusion, args.cells, args.attention, args.seed)
+    return InspectOptions(tuple(views), tuple(methods), args.occlusion, args.cells, args.attention, args.seed)
 
 
 def _names(given: str, known: list[str], kind: str) -> list[str]:

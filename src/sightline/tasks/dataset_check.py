@@ -17,9 +17,9 @@ from .loading.open_source import OpenSource
 from .loading.tables import Table
 from .problem import Problem
 from .prompt_lengths import CountTokens
-from .rows.columns import RowReader, Words
+from .rows.columns import RowReader, RowText
 from .rows.images import decode, within_budget
-from .rows.row_errors import NOTES, BadRow, Fault, Unusable
+from .rows.row_errors import NOTES, BadRow, Fault, UnusableRow
 
 _GRADED_AT_ONCE = 256
 _UNREAD = frozenset({"no box", "empty", "no gold", "too long", "timeout", "crash"})
@@ -113,12 +113,12 @@ def check_split(
     table, reader = task.read(found, split)
     numbers = range(len(table) if limit is None else min(limit, len(table)))
     result = SplitCheck(reader.name, rows=len(numbers))
-    to_grade: list[tuple[int, Words]] = []
+    to_grade: list[tuple[int, RowText]] = []
     for number, row in zip(numbers, table.rows(numbers), strict=True):
         try:
             words = reader.words(row)
             sizes = _look(reader, row, words, number, result)
-        except Unusable as fault:
+        except UnusableRow as fault:
             result.add(number, fault.fault, fault.detail)
         else:
             length = _length(task, reader, words, sizes, count_tokens)
@@ -137,7 +137,7 @@ def check_split(
 
 
 def _look(
-    reader: RowReader, row: dict[str, Any], words: Words, number: int, result: SplitCheck
+    reader: RowReader, row: dict[str, Any], words: RowText, number: int, result: SplitCheck
 ) -> list[tuple[int, int]]:
     """Decode a row's images, note what is odd, and tell the sizes the model gets."""
     digest = hashlib.blake2b(
@@ -169,7 +169,7 @@ def _look(
 def _length(
     task: DatasetTask,
     reader: RowReader,
-    words: Words,
+    words: RowText,
     sizes: list[tuple[int, int]],
     count_tokens: CountTokens | None,
 ) -> int:
@@ -179,7 +179,7 @@ def _length(
     return count_tokens(task.chat(around), sizes)
 
 
-def _grade(rows: list[tuple[int, Words]], result: SplitCheck) -> None:
+def _grade(rows: list[tuple[int, RowText]], result: SplitCheck) -> None:
     """Put every gold to the grader as a boxed answer."""
     verdicts = grade_many([(f"\\boxed{{{words.answer}}}", words.answer, words.choices) for _, words in rows])
     for (number, words), verdict in zip(rows, verdicts, strict=True):
@@ -204,13 +204,13 @@ def answer_kind(answer: str) -> str:
 
 def sample_rows(
     table: Table, reader: RowReader, rows: int, count: int, seed: int
-) -> list[tuple[int, Problem | None, Unusable | None]]:
+) -> list[tuple[int, Problem | None, UnusableRow | None]]:
     """`count` of the first `rows` rows, drawn by `seed`: number, and the problem or what is wrong with it."""
     drawn = np.sort(np.random.default_rng(seed).permutation(rows)[:count])
-    found: list[tuple[int, Problem | None, Unusable | None]] = []
+    found: list[tuple[int, Problem | None, UnusableRow | None]] = []
     for number in map(int, drawn):
         try:
             found.append((number, reader.problem(table[number], number), None))
-        except Unusable as fault:
+        except UnusableRow as fault:
             found.append((number, None, fault))
     return found

@@ -19,7 +19,7 @@ from .problem import Problem
 from .rows.columns import PlacedProblem, RowReader
 from .rows.images import Origin
 from .rows.prompts import chat, load_template, pieces
-from .rows.row_errors import BadRow, Unusable, summary
+from .rows.row_errors import BadRow, UnusableRow, summary
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +66,11 @@ class RowProblems(Sequence[Problem]):
             number = int(self.numbers[(position + step) % len(self)])
             try:
                 return self.reader.problem(self.table[number], number)
-            except Unusable as fault:
+            except UnusableRow as fault:
                 self._refuse(number, fault)
         raise UserError(f"{self.reader.name}: not one row can be used")
 
-    def _refuse(self, number: int, fault: Unusable) -> None:
+    def _refuse(self, number: int, fault: UnusableRow) -> None:
         if not self._skip:
             raise UserError(
                 f"{self.reader.name}, row {number}: {fault}; `sightline data check` lists all such rows. "
@@ -256,7 +256,7 @@ def _choose(
             reader.words(row)
             reader.sizes(row)
             usable.append(int(number))
-        except Unusable as fault:
+        except UnusableRow as fault:
             unusable.append(BadRow(int(number), fault.fault, fault.detail))
     return usable, unusable
 

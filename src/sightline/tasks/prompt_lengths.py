@@ -14,7 +14,7 @@ CountTokens = Callable[[list[dict[str, Any]], list[tuple[int, int]]], int]
 """(messages, [(width, height) of every image]) -> tokens of the prompt, images included."""
 
 
-class Fitting(Sequence[Problem]):
+class FittingProblems(Sequence[Problem]):
     """The problems whose prompts fit, in their order."""
 
     def __init__(self, problems: Sequence[Problem], kept: Sequence[int], left_out: Sequence[tuple[str, int]]):
@@ -42,7 +42,7 @@ def fitting(
     count_tokens: CountTokens,
     max_prompt_length: int,
     progress: Callable[[int], object] | None = None,
-) -> Fitting:
+) -> FittingProblems:
     """The problems whose prompt has at most `max_prompt_length` tokens; the others are named in the log.
 
     Images are measured by their headers where the problems allow it, so nothing is decoded.
@@ -61,7 +61,7 @@ def fitting(
             )
         if progress is not None:
             progress(1)
-    return Fitting(problems, kept, left_out)
+    return FittingProblems(problems, kept, left_out)
 
 
 def outline(problems: Sequence[Problem], index: int) -> tuple[Problem, list[tuple[int, int]]]:

@@ -46,7 +46,7 @@ MOST_CHARTS = 12
 
 
 @dataclass(frozen=True)
-class Quantity:
+class MetricColumn:
     """A column of the metrics and how to show it."""
 
     name: str
@@ -55,7 +55,7 @@ class Quantity:
     reference: float | None = None
 
 
-def quantity(name: str) -> Quantity:
+def metric_column(name: str) -> MetricColumn:
     """How to show a column: `scores/visual_focus/late_over_early` is "Visual focus, late / early"."""
     parts = name.split("/")
     if name in NAMES:
@@ -67,18 +67,18 @@ def quantity(name: str) -> Quantity:
     else:
         title = _words(name)
     compared = name.endswith("late_over_early") or name == "weights/mean"
-    return Quantity(name, title[:1].upper() + title[1:], name in SHARES, 1.0 if compared else None)
+    return MetricColumn(name, title[:1].upper() + title[1:], name in SHARES, 1.0 if compared else None)
 
 
 def _words(part: str) -> str:
     return NAMES["late_over_early"] if part == "late_over_early" else words(part)
 
 
-def groups(names: Iterable[str]) -> dict[str, list[Quantity]]:
+def groups(names: Iterable[str]) -> dict[str, list[MetricColumn]]:
     """Heading -> the quantities drawn under it, at most `MOST_CHARTS` each; empty headings left out."""
     names = sorted(names)
     found = {
-        heading: [quantity(name) for wanted in order for name in names if fnmatchcase(name, wanted)][
+        heading: [metric_column(name) for wanted in order for name in names if fnmatchcase(name, wanted)][
             :MOST_CHARTS
         ]
         for heading, order in GROUPS.items()

@@ -10,7 +10,7 @@ import numpy as np
 from ..figures.curves import Curve
 from .axes import Axis, axis
 from .geometry import LEFT, WIDTH, local_mean, room
-from .metric_titles import Quantity
+from .metric_titles import MetricColumn
 from .number_format import numeral, percent
 
 RIGHT = 66
@@ -55,7 +55,7 @@ def letter(place: int) -> str:
     return chr(ord("A") + place) if place < 26 else str(place + 1)
 
 
-def overlay_chart(quantity: Quantity, found: Sequence[Curve], order: Sequence[str]) -> OverlayChart:
+def overlay_chart(quantity: MetricColumn, found: Sequence[Curve], order: Sequence[str]) -> OverlayChart:
     """The curves of one quantity; `order` names all experiments, which sets colours and letters."""
     lows, highs = (np.concatenate([getattr(curve, side) for curve in found]) for side in ("low", "high"))
     bottom, top = room(lows.min(), highs.max(), share=quantity.share)

@@ -16,15 +16,15 @@ from ..charts.metric_titles import groups
 from ..readers.metrics import Metrics
 from . import tables
 from .curves import Curve, curves, quantities
-from .sources import AnswerSet, Source, labels, read_source
-from .tables import Table
+from .sources import AnswerSet, FigureSource, labels, read_source
+from .tables import FigureTable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = ["labels", "read_source", "write_figures"]
 
-OF_ANSWERS: dict[str, Callable[[Sequence[Any]], Table]] = {
+OF_ANSWERS: dict[str, Callable[[Sequence[Any]], FigureTable]] = {
     "dependency-histogram": tables.histogram,
     "dependency-mass": tables.mass,
     "answer-means": tables.means,
@@ -59,7 +59,7 @@ def write_figures(folders: Sequence[Path], target: Path) -> tuple[list[Path], li
         ) from error
 
 
-def _write(sources: Sequence[Source], target: Path) -> tuple[list[Path], list[str]]:
+def _write(sources: Sequence[FigureSource], target: Path) -> tuple[list[Path], list[str]]:
     paths: list[Path] = []
     experiments = _experiments(sources)
     for name, sets in zip(_file_names(list(experiments)), experiments.values(), strict=True):
@@ -78,7 +78,7 @@ def _write(sources: Sequence[Source], target: Path) -> tuple[list[Path], list[st
     return paths, notes
 
 
-def _experiments(sources: Sequence[Source]) -> dict[str, list[AnswerSet]]:
+def _experiments(sources: Sequence[FigureSource]) -> dict[str, list[AnswerSet]]:
     """Label -> its sets of answers, those of several seeds together."""
     runs = [source for source in sources if source.run is not None]
     told = dict(zip(map(id, runs), labels([run.run.config for run in runs if run.run]), strict=True))
@@ -109,7 +109,7 @@ def _file_names(names: Sequence[str]) -> list[str]:
 def _of_answers(told: AnswerSet, target: Path, ending: str) -> list[Path]:
     from . import draw
 
-    drawn: dict[str, Callable[[Table], Figure]] = {
+    drawn: dict[str, Callable[[FigureTable], Figure]] = {
         "dependency-histogram": draw.histogram,
         "dependency-mass": draw.mass,
         "answer-means": draw.means,
@@ -125,7 +125,7 @@ def _of_answers(told: AnswerSet, target: Path, ending: str) -> list[Path]:
     return paths
 
 
-def _figure(table: Table, draw: Callable[[Table], Figure], target: Path, name: str) -> list[Path]:
+def _figure(table: FigureTable, draw: Callable[[FigureTable], Figure], target: Path, name: str) -> list[Path]:
     """One figure with its numbers; nothing if there are none."""
     from .canvas import save, styled
 
@@ -136,7 +136,7 @@ def _figure(table: Table, draw: Callable[[Table], Figure], target: Path, name: s
     return [*paths, write_csv(target / f"{name}.csv", table)]
 
 
-def _training(sources: Sequence[Source], target: Path) -> list[Path]:
+def _training(sources: Sequence[FigureSource], target: Path) -> list[Path]:
     from . import draw
     from .canvas import save, styled
 
@@ -152,14 +152,14 @@ def _training(sources: Sequence[Source], target: Path) -> list[Path]:
     return paths
 
 
-def labelled_metrics(sources: Sequence[Source]) -> list[tuple[str, Metrics]]:
+def labelled_metrics(sources: Sequence[FigureSource]) -> list[tuple[str, Metrics]]:
     """The curves of every run that has any, under what tells its experiment apart."""
     runs = [source.run for source in sources if source.run is not None]
     told = labels([run.config for run in runs])
     return [(label, run.metrics) for label, run in zip(told, runs, strict=True) if len(run.metrics.steps)]
 
 
-def curve_table(drawn: Mapping[str, Sequence[Curve]]) -> Table:
+def curve_table(drawn: Mapping[str, Sequence[Curve]]) -> FigureTable:
     """The numbers behind curves: quantity -> its curves."""
     rows = []
     for name, found in drawn.items():
@@ -168,10 +168,10 @@ def curve_table(drawn: Mapping[str, Sequence[Curve]]) -> Table:
                 column.tolist() for column in (curve.steps, curve.mean, curve.low, curve.high, curve.runs)
             )
             rows += [(name, curve.label, *row) for row in zip(*numbers, strict=True)]
-    return Table(("quantity", "experiment", "step", "mean", "lowest", "highest", "runs"), tuple(rows))
+    return FigureTable(("quantity", "experiment", "step", "mean", "lowest", "highest", "runs"), tuple(rows))
 
 
-def write_csv(path: Path, table: Table) -> Path:
+def write_csv(path: Path, table: FigureTable) -> Path:
     """Write a table; text that a spreadsheet would take for a formula gets a leading apostrophe."""
     held = io.StringIO()
     writer = csv.writer(held, lineterminator="\n")

@@ -11,18 +11,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..charts.geometry import local_mean
-from ..charts.metric_titles import Quantity
+from ..charts.metric_titles import MetricColumn
 from ..tokens.shading import words
 from ..tokens.statistics import TOP
 from .canvas import BLUE, DASHES, GREY, INKS, ORANGE, VERDICTS, label, panels, plain_numbers
 from .curves import Curve
-from .tables import Table
+from .tables import FigureTable
 
 SMOOTHED = 60
 """Curves of more points are drawn as their local mean, the points themselves thin."""
 
 
-def _by_score(table: Table, draw: Callable[[Axes, list[dict[str, Any]]], None], **shape: Any) -> Figure:
+def _by_score(table: FigureTable, draw: Callable[[Axes, list[dict[str, Any]]], None], **shape: Any) -> Figure:
     """One panel per score."""
     scores = table.distinct("score")
     figure, axes = panels(len(scores), **shape)
@@ -36,7 +36,7 @@ def _column(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows], dtype=float)
 
 
-def histogram(table: Table) -> Figure:
+def histogram(table: FigureTable) -> Figure:
     """Tokens by dependency, counts on a log axis."""
 
     def draw(axis: Axes, rows: list[dict[str, Any]]) -> None:
@@ -51,7 +51,7 @@ def histogram(table: Table) -> Figure:
     return _by_score(table, draw)
 
 
-def mass(table: Table) -> Figure:
+def mass(table: FigureTable) -> Figure:
     """The share of the whole that the highest tokens hold, with the papers' fractions written on."""
     figure, (axis,) = panels(1, height=3.2)
     for place, name in enumerate(table.distinct("score")):
@@ -71,7 +71,7 @@ def mass(table: Table) -> Figure:
     return figure
 
 
-def means(table: Table) -> Figure:
+def means(table: FigureTable) -> Figure:
     """Answers by their mean score."""
 
     def draw(axis: Axes, rows: list[dict[str, Any]]) -> None:
@@ -87,7 +87,7 @@ def means(table: Table) -> Figure:
     return _by_score(table, draw)
 
 
-def progress(table: Table) -> Figure:
+def progress(table: FigureTable) -> Figure:
     """Scores over the course of the answer."""
 
     def draw(axis: Axes, rows: list[dict[str, Any]]) -> None:
@@ -110,7 +110,7 @@ def _banded(axis: Axes, rows: list[dict[str, Any]], style: tuple[Any, Any], name
         axis.set_ylim(bottom=0)
 
 
-def ratios(table: Table) -> Figure:
+def ratios(table: FigureTable) -> Figure:
     """Late over early, a line at 1."""
     scores = table.distinct("score")
     figure, (axis,) = panels(1, height=0.9 + 0.42 * len(scores))
@@ -145,7 +145,7 @@ def _whiskers(
     axis.errorbar(x, y, xerr=errors, fmt=mark, color=ink, ms=4, lw=1.2, capsize=2, label=name or None)
 
 
-def classes(table: Table) -> Figure:
+def classes(table: FigureTable) -> Figure:
     """Mean score by class of words."""
 
     def draw(axis: Axes, rows: list[dict[str, Any]]) -> None:
@@ -157,7 +157,7 @@ def classes(table: Table) -> Figure:
     return _by_score(table, draw, height=2.0)
 
 
-def highest_words(table: Table) -> Figure:
+def highest_words(table: FigureTable) -> Figure:
     """The highest words, longest bar first."""
     most = max(len(table.where(score=name)) for name in table.distinct("score"))
 
@@ -172,7 +172,7 @@ def highest_words(table: Table) -> Figure:
     return _by_score(table, draw, height=0.7 + 0.17 * most)
 
 
-def attention(table: Table) -> Figure:
+def attention(table: FigureTable) -> Figure:
     """Where attention goes over the course of the answer."""
     figure, (axis,) = panels(1, height=2.8)
     styles = ((ORANGE, DASHES[0]), (BLUE, DASHES[1]), (GREY, DASHES[2]))
@@ -185,7 +185,7 @@ def attention(table: Table) -> Figure:
     return figure
 
 
-def training(drawn: Sequence[tuple[Quantity, Sequence[Curve]]], order: Sequence[str]) -> Figure:
+def training(drawn: Sequence[tuple[MetricColumn, Sequence[Curve]]], order: Sequence[str]) -> Figure:
     """Training curves, one panel per quantity; `order` names every experiment, in every figure alike."""
     figure, axes = panels(len(drawn))
     handles: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from ..readers.inspect_data import INSPECTION, read_inspection
 from ..readers.metrics import Metrics
 from ..readers.run import SavedRun, read_run
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 from ..readers.settings import shown
 
 MOST_SAMPLES = 100_000
@@ -39,13 +39,13 @@ class AnswerSet:
 
     name: str
     """Empty, "before" or "after"."""
-    answers: Sequence[Answer]
+    answers: Sequence[SavedAnswer]
     attention: Sequence[Mapping[str, Sequence[float | None]]]
     """Of each answer the shares of attention; empty mappings where they were not recorded."""
 
 
 @dataclass(frozen=True)
-class Source:
+class FigureSource:
     """One folder."""
 
     name: str
@@ -60,7 +60,7 @@ class Source:
         return self.run.metrics if self.run is not None and len(self.run.metrics.steps) else None
 
 
-def read_source(folder: Path) -> Source:
+def read_source(folder: Path) -> FigureSource:
     """Read a run folder or an inspect folder.
 
     Raises:
@@ -70,14 +70,14 @@ def read_source(folder: Path) -> Source:
         found = read_inspection(folder)
         answers = found.answers
         told = AnswerSet("", [one.answer for one in answers], [one.attention for one in answers])
-        return Source(found.name, None, (told,), found.notes)
+        return FigureSource(found.name, None, (told,), found.notes)
     run = read_run(folder, MOST_SAMPLES)
     sets = []
     for name in ("before", "after"):
         answers = [told for sample in run.samples if (told := getattr(sample, name)) is not None]
         if answers:
             sets.append(AnswerSet(name, answers, [{} for _ in answers]))
-    return Source(run.name, run, tuple(sets), run.notes)
+    return FigureSource(run.name, run, tuple(sets), run.notes)
 
 
 def labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 from ..tokens.statistics import (
     TOP,
     Mean,
@@ -31,7 +31,7 @@ NOT_LOOKING = ("entropy",)
 
 
 @dataclass(frozen=True)
-class Table:
+class FigureTable:
     """Rows with named columns, in long form: what goes into a CSV file and onto a figure."""
 
     columns: tuple[str, ...]
@@ -48,14 +48,14 @@ class Table:
         return list(dict.fromkeys(row[place] for row in self.rows))
 
 
-def scores_of(answers: Sequence[Answer], *, dependencies: bool = False) -> list[str]:
+def scores_of(answers: Sequence[SavedAnswer], *, dependencies: bool = False) -> list[str]:
     """The scores that say something about looking, in order; only those that compare views if asked."""
     names = dict.fromkeys(name for told in answers for name in told.scores)
     kept = [name for name in names if name.split("/")[0] not in NOT_LOOKING]
     return [name for name in kept if name.split("/")[0] in DEPENDENCIES] if dependencies else kept
 
 
-def histogram(answers: Sequence[Answer]) -> Table:
+def histogram(answers: Sequence[SavedAnswer]) -> FigureTable:
     """How many tokens have how much dependency: bins up to the 99.9th percentile, the rest in the last."""
     rows = []
     for name in scores_of(answers, dependencies=True):
@@ -68,20 +68,20 @@ def histogram(answers: Sequence[Answer]) -> Table:
             (name, float(low), float(high), int(count))
             for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
         ]
-    return Table(("score", "from", "to", "tokens"), tuple(rows))
+    return FigureTable(("score", "from", "to", "tokens"), tuple(rows))
 
 
-def mass(answers: Sequence[Answer]) -> Table:
+def mass(answers: Sequence[SavedAnswer]) -> FigureTable:
     """The share of the whole dependency that the highest tokens hold, by how many of them are taken."""
     fractions = sorted({*CURVE, *TOP})
     rows = []
     for name in scores_of(answers, dependencies=True):
         shares = mass_shares(positive(name, pooled(answers, name)), fractions)
         rows += [(name, f, s) for f, s in zip(fractions, shares, strict=True) if np.isfinite(s)]
-    return Table(("score", "highest_tokens", "share_of_mass"), tuple(rows))
+    return FigureTable(("score", "highest_tokens", "share_of_mass"), tuple(rows))
 
 
-def means(answers: Sequence[Answer]) -> Table:
+def means(answers: Sequence[SavedAnswer]) -> FigureTable:
     """How many answers have which mean score, right ones and wrong ones apart."""
     rows = []
     for name in scores_of(answers):
@@ -95,10 +95,10 @@ def means(answers: Sequence[Answer]) -> Table:
                 (name, verdict, float(low), float(high), int(count))
                 for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
             ]
-    return Table(("score", "answers", "from", "to", "count"), tuple(rows))
+    return FigureTable(("score", "answers", "from", "to", "count"), tuple(rows))
 
 
-def progress(answers: Sequence[Answer]) -> Table:
+def progress(answers: Sequence[SavedAnswer]) -> FigureTable:
     """Mean score over the course of the answer, right and wrong ones apart, with 95 % intervals."""
     rows = []
     for name in scores_of(answers):
@@ -107,10 +107,10 @@ def progress(answers: Sequence[Answer]) -> Table:
             for place in range(PROGRESS if len(values) else 0):
                 centre = 100 * (place + 0.5) / PROGRESS
                 rows.append((name, verdict, centre, *_cells(mean(values[:, place]))))
-    return Table(("score", "answers", "progress_percent", "mean", "low", "high", "count"), tuple(rows))
+    return FigureTable(("score", "answers", "progress_percent", "mean", "low", "high", "count"), tuple(rows))
 
 
-def ratios(answers: Sequence[Answer]) -> Table:
+def ratios(answers: Sequence[SavedAnswer]) -> FigureTable:
     """Late over early score of right and of wrong answers, with 95 % intervals."""
     rows = []
     for name in scores_of(answers):
@@ -118,40 +118,42 @@ def ratios(answers: Sequence[Answer]) -> Table:
             found = late_over_early(members, name)
             if np.isfinite(found.value):
                 rows.append((name, verdict, *_cells(found)))
-    return Table(("score", "answers", "late_over_early", "low", "high", "count"), tuple(rows))
+    return FigureTable(("score", "answers", "late_over_early", "low", "high", "count"), tuple(rows))
 
 
-def classes(answers: Sequence[Answer]) -> Table:
+def classes(answers: Sequence[SavedAnswer]) -> FigureTable:
     """Mean score by class of words, with 95 % intervals over answers."""
     rows = [
         (name, kind, *_cells(found))
         for name in scores_of(answers)
         for kind, found in by_class(answers, name).items()
     ]
-    return Table(("score", "class", "mean", "low", "high", "answers"), tuple(rows))
+    return FigureTable(("score", "class", "mean", "low", "high", "answers"), tuple(rows))
 
 
-def highest_words(answers: Sequence[Answer]) -> Table:
+def highest_words(answers: Sequence[SavedAnswer]) -> FigureTable:
     """The words with the highest mean score."""
     rows = [
         (name, word, value, count)
         for name in scores_of(answers)
         for word, value, count in top_words(answers, name)
     ]
-    return Table(("score", "word", "mean", "occurrences"), tuple(rows))
+    return FigureTable(("score", "word", "mean", "occurrences"), tuple(rows))
 
 
-def attention(shares: Sequence[Mapping[str, Sequence[float | None]]]) -> Table:
+def attention(shares: Sequence[Mapping[str, Sequence[float | None]]]) -> FigureTable:
     """Shares of attention to image, question and answer so far, over the course of the answer."""
     told = [
-        Answer("", None, (), {name: tuple(values) for name, values in one.items()}) for one in shares if one
+        SavedAnswer("", None, (), {name: tuple(values) for name, values in one.items()})
+        for one in shares
+        if one
     ]
     rows = []
     for name in ("image", "question", "answer"):
         values = over_progress(told, name, PROGRESS)
         for place in range(PROGRESS if len(values) else 0):
             rows.append((name, 100 * (place + 0.5) / PROGRESS, *_cells(mean(values[:, place]))))
-    return Table(("attention_to", "progress_percent", "mean", "low", "high", "answers"), tuple(rows))
+    return FigureTable(("attention_to", "progress_percent", "mean", "low", "high", "answers"), tuple(rows))
 
 
 def _cells(found: Mean) -> tuple[float, float, float, int]:

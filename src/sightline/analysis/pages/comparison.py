@@ -13,7 +13,7 @@ from ..charts.metric_titles import groups
 from ..charts.number_format import counted, points
 from ..charts.overlays import letter, overlay_chart
 from ..figures.curves import curves, quantities
-from ..figures.sources import INCIDENTAL, Source, labels, read_source
+from ..figures.sources import INCIDENTAL, FigureSource, labels, read_source
 from ..readers.metrics import Metrics
 from ..readers.run import SavedRun
 from ..readers.settings import settings
@@ -73,7 +73,7 @@ def content(runs: Sequence[SavedRun], notes: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _notes(sources: Sequence[Source]) -> list[str]:
+def _notes(sources: Sequence[FigureSource]) -> list[str]:
     notes = [
         f"{source.name}: {note}" for source in sources if source.run is not None for note in source.notes
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UserError
 from ...run_folder import write_text
 from ..charts.number_format import counted, duration
-from ..readers.inspect_data import Inspected, Inspection, Look, read_inspection
+from ..readers.inspect_data import InspectedAnswer, InspectedProblem, Inspection, read_inspection
 from ..readers.settings import shown
 from ..tokens.inspect_payload import details
 from ..tokens.shading import Shade, shades, weight_shades
@@ -129,12 +129,12 @@ def _problems(found: Inspection, scales: Sequence[Shade], most: int) -> list[dic
     return problems
 
 
-def _says(one: Inspected) -> str:
+def _says(one: InspectedAnswer) -> str:
     said = counted(len(one.answer.tokens), "token")
     return said + (", cut at the limit" if one.truncated else "")
 
 
-def _verdicts(look: Look) -> str:
+def _verdicts(look: InspectedProblem) -> str:
     """Space-separated for the filter: which verdicts the answers of a problem have."""
     names = {True: "correct", False: "wrong", None: "ungraded"}
     return " ".join(sorted({names[one.answer.correct] for one in look.answers}))

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import UserError
 from ...run_folder import RunFolder, write_text
-from ..charts.metric_titles import quantity
+from ..charts.metric_titles import metric_column
 from ..charts.number_format import duration
 from ..readers.metrics import Metrics
 from ..readers.run import SavedRun, read_run
@@ -93,7 +93,7 @@ def _quantities(metrics: Metrics) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "title": quantity(name).title,
+                "title": metric_column(name).title,
                 "ends": [float(v) for v in ends],
                 "count": len(values),
             }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..charts.geometry import IntervalChart, curve_chart, interval_chart
-from ..charts.metric_titles import Quantity, groups
+from ..charts.metric_titles import MetricColumn, groups
 from ..charts.number_format import points
 from ..readers.metrics import Metrics
 from ..readers.run import Interval, SavedRun
@@ -75,7 +75,7 @@ def rewards_accuracy(metrics: Metrics) -> bool:
     return accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True)
 
 
-def _curve(metrics: Metrics, shown: Quantity) -> Any:
+def _curve(metrics: Metrics, shown: MetricColumn) -> Any:
     steps, values = metrics.recorded(shown.name)
     return curve_chart(shown.name, shown.title, steps, values, reference=shown.reference, share=shown.share)
 

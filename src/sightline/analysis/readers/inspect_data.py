@@ -11,7 +11,7 @@ from typing import Any
 from ...errors import UserError
 from ..charts.number_format import counted, number
 from .embedded_images import EmbeddedImage, embedded_image
-from .samples import Answer, answer, items, mapping, numbers, text
+from .samples import SavedAnswer, answer, items, mapping, numbers, text
 
 INSPECTION = "inspect.json"
 SCHEMA = "sightline.inspect/1"
@@ -33,10 +33,10 @@ class OcclusionMap:
 
 
 @dataclass(frozen=True)
-class Inspected:
+class InspectedAnswer:
     """One answer with everything that was measured of it."""
 
-    answer: Answer
+    answer: SavedAnswer
     truncated: bool
     likeliest: Mapping[str, tuple[tuple[tuple[str, float], ...], ...]]
     """"image" and each view -> per token its likeliest alternatives, (text, probability)."""
@@ -48,7 +48,7 @@ class Inspected:
 
 
 @dataclass(frozen=True)
-class Look:
+class InspectedProblem:
     """One problem: what was asked, what was shown, what was answered."""
 
     id: str
@@ -57,11 +57,11 @@ class Look:
     gold: str
     images: tuple[EmbeddedImage | None, ...]
     views: Mapping[str, tuple[EmbeddedImage | None, ...]]
-    answers: tuple[Inspected, ...]
+    answers: tuple[InspectedAnswer, ...]
 
 
 @dataclass(frozen=True)
-class Reader:
+class InspectedMethod:
     """A method, and what its weights were computed from."""
 
     name: str
@@ -78,12 +78,12 @@ class Inspection:
     scores: tuple[tuple[str, str | None], ...]
     """(name, view it compares with) of every score, in order."""
     views: tuple[str, ...]
-    methods: tuple[Reader, ...]
-    looks: tuple[Look, ...]
+    methods: tuple[InspectedMethod, ...]
+    looks: tuple[InspectedProblem, ...]
     notes: tuple[str, ...]
 
     @property
-    def answers(self) -> list[Inspected]:
+    def answers(self) -> list[InspectedAnswer]:
         """Every answer, in the order of the page."""
         return [one for look in self.looks for one in look.answers]
 
@@ -143,12 +143,12 @@ def _inspection(name: str, saved: Mapping[str, Any]) -> Inspection:
     )
 
 
-def _reader(row: Mapping[str, Any]) -> Reader:
+def _reader(row: Mapping[str, Any]) -> InspectedMethod:
     signals = tuple(text(name) for name in items(row.get("signals")))
-    return Reader(text(row.get("name")), signals, _maybe(row.get("view")))
+    return InspectedMethod(text(row.get("name")), signals, _maybe(row.get("view")))
 
 
-def _uneven(told: Answer) -> bool:
+def _uneven(told: SavedAnswer) -> bool:
     return any(len(column) != len(told.tokens) for column in (*told.scores.values(), *told.weights.values()))
 
 
@@ -156,9 +156,9 @@ def _maybe(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _look(row: Mapping[str, Any], vocabulary: list[str]) -> Look:
+def _look(row: Mapping[str, Any], vocabulary: list[str]) -> InspectedProblem:
     answers = (_inspected(mapping(told), vocabulary) for told in items(row.get("answers")))
-    return Look(
+    return InspectedProblem(
         id=text(row.get("id")),
         kind=text(row.get("kind")),
         question=text(row.get("question")),
@@ -172,12 +172,12 @@ def _look(row: Mapping[str, Any], vocabulary: list[str]) -> Look:
     )
 
 
-def _inspected(saved: Mapping[str, Any], vocabulary: list[str]) -> Inspected | None:
+def _inspected(saved: Mapping[str, Any], vocabulary: list[str]) -> InspectedAnswer | None:
     told = answer(saved)
     if told is None:
         return None
     maps = (_map(mapping(one)) for one in items(saved.get("occlusion")))
-    return Inspected(
+    return InspectedAnswer(
         answer=told,
         truncated=saved.get("truncated") is True,
         likeliest={

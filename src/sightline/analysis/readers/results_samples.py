@@ -27,7 +27,7 @@ KINDS = ("wrong", "right", "disagreeing", "blind", "failed")
 
 
 @dataclass(frozen=True)
-class Judged:
+class ProtocolVerdict:
     """One protocol's verdict on an answer."""
 
     protocol: str
@@ -38,7 +38,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Sample:
+class GradedProblem:
     """One problem with its first answer, how it was judged, and what others made of it."""
 
     benchmark: str
@@ -52,7 +52,7 @@ class Sample:
     """Characters of the answer that are not shown."""
     truncated: bool
     failed: str | None
-    verdicts: tuple[Judged, ...]
+    verdicts: tuple[ProtocolVerdict, ...]
     others: str
     """How many of the problem's samples are right, if there are several."""
     beside: tuple[tuple[str, bool | None, str], ...]
@@ -65,7 +65,7 @@ class Sample:
 class Samples:
     """The samples that a page shows, and what has to be said of the choice."""
 
-    shown: tuple[Sample, ...]
+    shown: tuple[GradedProblem, ...]
     counts: Mapping[str, int]
     """How many of those shown are of each kind."""
     total: int
@@ -176,7 +176,7 @@ def _choice(kinds: Sequence[tuple[str, ...]], benchmarks: Sequence[str]) -> list
 
 def _sample(
     case: _Case, earlier: _Case | None, kinds: tuple[str, ...], headline: str, room: int
-) -> tuple[Sample, int]:
+) -> tuple[GradedProblem, int]:
     """A case as it is shown, and how many bytes its images take of the page."""
     first = case.generations["sighted", 0]
     images, used = _images(case, first, room)
@@ -184,7 +184,7 @@ def _sample(
     ours = case.verdicts.get(headline, {})
     sighted = [v.get("correct") for (view, _), v in ours.items() if view == "sighted"]
     problem = case.problem
-    return Sample(
+    return GradedProblem(
         benchmark=str(problem["benchmark"]),
         problem=str(problem["id"]),
         labels=", ".join(str(value) for value in mapping(problem.get("labels")).values() if value),
@@ -218,8 +218,10 @@ def _beside(who: str, case: _Case, which: tuple[str, int], headline: str) -> tup
     return who, verdict.get("correct"), text[:MOST_BESIDE]
 
 
-def _judged(protocol: str, row: Mapping[str, Any]) -> Judged:
-    return Judged(protocol, row.get("correct"), row.get("answer"), str(row.get("how")), row.get("why_not"))
+def _judged(protocol: str, row: Mapping[str, Any]) -> ProtocolVerdict:
+    return ProtocolVerdict(
+        protocol, row.get("correct"), row.get("answer"), str(row.get("how")), row.get("why_not")
+    )
 
 
 def _images(

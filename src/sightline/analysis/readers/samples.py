@@ -14,7 +14,7 @@ MOST_SAMPLES = 48
 
 
 @dataclass(frozen=True)
-class Answer:
+class SavedAnswer:
     """What a model wrote, how it was graded, and its tokens' scores (one list per signal)."""
 
     text: str
@@ -35,8 +35,8 @@ class Sample:
     gold: str
     images: tuple[EmbeddedImage | None, ...]
     """None for an address that was refused."""
-    before: Answer | None
-    after: Answer | None
+    before: SavedAnswer | None
+    after: SavedAnswer | None
 
 
 def read_samples(saved: Any, notes: list[str], most: int = MOST_SAMPLES) -> tuple[Sample, ...]:
@@ -71,12 +71,12 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     )
 
 
-def answer(saved: Any) -> Answer | None:
+def answer(saved: Any) -> SavedAnswer | None:
     """A parsed answer; None if it is no mapping."""
     if not isinstance(saved, Mapping):
         return None
     correct = saved.get("correct")
-    return Answer(
+    return SavedAnswer(
         text=text(saved.get("text")),
         correct=correct if isinstance(correct, bool) else None,
         tokens=tuple(text(token) for token in items(saved.get("tokens"))),

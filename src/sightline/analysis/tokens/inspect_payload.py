@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..charts.number_format import percent
-from ..readers.inspect_data import Inspected, Inspection, OcclusionMap
+from ..readers.inspect_data import InspectedAnswer, Inspection, OcclusionMap
 from .shading import Shade, words
 from .strips import MOST_TOKENS
 
@@ -71,7 +71,7 @@ def _view_of(found: Inspection, shade: Shade) -> int | None:
 
 
 def _answer(
-    one: Inspected,
+    one: InspectedAnswer,
     scales: Sequence[Shade],
     weights: Sequence[Shade],
     views: list[str],
@@ -140,15 +140,15 @@ class _Kept:
     """Nats below which, under every view, a token goes without."""
     note: str = ""
 
-    def wanted(self, one: Inspected, view: str, token: int) -> bool:
+    def wanted(self, one: InspectedAnswer, view: str, token: int) -> bool:
         if self.dependency(one, token) < self.least:
             return False
         return view not in self.kls or _at(one, self.kls[view], token) >= self.same
 
-    def dependency(self, one: Inspected, token: int) -> float:
+    def dependency(self, one: InspectedAnswer, token: int) -> float:
         return max((_at(one, name, token) for name in self.kls.values()), default=math.inf)
 
-    def cost(self, one: Inspected, token: int) -> int:
+    def cost(self, one: InspectedAnswer, token: int) -> int:
         """How many alternatives of a token are wanted."""
         return sum(
             len(tokens[token])
@@ -157,7 +157,7 @@ class _Kept:
         )
 
 
-def _at(one: Inspected, name: str, token: int) -> float:
+def _at(one: InspectedAnswer, name: str, token: int) -> float:
     values = one.answer.scores.get(name, ())
     value = values[token] if token < len(values) else None
     return math.inf if value is None else value
@@ -190,7 +190,7 @@ class _Table:
         self.words = [text for text, _ in counts.most_common()]
         self._places = {text: place for place, text in enumerate(self.words)}
 
-    def alternatives(self, one: Inspected, view: str) -> dict[str, list[int]]:
+    def alternatives(self, one: InspectedAnswer, view: str) -> dict[str, list[int]]:
         """Token -> [place, parts, place, parts, ...], without those that are left out."""
         shown = {}
         for token, listed in self._shown(one, view):
@@ -198,7 +198,7 @@ class _Table:
             shown[str(token)] = [value for pair in pairs for value in pair]
         return shown
 
-    def _shown(self, one: Inspected, view: str) -> Iterator[tuple[int, tuple[tuple[str, float], ...]]]:
+    def _shown(self, one: InspectedAnswer, view: str) -> Iterator[tuple[int, tuple[tuple[str, float], ...]]]:
         for token, listed in enumerate(one.likeliest.get(view, ())[: self.kept.most]):
             if self.kept.wanted(one, view, token):
                 yield token, listed

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from ..charts.number_format import numeral
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 
 LEVELS = 8
 """Steps of shading above none."""
@@ -35,7 +35,7 @@ class Shade:
     high: float
     kind: Literal["score", "weight"] = "score"
 
-    def values(self, answer: Answer) -> tuple[float | None, ...]:
+    def values(self, answer: SavedAnswer) -> tuple[float | None, ...]:
         """What it shows of an answer; empty if that was not measured."""
         return (answer.scores if self.kind == "score" else answer.weights).get(self.name, ())
 
@@ -67,7 +67,7 @@ class Shade:
         return [(level, numeral(self.low + level * step, digits=2)) for level in range(LEVELS + 1)]
 
 
-def shades(answers: Iterable[Answer]) -> tuple[Shade, ...]:
+def shades(answers: Iterable[SavedAnswer]) -> tuple[Shade, ...]:
     """One shade per score that occurs, with a range that all answers share.
 
     The range runs from the 2nd to the 98th percentile over all tokens, so that one extreme token does
@@ -83,7 +83,7 @@ def shades(answers: Iterable[Answer]) -> tuple[Shade, ...]:
     )
 
 
-def weight_shades(answers: Iterable[Answer]) -> tuple[Shade, ...]:
+def weight_shades(answers: Iterable[SavedAnswer]) -> tuple[Shade, ...]:
     """One shade per method whose weights occur: from 0 (none) to their 98th percentile, at least 1 (full)."""
     found = _gathered(a.weights for a in answers).items()
     return tuple(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 
 Z_95 = 1.959963984540054
 TOP = (0.05, 0.10, 0.20, 0.40)
@@ -39,7 +39,7 @@ def mean(values: Iterable[float]) -> Mean:
     return Mean(centre, centre - half, centre + half, len(known))
 
 
-def column(told: Answer, name: str) -> np.ndarray:
+def column(told: SavedAnswer, name: str) -> np.ndarray:
     """One score of an answer, float64 [T], NaN where a token has none."""
     values = told.scores.get(name, ())
     return np.array([math.nan if value is None else value for value in values], dtype=float)
@@ -50,14 +50,14 @@ def positive(name: str, values: np.ndarray) -> np.ndarray:
     return (values + 1) / 2 if name.split("/")[0] == "visual_focus" else values.clip(0)
 
 
-def pooled(answers: Iterable[Answer], name: str) -> np.ndarray:
+def pooled(answers: Iterable[SavedAnswer], name: str) -> np.ndarray:
     """All token scores of all answers, float64 [N]."""
     columns = [column(told, name) for told in answers]
     values = np.concatenate(columns) if columns else np.zeros(0)
     return values[np.isfinite(values)]
 
 
-def answer_means(answers: Iterable[Answer], name: str) -> np.ndarray:
+def answer_means(answers: Iterable[SavedAnswer], name: str) -> np.ndarray:
     """The mean score of each answer that has any, float64 [A]."""
     means = [_nanmean(column(told, name)) for told in answers]
     return np.array([value for value in means if math.isfinite(value)], dtype=float)
@@ -72,7 +72,7 @@ def mass_shares(values: np.ndarray, fractions: Sequence[float] = TOP) -> list[fl
     return [float(held[min(len(values), math.ceil(f * len(values))) - 1]) / total for f in fractions]
 
 
-def over_progress(answers: Iterable[Answer], name: str, bins: int = 20) -> np.ndarray:
+def over_progress(answers: Iterable[SavedAnswer], name: str, bins: int = 20) -> np.ndarray:
     """Each answer's score at the centres of `bins` equal parts of its length, float64 [A, bins].
 
     Token t of T covers the part from t/T to (t+1)/T. Answers without any score are left out.
@@ -83,7 +83,7 @@ def over_progress(answers: Iterable[Answer], name: str, bins: int = 20) -> np.nd
     return np.array(rows, dtype=float).reshape(len(rows), bins)
 
 
-def late_over_early(answers: Iterable[Answer], name: str) -> Mean:
+def late_over_early(answers: Iterable[SavedAnswer], name: str) -> Mean:
     """Mean score of the second half of the answers' tokens over that of the first.
 
     Scores ≥ 0 as in `positive`; a middle token counts in neither half. The interval is that of the
@@ -121,7 +121,7 @@ def _nanmean(values: np.ndarray) -> float:
     return float(known.mean()) if len(known) else math.nan
 
 
-def by_verdict(answers: Iterable[Answer]) -> dict[str, list[Answer]]:
+def by_verdict(answers: Iterable[SavedAnswer]) -> dict[str, list[SavedAnswer]]:
     """ "right" and "wrong" answers, those of them that there are; all under "all" if none was graded."""
     listed = list(answers)
     groups = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..charts.number_format import numeral
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 from .shading import LETTERS, LEVELS, Shade, shades, weight_shades, words
 
 __all__ = [
@@ -75,7 +75,9 @@ def longest_shown(counts: Iterable[int]) -> int:
     return MOST_TOKENS
 
 
-def strip(answer: Answer, scales: Sequence[Shade], *, labels: bool = True, most: int = MOST_TOKENS) -> Strip:
+def strip(
+    answer: SavedAnswer, scales: Sequence[Shade], *, labels: bool = True, most: int = MOST_TOKENS
+) -> Strip:
     """The pieces of an answer in reading order, with what each score says in short.
 
     Tokens that make up one character are one piece, shaded by the highest of them. `labels` False leaves
@@ -160,7 +162,7 @@ def _piece(
     return Piece(text, " ".join(classes), label, jump)
 
 
-def _summary(answer: Answer, shade: Shade) -> tuple[Shade, str, tuple[tuple[str, str], ...]]:
+def _summary(answer: SavedAnswer, shade: Shade) -> tuple[Shade, str, tuple[tuple[str, str], ...]]:
     pairs = zip(shade.values(answer), answer.tokens, strict=False)
     scored = [(value, token) for value, token in pairs if value is not None]
     mean = numeral(sum(value for value, _ in scored) / len(scored) if scored else None, 3)
@@ -168,7 +170,7 @@ def _summary(answer: Answer, shade: Shade) -> tuple[Shade, str, tuple[tuple[str,
     return shade, mean, tuple((token.strip() or repr(token), numeral(value, 3)) for value, token in highest)
 
 
-def as_scored(answers: Iterable[Answer]) -> tuple[Shade, ...]:
+def as_scored(answers: Iterable[SavedAnswer]) -> tuple[Shade, ...]:
     """The shades of all scores and then of all weights that occur in `answers`."""
     listed = list(answers)
     return (*shades(listed), *weight_shades(listed))

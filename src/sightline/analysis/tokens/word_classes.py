@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..readers.samples import Answer
+from ..readers.samples import SavedAnswer
 from .statistics import Mean, column, mean
 from .strips import align
 
@@ -32,7 +32,7 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 
 
 @dataclass(frozen=True)
-class Word:
+class ScoredWord:
     """A word of an answer with the mean score of the tokens it overlaps."""
 
     text: str
@@ -40,7 +40,7 @@ class Word:
     score: float
 
 
-def scored_words(told: Answer, name: str) -> Iterator[Word]:
+def scored_words(told: SavedAnswer, name: str) -> Iterator[ScoredWord]:
     """The words of an answer that have a score, in order; tokens that stand in no word are left out."""
     values = column(told, name)
     place, covered = 0, np.full(len(told.text), -1)
@@ -55,7 +55,7 @@ def scored_words(told: Answer, name: str) -> Iterator[Word]:
         known = values[tokens[(tokens >= 0) & (tokens < len(values))]]
         known = known[np.isfinite(known)]
         if len(known):
-            yield Word(match[0].lower(), word_class(match[0]), float(known.mean()))
+            yield ScoredWord(match[0].lower(), word_class(match[0]), float(known.mean()))
 
 
 def word_class(word: str) -> str:
@@ -69,7 +69,7 @@ def word_class(word: str) -> str:
     return "symbol"
 
 
-def by_class(answers: Iterable[Answer], name: str) -> dict[str, Mean]:
+def by_class(answers: Iterable[SavedAnswer], name: str) -> dict[str, Mean]:
     """Mean score per class of words, an answer's mean counting once; classes that occur, in order."""
     means: dict[str, list[float]] = defaultdict(list)
     for told in answers:
@@ -82,7 +82,7 @@ def by_class(answers: Iterable[Answer], name: str) -> dict[str, Mean]:
 
 
 def top_words(
-    answers: Iterable[Answer], name: str, *, least: int = 3, most: int = 25
+    answers: Iterable[SavedAnswer], name: str, *, least: int = 3, most: int = 25
 ) -> list[tuple[str, float, int]]:
     """(word, mean score, occurrences) of the `most` highest words that occur at least `least` times.
 

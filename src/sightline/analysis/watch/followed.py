@@ -34,7 +34,7 @@ RECENT = 50
 
 
 @dataclass(frozen=True)
-class Moment:
+class RunSnapshot:
     """Everything that the page shows of a run at one moment."""
 
     run: SavedRun
@@ -50,7 +50,7 @@ class Moment:
     completions: tuple[Completion, ...]
 
 
-class Followed:
+class FollowedRun:
     """One run folder; `now()` reads what changed since the last call."""
 
     def __init__(self, folder: Path) -> None:
@@ -71,7 +71,7 @@ class Followed:
                 found.append(signature(file))
         return (*found, *(tuple(names_inside(self.folder, name)) for name in ("incidents", "completions")))
 
-    def now(self) -> Moment:
+    def now(self) -> RunSnapshot:
         """The run at this moment; files that are missing, cut off or damaged are said in its notes."""
         metrics = self._tail.read()
         written = self._tail.written / 1e9 or None
@@ -98,7 +98,7 @@ class Followed:
         left = planned - step if planned is not None and step is not None and planned > 0 else None
         since = time.time() - written if written else 0.0
         completions_step, completions = self._completions()
-        return Moment(
+        return RunSnapshot(
             run=run,
             stalled=None if finished else stall(metrics, since),
             finished=finished,

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from ..charts.number_format import duration
 from ..pages.base import page
 from ..pages.run_sections import accuracy_rows, curve_charts, interval_rows, problems, subject
-from .followed import Moment
+from .followed import RunSnapshot
 
 SERVED = ("report.html", "metrics.jsonl", "eval.json", "samples.json", "config.yaml", "log.txt")
 """The files of a run that can be had from the server, and no others."""
 
 
-def watch_page(moment: Moment, served: list[str], seconds: int) -> str:
+def watch_page(moment: RunSnapshot, served: list[str], seconds: int) -> str:
     """The whole page at one moment; its script asks for it again every `seconds`."""
     return page(
         "watch.html",
@@ -34,7 +34,7 @@ def watch_page(moment: Moment, served: list[str], seconds: int) -> str:
     )
 
 
-def state(moment: Moment) -> str:
+def state(moment: RunSnapshot) -> str:
     """What the run is doing, in a word or two."""
     if moment.finished:
         return "finished"
@@ -45,7 +45,7 @@ def state(moment: Moment) -> str:
     return "no new steps" if moment.stalled else "training"
 
 
-def _facts(moment: Moment) -> list[tuple[str, str]]:
+def _facts(moment: RunSnapshot) -> list[tuple[str, str]]:
     last = None
     if moment.written is not None:
         last = f"{datetime.fromtimestamp(moment.written, UTC):%Y-%m-%d %H:%M:%S} UTC"

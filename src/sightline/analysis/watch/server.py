@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ...errors import UserError
 from ..readers.confined_files import open_inside, signature
-from .followed import Followed
+from .followed import FollowedRun
 from .page import SERVED, watch_page
 
 PORT = 8642
@@ -51,7 +51,7 @@ class WatchServer(ThreadingHTTPServer):
         """`port` 0 takes a free one. Raises `UserError` if `folder` is none or the port is taken."""
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder; expected the folder of a run, as runs/demo")
-        self.followed, self.seconds = Followed(folder), seconds
+        self.followed, self.seconds = FollowedRun(folder), seconds
         self._lock = threading.Lock()
         self._stamp: tuple[Any, ...] | None = None
         self._page = b""

@@ -8,10 +8,10 @@ from .row import Reader
 
 
 @dataclass(frozen=True)
-class Part:
+class Split:
     """One split of a set."""
 
-    split: str
+    name: str
     """Its name on the hub."""
     files: str
     """Where its files lie in a copy of the set, as a glob pattern."""
@@ -23,7 +23,7 @@ class Benchmark:
 
     source: str
     """A hub id, a path, or the name of an embedded world."""
-    parts: tuple[Part, ...]
+    splits: tuple[Split, ...]
     read: Reader
     columns: tuple[str, ...]
     """Columns that have to be there."""
@@ -44,7 +44,7 @@ class Benchmark:
     @property
     def drawn(self) -> bool:
         """Whether it is an embedded world, whose problems the program draws."""
-        return not self.parts
+        return not self.splits
 
     @property
     def folder(self) -> str:

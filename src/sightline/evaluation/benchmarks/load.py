@@ -15,10 +15,10 @@ from ...tasks.problem import Problem
 from ...tasks.rows.columns import PlacedProblem, RowReader
 from ...tasks.rows.images import Origin
 from ...tasks.rows.prompts import PromptTemplate, chat, load_template
-from ...tasks.rows.row_errors import BadRow, Fault, Unusable, summary
+from ...tasks.rows.row_errors import BadRow, Fault, UnusableRow, summary
 from .benchmark import Benchmark
-from .locate import Found, find, under
-from .row import Asked
+from .locate import FoundSplit, find, under
+from .row import BenchmarkRow
 
 _ROLES = Columns("question", "answer", "images", "choices")
 
@@ -82,11 +82,11 @@ def open_benchmark(
     options = options or DataOptions()
     if benchmark.drawn:
         return _drawn(name, benchmark, limit)
-    parts = find(name, benchmark, data_dir)
-    for found in parts:
+    found_splits = find(name, benchmark, data_dir)
+    for found in found_splits:
         _check_columns(name, benchmark, found)
     template = load_template(options.prompt_template)
-    rows, left_out = _walk(name, benchmark, parts, options, limit)
+    rows, left_out = _walk(name, benchmark, found_splits, options, limit)
     loaded = len(rows) + len(left_out)
     left_out += _refused_golds(rows)
     differences = _differences(benchmark, loaded, left_out)
@@ -98,7 +98,7 @@ def open_benchmark(
     refused = {entry["id"] for entry in left_out}
     kept = [row for row in rows if row.item.id not in refused][:limit]
     if not kept:
-        raise UserError(f"{name}: no problem could be loaded from {parts[0].place}")
+        raise UserError(f"{name}: no problem could be loaded from {found_splits[0].place}")
     reader = [row.reader for row in kept]
     return OpenBenchmark(
         name,
@@ -106,7 +106,7 @@ def open_benchmark(
         lambda index: reader[index](),
         lambda problem: _messages(template, options, problem),
         benchmark.max_new_tokens,
-        _about(benchmark, parts, loaded, len(kept), left_out, differences),
+        _about(benchmark, found_splits, loaded, len(kept), left_out, differences),
     )
 
 
@@ -127,7 +127,7 @@ def _messages(template: PromptTemplate, options: DataOptions, problem: Problem) 
     return chat(template.render(problem.pieces, choices), options.system_prompt)
 
 
-def _check_columns(name: str, benchmark: Benchmark, found: Found) -> None:
+def _check_columns(name: str, benchmark: Benchmark, found: FoundSplit) -> None:
     missing = [column for column in benchmark.columns if column not in found.table.columns]
     if missing:
         raise UserError(
@@ -137,13 +137,17 @@ def _check_columns(name: str, benchmark: Benchmark, found: Found) -> None:
 
 
 def _walk(
-    name: str, benchmark: Benchmark, parts: Sequence[Found], options: DataOptions, limit: int | None
+    name: str,
+    benchmark: Benchmark,
+    found_splits: Sequence[FoundSplit],
+    options: DataOptions,
+    limit: int | None,
 ) -> tuple[list[_Row], list[dict[str, str]]]:
     """Every row that is part of the benchmark, and those without a gold."""
     rows: list[_Row] = []
     left_out: list[dict[str, str]] = []
-    for found in parts:
-        title = f"{name}/{found.split}" if len(parts) > 1 else name
+    for found in found_splits:
+        title = f"{name}/{found.name}" if len(found_splits) > 1 else name
         reader = RowReader(
             title, _ROLES, Origin(found.folder, options.allow_urls), options.min_pixels, options.max_pixels
         )
@@ -157,7 +161,7 @@ def _walk(
                     continue
                 shown = limit is None or len(rows) < limit
                 rows.append(_row(benchmark, found, table, reader, asked, number, check_images=shown))
-            except Unusable as fault:
+            except UnusableRow as fault:
                 if fault.fault == Fault.EMPTY_ANSWER:
                     left_out.append({"id": f"{title}/{number}", "gold": "", "why": "the gold is empty"})
                 else:
@@ -172,10 +176,10 @@ def _walk(
 
 def _row(
     benchmark: Benchmark,
-    found: Found,
+    found: FoundSplit,
     table: Any,
     reader: RowReader,
-    asked: Asked,
+    asked: BenchmarkRow,
     number: int,
     check_images: bool,
 ) -> _Row:
@@ -200,14 +204,14 @@ def _row(
         assert again is not None
         try:
             problem = reader.problem(_plain(again, found), number)
-        except Unusable as fault:
+        except UnusableRow as fault:
             raise UserError(f"{problem_id}: {fault}; no problem is dropped silently, so repair it") from fault
         return _Listed(**vars(problem)) if again.listed else problem
 
     return _Row(item, decode)
 
 
-def _plain(asked: Asked, found: Found) -> dict[str, Any]:
+def _plain(asked: BenchmarkRow, found: FoundSplit) -> dict[str, Any]:
     """A row under the names that `RowReader` reads."""
     shown = [under(found.folder, cell) for cell in asked.images]
     return {
@@ -242,7 +246,7 @@ def _differences(benchmark: Benchmark, loaded: int, left_out: Sequence[Mapping[s
 
 def _about(
     benchmark: Benchmark,
-    parts: Sequence[Found],
+    found_splits: Sequence[FoundSplit],
     loaded: int,
     kept: int,
     left_out: list[dict[str, str]],
@@ -250,10 +254,10 @@ def _about(
 ) -> dict[str, Any]:
     return {
         "source": benchmark.source,
-        "place": parts[0].place,
+        "place": found_splits[0].place,
         "config": benchmark.config,
-        "splits": [found.split for found in parts],
-        "revision": parts[0].revision,
+        "splits": [found.name for found in found_splits],
+        "revision": found_splits[0].revision,
         "expected": benchmark.rows,
         "loaded": loaded,
         "used": kept,

@@ -10,14 +10,14 @@ from ...errors import UserError
 from ...tasks.loading.local_files import parquet_table
 from ...tasks.loading.open_source import OpenSource, Source
 from ...tasks.loading.tables import Table
-from .benchmark import Benchmark, Part
+from .benchmark import Benchmark, Split
 
 
 @dataclass(frozen=True)
-class Found:
-    """The rows of one part, and where they came from."""
+class FoundSplit:
+    """The rows of one split, and where they came from."""
 
-    split: str
+    name: str
     table: Table
     folder: Path | None
     """What image paths are relative to and may not leave; None: images are in the rows."""
@@ -25,21 +25,21 @@ class Found:
     revision: str | None
 
 
-def find(name: str, benchmark: Benchmark, data_dir: str | Path | None) -> list[Found]:
-    """Every part of a benchmark: from `data_dir/FOLDER` if that is there, else from its source.
+def find(name: str, benchmark: Benchmark, data_dir: str | Path | None) -> list[FoundSplit]:
+    """Every split of a benchmark: from `data_dir/FOLDER` if that is there, else from its source.
 
     Raises:
         UserError: nothing is found; says what to download, what to set, and where to put a copy.
     """
     copy = _copy(benchmark, data_dir)
     if copy is not None:
-        return [_from_copy(name, benchmark, part, copy) for part in benchmark.parts]
+        return [_from_copy(name, benchmark, part, copy) for part in benchmark.splits]
     if benchmark.copy_only:
         raise UserError(
             f"{name}: the images of {benchmark.source} are files beside its rows, so a copy is needed. "
             f"{_how_to_copy(benchmark)}; unzip what is zipped there into data/images"
         )
-    return [_from_source(name, benchmark, part) for part in benchmark.parts]
+    return [_from_source(name, benchmark, split) for split in benchmark.splits]
 
 
 def fetched(benchmark: Benchmark, data_dir: str | Path | None) -> bool:
@@ -60,44 +60,44 @@ def _copy(benchmark: Benchmark, data_dir: str | Path | None) -> Path | None:
     return next((path for path in found if path.is_dir()), None)
 
 
-def _from_copy(name: str, benchmark: Benchmark, part: Part, root: Path) -> Found:
-    files = sorted(str(file) for file in root.glob(part.files) if file.is_file()) if part.files else []
+def _from_copy(name: str, benchmark: Benchmark, split: Split, root: Path) -> FoundSplit:
+    files = sorted(str(file) for file in root.glob(split.files) if file.is_file()) if split.files else []
     if not files:
-        source = Source(str(root), split=part.split or None)
+        source = Source(str(root), split=split.name or None)
         try:
             opened = OpenSource(source)
-            split = opened.chosen([part.split])
-            return Found(part.split, opened.table(split), root, str(root), None)
+            chosen = opened.chosen([split.name])
+            return FoundSplit(chosen, opened.table(chosen), root, str(root), None)
         except UserError as error:
-            wanted = f"expected {part.files}; " if part.files else ""
+            wanted = f"expected {split.files}; " if split.files else ""
             raise UserError(f"{name}: nothing readable in {root}: {wanted}{error}") from error
     if all(file.endswith(".parquet") for file in files):
-        return Found(part.split, parquet_table(files), root, str(root), None)
+        return FoundSplit(split.name, parquet_table(files), root, str(root), None)
     if len(files) > 1:
         raise UserError(
-            f"{name}: {len(files)} files in {root} fit {part.files}: {', '.join(files)}; keep one"
+            f"{name}: {len(files)} files in {root} fit {split.files}: {', '.join(files)}; keep one"
         )
     opened = OpenSource(Source(files[0], image_dir=str(root)))
-    return Found(part.split, opened.table(opened.splits[0]), root, files[0], None)
+    return FoundSplit(split.name, opened.table(opened.splits[0]), root, files[0], None)
 
 
-def _from_source(name: str, benchmark: Benchmark, part: Part) -> Found:
+def _from_source(name: str, benchmark: Benchmark, split: Split) -> FoundSplit:
     source = Source(
         benchmark.source,
         revision=benchmark.revision,
         config=benchmark.config,
-        split=part.split or None,
+        split=split.name or None,
     )
     try:
         opened = OpenSource(source)
-        split = opened.chosen(["test", "testmini", "validation"])
-        table = opened.table(split)
+        chosen = opened.chosen(["test", "testmini", "validation"])
+        table = opened.table(chosen)
     except UserError as error:
         if Path(benchmark.source).expanduser().exists():
             raise
         reason = str(error).partition("; without a network")[0]  # our own advice follows
         raise UserError(f"{name}: {reason}. Or {_how_to_copy(benchmark)}") from error
-    return Found(split, table, opened.folder(split), benchmark.source, opened.revision)
+    return FoundSplit(chosen, table, opened.folder(chosen), benchmark.source, opened.revision)
 
 
 def _how_to_copy(benchmark: Benchmark) -> str:

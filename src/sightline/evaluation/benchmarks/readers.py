@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .row import Asked, image_list, letter, numbered, options, text
+from .row import BenchmarkRow, image_list, letter, numbered, options, text
 
 IN_THE_PICTURE = "The question is in the image. Answer it."
 """What is asked where a set leaves the text empty because the image holds the question."""
 
 
 @dataclass(frozen=True)
-class Plain:
+class PlainColumns:
     """Columns that hold what they say: the layout of most sets, and of a user's own."""
 
     question: str
@@ -26,12 +26,12 @@ class Plain:
     only: Mapping[str, str] = field(default_factory=dict)
     """Column -> value: rows with another value are not part of the benchmark."""
 
-    def __call__(self, row: Mapping[str, Any]) -> Asked | None:
+    def __call__(self, row: Mapping[str, Any]) -> BenchmarkRow | None:
         if any(text(row[column]) != value for column, value in self.only.items()):
             return None
         shown = image_list(row[self.images]) if self.images else []
         question, shown = numbered(text(row[self.question]), shown)
-        return Asked(
+        return BenchmarkRow(
             question,
             shown,
             text(row[self.answer]),
@@ -47,16 +47,16 @@ class Plain:
         return tuple(dict.fromkeys(c for c in (*single, *self.labels.values(), *self.only) if c is not None))
 
 
-def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], Asked | None]:
+def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], BenchmarkRow | None]:
     """MathVista: the official query, golds of choices as letters, decimals to the stated precision."""
 
-    def read(row: Mapping[str, Any]) -> Asked | None:
+    def read(row: Mapping[str, Any]) -> BenchmarkRow | None:
         choices = options(row["choices"])
         if only_choices and not choices:
             return None
         about: Mapping[str, Any] = row["metadata"] or {}
         answer, places = text(row["answer"]), row["precision"]
-        return Asked(
+        return BenchmarkRow(
             text(row["query"]) or text(row["question"]),
             image_list(row["decoded_image"]),
             letter(answer, choices),
@@ -74,14 +74,16 @@ def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], Asked | None
     return read
 
 
-def math_verse(*versions: str, only_choices: bool = False) -> Callable[[Mapping[str, Any]], Asked | None]:
+def math_verse(
+    *versions: str, only_choices: bool = False
+) -> Callable[[Mapping[str, Any]], BenchmarkRow | None]:
     """MathVerse: five versions of each problem, of which `versions` are kept (none named: all)."""
 
-    def read(row: Mapping[str, Any]) -> Asked | None:
+    def read(row: Mapping[str, Any]) -> BenchmarkRow | None:
         version, kind = text(row["problem_version"]), text(row["question_type"])
         if (versions and version not in versions) or (only_choices and kind != "multi-choice"):
             return None
-        return Asked(
+        return BenchmarkRow(
             text(row["question"]).strip() or IN_THE_PICTURE,
             image_list(row["image"]),
             text(row["answer"]),
@@ -93,12 +95,12 @@ def math_verse(*versions: str, only_choices: bool = False) -> Callable[[Mapping[
     return read
 
 
-def we_math(row: Mapping[str, Any]) -> Asked:
+def we_math(row: Mapping[str, Any]) -> BenchmarkRow:
     """We-Math: the steps of a problem and the whole of it share an ID within 2 or 3 steps."""
     key, choices = text(row["key"]), options(row["option"])
     steps, _, step = key.partition("_")
     question = text(row["question"])
-    return Asked(
+    return BenchmarkRow(
         question if choices else f"{question}\n{text(row['option'])}",
         image_list(row["image_path"]),
         text(row["answer"]),
@@ -110,14 +112,14 @@ def we_math(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def mmmu_pro_standard(row: Mapping[str, Any]) -> Asked:
+def mmmu_pro_standard(row: Mapping[str, Any]) -> BenchmarkRow:
     """MMMU-Pro with text: `<image k>` in question or options is always column `image_k`."""
     choices = options(row["options"])
     listing = "\n".join(f"{chr(ord('A') + i)}. {choice}" for i, choice in enumerate(choices))
     question, shown = numbered(
         f"{text(row['question'])}\n\nChoices:\n{listing}", [row.get(f"image_{k}") for k in range(1, 8)]
     )
-    return Asked(
+    return BenchmarkRow(
         question,
         [image for image in shown if image is not None],
         text(row["answer"]),
@@ -127,9 +129,9 @@ def mmmu_pro_standard(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def mmmu_pro_vision(row: Mapping[str, Any]) -> Asked:
+def mmmu_pro_vision(row: Mapping[str, Any]) -> BenchmarkRow:
     """MMMU-Pro as an image of question and options."""
-    return Asked(
+    return BenchmarkRow(
         IN_THE_PICTURE,
         image_list(row["image"]),
         text(row["answer"]),
@@ -139,11 +141,11 @@ def mmmu_pro_vision(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def math_vision(row: Mapping[str, Any]) -> Asked:
+def math_vision(row: Mapping[str, Any]) -> BenchmarkRow:
     """MathVision: `<image1>` in the text, options that may be mere letters."""
     choices = options(row["options"])
     question, shown = numbered(text(row["question"]), image_list(row["decoded_image"]))
-    return Asked(
+    return BenchmarkRow(
         question,
         shown,
         text(row["answer"]),
@@ -152,10 +154,10 @@ def math_vision(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def dyna_math(row: Mapping[str, Any]) -> Asked:
+def dyna_math(row: Mapping[str, Any]) -> BenchmarkRow:
     """DynaMath: one row per variant; a variant's problem is its `id`. Decimals within 1e-3."""
     kind = text(row["answer_type"])
-    return Asked(
+    return BenchmarkRow(
         text(row["question"]),
         image_list(row["decoded_image"]),
         text(row["ground_truth"]),
@@ -166,12 +168,12 @@ def dyna_math(row: Mapping[str, Any]) -> Asked:
     )
 
 
-def hallusion(row: Mapping[str, Any]) -> Asked:
+def hallusion(row: Mapping[str, Any]) -> BenchmarkRow:
     """HallusionBench: yes or no, about a figure (group `figure`), as one of a question's variants."""
     group = [text(row[column]) for column in ("category", "subcategory", "set_id")]
     shown = image_list(row["image"])
     figure = "/".join([*group, text(row["figure_id"])]) if shown else ""
-    return Asked(
+    return BenchmarkRow(
         f"{text(row['question']).strip()} Answer yes or no.",
         shown,
         {"1": "yes", "0": "no"}.get(text(row["gt_answer"]).strip(), ""),
@@ -184,7 +186,7 @@ def hallusion(row: Mapping[str, Any]) -> Asked:
 _INSTRUCTION = "You first think through the reasoning process"
 
 
-def conversations(row: Mapping[str, Any]) -> Asked | None:
+def conversations(row: Mapping[str, Any]) -> BenchmarkRow | None:
     """The papers' own sets: a user's turn and the gold as the assistant's, images by their path.
 
     The instruction that these sets write into every question is taken out; the template adds it.
@@ -192,7 +194,7 @@ def conversations(row: Mapping[str, Any]) -> Asked | None:
     turns = {turn.get("role", turn.get("from")): turn for turn in row["messages"]}
     said = {role: text(turn.get("content", turn.get("value"))) for role, turn in turns.items()}
     question = said.get("user", said.get("human", ""))
-    return Asked(
+    return BenchmarkRow(
         question.partition(_INSTRUCTION)[0].rstrip(),
         image_list(row["images"]),
         said.get("assistant", said.get("gpt", "")),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .benchmark import Benchmark, Part
+from .benchmark import Benchmark, Split
 from .readers import (
-    Plain,
+    PlainColumns,
     conversations,
     dyna_math,
     hallusion,
@@ -16,7 +16,7 @@ from .readers import (
     we_math,
 )
 
-_TEST = (Part("test", "data/test-*.parquet"),)
+_TEST = (Split("test", "data/test-*.parquet"),)
 _VISION = ("Vision Intensive", "Vision Dominant", "Vision Only")
 _VISTA = ("pid", "question", "decoded_image", "choices", "precision", "answer", "question_type",
           "answer_type", "metadata", "query")  # fmt: skip
@@ -25,20 +25,20 @@ _DYNA = ("id", "question", "decoded_image", "ground_truth", "answer_type", "subj
 _HALLUSION = ("category", "subcategory", "set_id", "figure_id", "question_id", "question", "gt_answer",
               "image")  # fmt: skip
 _STANDARD = ("id", "question", "options", "answer", "subject", *(f"image_{k}" for k in range(1, 8)))
-_GEOMETRY = Plain("problem", "answer", "images")
-_MMK12 = Plain("question", "answer", "image", labels={"subject": "subject"})
-_LOGIC = Plain("question", "answer", "image", labels={"skill": "skill"})
+_GEOMETRY = PlainColumns("problem", "answer", "images")
+_MMK12 = PlainColumns("question", "answer", "image", labels={"subject": "subject"})
+_LOGIC = PlainColumns("question", "answer", "image", labels={"skill": "skill"})
 
 
 def _vista(rows: int, only_choices: bool = False, note: str = "") -> Benchmark:
-    parts = (Part("testmini", "data/testmini-*.parquet"),)
+    parts = (Split("testmini", "data/testmini-*.parquet"),)
     return Benchmark("AI4Math/MathVista", parts, math_vista(only_choices), _VISTA, rows, note=note)
 
 
 def _verse(rows: int, *versions: str, only_choices: bool = False, note: str = "") -> Benchmark:
     return Benchmark(
         "AI4Math/MathVerse",
-        (Part("testmini", "testmini.parquet"),),
+        (Split("testmini", "testmini.parquet"),),
         math_verse(*versions, only_choices=only_choices),
         _VERSE,
         rows,
@@ -50,7 +50,7 @@ def _verse(rows: int, *versions: str, only_choices: bool = False, note: str = ""
 def _mmmu(config: str, vision: bool = False) -> Benchmark:
     return Benchmark(
         "MMMU/MMMU_Pro",
-        (Part("test", f"{config}/test-*.parquet"),),
+        (Split("test", f"{config}/test-*.parquet"),),
         mmmu_pro_vision if vision else mmmu_pro_standard,
         ("id", "image", "options", "answer", "subject") if vision else _STANDARD,
         1730,
@@ -60,7 +60,7 @@ def _mmmu(config: str, vision: bool = False) -> Benchmark:
 
 
 def _dyna(*variants: int) -> Benchmark:
-    parts = tuple(Part(f"sample_variant{n}", f"data/sample{n}-*.parquet") for n in variants)
+    parts = tuple(Split(f"sample_variant{n}", f"data/sample{n}-*.parquet") for n in variants)
     return Benchmark(
         "DynaMath/DynaMath_Sample", parts, dyna_math, _DYNA, 501 * len(variants),
         aggregate="dyna_math" if len(variants) > 1 else None,
@@ -70,19 +70,19 @@ def _dyna(*variants: int) -> Benchmark:
 def _vision(split: str, rows: int) -> Benchmark:
     columns = ("id", "question", "options", "decoded_image", "answer", "level", "subject")
     return Benchmark(
-        "MathLLMs/MathVision", (Part(split, f"data/{split}-*.parquet"),), math_vision, columns, rows
+        "MathLLMs/MathVision", (Split(split, f"data/{split}-*.parquet"),), math_vision, columns, rows
     )
 
 
 def _hallusion(rows: int, *splits: str) -> Benchmark:
-    parts = tuple(Part(split, f"data/{split}-*.parquet") for split in splits)
+    parts = tuple(Split(split, f"data/{split}-*.parquet") for split in splits)
     return Benchmark(
         "lmms-lab/HallusionBench", parts, hallusion, _HALLUSION, rows, aggregate="hallusion"
     )  # fmt: skip
 
 
 def _papo(split: str, rows: int) -> Benchmark:
-    part = Part(split, f"data/{split}[-.]*")
+    part = Split(split, f"data/{split}[-.]*")
     note = "PAPO's own data; its size is checked against a third party's count."
     return Benchmark(
         "PAPOGalaxy/PAPO_eval",
@@ -98,7 +98,7 @@ def _papo(split: str, rows: int) -> Benchmark:
 def _vppo(name: str, rows: int) -> Benchmark:
     note = "The part of the benchmark VPPO keeps."
     return Benchmark(
-        "chamber111/VPPO-Eval", (Part(name, f"data/vppo/{name}.json"),), conversations,
+        "chamber111/VPPO-Eval", (Split(name, f"data/vppo/{name}.json"),), conversations,
         ("messages", "images"), rows, copy_only=True, note=note,
     )  # fmt: skip
 
@@ -117,7 +117,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         note="Multiple choice among the vision versions; as many as PAPO's MathVerse-V.",
     ),
     "we_math": Benchmark(
-        "We-Math/We-Math", (Part("testmini", "data/testmini-*.parquet"),), we_math,
+        "We-Math/We-Math", (Split("testmini", "data/testmini-*.parquet"),), we_math,
         ("ID", "question", "option", "answer", "image_path", "key"), 1740, aggregate="we_math",
     ),
     "mmk12": Benchmark("FanqingM/MMK12", _TEST, _MMK12, _MMK12.columns, 2000),
@@ -140,7 +140,7 @@ BENCHMARKS: dict[str, Benchmark] = {
     "hallusionbench": _hallusion(951, "image"),
     "hallusionbench:all": _hallusion(1129, "image", "non_image"),
     "geomath": Benchmark(
-        "ShuoY/Look-Back-eval", (Part("geomath", "**/*[gG]eo[mM]ath*.json"),), conversations,
+        "ShuoY/Look-Back-eval", (Split("geomath", "**/*[gG]eo[mM]ath*.json"),), conversations,
         ("messages", "images"), None, copy_only=True,
         note="Published only inside this set; neither its size nor its golds could be checked.",
     ),

@@ -14,7 +14,7 @@ _LETTERED = re.compile(r"(?:^|[;；\n])\s*\(?([A-Z])\s*[.．:：)]\s*")
 
 
 @dataclass(frozen=True)
-class Asked:
+class BenchmarkRow:
     """One problem as a row states it, its images still encoded."""
 
     question: str
@@ -35,7 +35,7 @@ class Asked:
     """Largest absolute error of a numeric answer, where the benchmark allows one."""
 
 
-Reader = Callable[[Mapping[str, Any]], Asked | None]
+Reader = Callable[[Mapping[str, Any]], BenchmarkRow | None]
 """From a row to what it asks; None for a row that is not part of the benchmark."""
 
 

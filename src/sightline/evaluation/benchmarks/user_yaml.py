@@ -10,8 +10,8 @@ import yaml
 
 from ...errors import UserError
 from ...value_checks import between, known_names
-from .benchmark import Benchmark, Part
-from .readers import Plain
+from .benchmark import Benchmark, Split
+from .readers import PlainColumns
 
 _KEYS = (
     "source",
@@ -57,7 +57,7 @@ def _benchmark(name: str, entry: Any, file: Path) -> Benchmark:
     source = str(beside) if beside.exists() else entry["source"]
     return Benchmark(
         source,
-        (Part(entry.get("split", ""), ""),),
+        (Split(entry.get("split", ""), ""),),
         layout,
         layout.columns,
         rows,
@@ -68,7 +68,7 @@ def _benchmark(name: str, entry: Any, file: Path) -> Benchmark:
     )
 
 
-def _layout(name: str, entry: Mapping[str, Any]) -> Plain:
+def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
     columns, labels, only = (entry.get(key) or {} for key in ("columns", "labels", "only"))
     for what, given in (("columns", columns), ("labels", labels), ("only", only)):
         if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
@@ -80,4 +80,4 @@ def _layout(name: str, entry: Mapping[str, Any]) -> Plain:
             f"benchmark {name} does not say which column holds the {' or the '.join(missing)}; expected "
             "columns: {question: ..., images: ..., answer: ...}"
         )
-    return Plain(**{"images": None, **columns}, labels=dict(labels), only=dict(only))
+    return PlainColumns(**{"images": None, **columns}, labels=dict(labels), only=dict(only))

@@ -16,7 +16,7 @@ from ..statistics.intervals import Measured, proportion
 
 
 @dataclass(frozen=True)
-class Answered:
+class AnsweredProblems:
     """Problems with one answer and one verdict each, in the same order."""
 
     problems: Sequence[Problem]
@@ -38,7 +38,7 @@ def answer(
     blind: PixelView | None = None,
     batch_size: int = 64,
     progress: Callable[[int], None] | None = None,
-) -> Answered:
+) -> AnsweredProblems:
     """One graded answer per problem; with `blind`, the model sees every image through that view."""
     images: Sequence[Sequence[Any]] = [problem.images for problem in problems]
     if blind is not None:
@@ -49,4 +49,4 @@ def answer(
         loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
     )
     verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, problems, strict=True)])
-    return Answered(problems, answers, verdicts)
+    return AnsweredProblems(problems, answers, verdicts)

@@ -27,7 +27,7 @@ Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvalPlan:
     """How often and how every problem is asked."""
 
     views: Mapping[str, PixelView | None]
@@ -49,7 +49,7 @@ class Plan:
 def ask(
     folder: ResultsFolder,
     benchmarks: Sequence[OpenBenchmark],
-    plan: Plan,
+    plan: EvalPlan,
     backend: Backend,
     stored_before: Progress = lambda count: None,
     progress: Progress = lambda count: None,
@@ -74,7 +74,7 @@ def ask(
                     progress(len(fresh))
 
 
-def expected(benchmarks: Sequence[OpenBenchmark], plan: Plan) -> int:
+def expected(benchmarks: Sequence[OpenBenchmark], plan: EvalPlan) -> int:
     """How many samples a whole run has."""
     return sum(len(benchmark.items) for benchmark in benchmarks) * len(plan.views) * plan.samples
 
@@ -85,7 +85,7 @@ def seed_of(seed: int, key: Key) -> int:
     return int.from_bytes(digest[:8], "big") >> 2
 
 
-def _batches(benchmark: OpenBenchmark, view: str, plan: Plan, size: int) -> Iterator[list[Key]]:
+def _batches(benchmark: OpenBenchmark, view: str, plan: EvalPlan, size: int) -> Iterator[list[Key]]:
     keys = [
         (benchmark.name, view, item.id, sample) for item in benchmark.items for sample in range(plan.samples)
     ]
@@ -94,7 +94,7 @@ def _batches(benchmark: OpenBenchmark, view: str, plan: Plan, size: int) -> Iter
 
 
 def _answer(
-    keys: Sequence[Key], shown: _Shown, plan: Plan, backend: Backend, folder: ResultsFolder
+    keys: Sequence[Key], shown: _Shown, plan: EvalPlan, backend: Backend, folder: ResultsFolder
 ) -> list[Generation]:
     prompts = [shown.prompt(problem) for _, _, problem, _ in keys]
     requests = [Request(prompt, seed_of(plan.seed, key)) for prompt, key in zip(prompts, keys, strict=True)]

@@ -12,7 +12,7 @@ from torch import nn
 from ...errors import UserError
 from ...provenance import provenance
 from ..benchmarks.load import OpenBenchmark
-from .ask import Plan, expected
+from .ask import EvalPlan, expected
 from .jsonl_records import write_lines
 from .results_folder import KIND, ResultsFolder
 
@@ -30,7 +30,7 @@ def describe(
     model: str,
     backend: str,
     benchmarks: Sequence[OpenBenchmark],
-    plan: Plan,
+    plan: EvalPlan,
     prompt: Mapping[str, Any],
     extra: Mapping[str, Any],
 ) -> dict[str, Any]:

@@ -25,9 +25,9 @@ from ...tasks.problem import Problem
 from ...views import PixelView, View, rgb
 from ..image_addresses import data_addresses
 from .occlusion_maps import occlusion_maps
-from .rounding import Words, plain, short
+from .rounding import TokenTexts, plain, short
 from .scored_samples import as_rollouts
-from .top_tokens import Likeliest, attention_shares, likeliest
+from .top_tokens import TopTokens, attention_shares, likeliest
 
 SCHEMA = "sightline.inspect/1"
 PAGE_BYTES, TOKEN_BYTES = 13_000_000, 170
@@ -46,7 +46,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class InspectOptions:
     """What is measured of every answer."""
 
     views: tuple[View, ...]
@@ -84,7 +84,7 @@ def given_answer(loaded: LoadedModel, prompt: Prompt, text: str) -> Answer:
 def inspection(
     loaded: LoadedModel,
     subjects: Sequence[Subject],
-    wanted: Wanted,
+    wanted: InspectOptions,
     progress: Callable[[str], None] = lambda what: None,
 ) -> dict[str, Any]:
     """Every subject's tokens with scores, weights, alternatives and, if wanted, maps, as plain data.
@@ -100,7 +100,7 @@ def inspection(
     shown = {view.name: _shown(loaded, rollouts, view, wanted.seed) for view in wanted.views}
     seen = _likeliest(loaded, rollouts, wanted, shown)
     names = [(signal, view) for signal, view in measured if view is None or view in wanted.views]
-    words = Words(loaded.processor.tokenizer)
+    words = TokenTexts(loaded.processor.tokenizer)
     notes += _unknown(loaded, subjects)
     rows = []
     for row, subject in enumerate(subjects):
@@ -161,7 +161,9 @@ def _rollouts(loaded: LoadedModel, subjects: Sequence[Subject]) -> Rollouts:
     return replace(batch, **moved, group_ids=torch.tensor(ids, device=device))
 
 
-def _scores(loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted) -> tuple[dict[Name, Tensor], list[str]]:
+def _scores(
+    loaded: LoadedModel, rollouts: Rollouts, wanted: InspectOptions
+) -> tuple[dict[Name, Tensor], list[str]]:
     """Every signal that is shown or read by a method, one pass per view; and what could not be scored."""
     passes: dict[View | None, dict[str, None]] = {view: {"exact_kl": None} for view in wanted.views}
     for method in wanted.methods:
@@ -242,8 +244,8 @@ def _shown(loaded: LoadedModel, rollouts: Rollouts, view: View, seed: int) -> li
 
 
 def _likeliest(
-    loaded: LoadedModel, rollouts: Rollouts, wanted: Wanted, shown: dict[str, list[list[Image.Image]]]
-) -> dict[str, Likeliest]:
+    loaded: LoadedModel, rollouts: Rollouts, wanted: InspectOptions, shown: dict[str, list[list[Image.Image]]]
+) -> dict[str, TopTokens]:
     """ "image" and each view's name -> the likeliest tokens there."""
     found = {"image": likeliest(loaded.model, loaded.processor, rollouts, rollouts.images)}
     for view in wanted.views:
@@ -255,7 +257,7 @@ def _likeliest(
 
 
 def _maps(
-    loaded: LoadedModel, rollouts: Rollouts, row: int, ranked: Tensor, wanted: Wanted
+    loaded: LoadedModel, rollouts: Rollouts, row: int, ranked: Tensor, wanted: InspectOptions
 ) -> list[dict[str, Any]]:
     length = int(rollouts.mask[row].sum())
     count = length if wanted.occlusion is None else min(wanted.occlusion, length)

@@ -6,10 +6,10 @@ from typing import Any
 
 from torch import Tensor
 
-from .top_tokens import Likeliest
+from .top_tokens import TopTokens
 
 
-class Words:
+class TokenTexts:
     """Tokens as text; alternatives refer to one table of all of them."""
 
     def __init__(self, tokenizer: Any) -> None:
@@ -28,7 +28,7 @@ class Words:
         """The texts that alternatives refer to, each once."""
         return [self.text(token) for token in self._places]
 
-    def alternatives(self, found: Likeliest, row: int, part: slice) -> list[list[float]]:
+    def alternatives(self, found: TopTokens, row: int, part: slice) -> list[list[float]]:
         """Per token [place in the vocabulary, probability, place, probability, ...], likeliest first."""
         listed = []
         for tokens, shares in zip(

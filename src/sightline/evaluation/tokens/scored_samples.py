@@ -16,12 +16,14 @@ from ...models.loading import LoadedModel
 from ...models.scoring.score import score
 from ...rollouts import Rollouts
 from ...views import Black
-from ..run.answers import Answered
+from ..run.answers import AnsweredProblems
 
 SIGNALS = ("visual_focus", "exact_kl")
 
 
-def scored_samples(loaded: LoadedModel, answered: Answered, count: int, seed: int) -> list[dict[str, Any]]:
+def scored_samples(
+    loaded: LoadedModel, answered: AnsweredProblems, count: int, seed: int
+) -> list[dict[str, Any]]:
     """The first `count` answers as plain data: text, tokens, and per token its visual focus and its
     exact KL between the policy with the image and with a black one."""
     answers = list(answered.answers)[:count]
@@ -45,7 +47,7 @@ def scored_samples(loaded: LoadedModel, answered: Answered, count: int, seed: in
     ]
 
 
-def sample_rows(answered: Answered, count: int) -> list[dict[str, Any]]:
+def sample_rows(answered: AnsweredProblems, count: int) -> list[dict[str, Any]]:
     """The first `count` problems as plain data, images as data URLs."""
     return [
         {

@@ -31,7 +31,7 @@ _MOST_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Likeliest:
+class TopTokens:
     """The k tokens that a model held likeliest at every response position."""
 
     tokens: Tensor
@@ -54,7 +54,7 @@ def likeliest(
     *,
     hide_images: bool = False,
     count: int = 5,
-) -> Likeliest:
+) -> TopTokens:
     """The `count` likeliest tokens at every response position of every row, shown `images`.
 
     `images` holds a list per row, of the sizes that the prompts were made with. `hide_images` hides
@@ -74,7 +74,7 @@ def likeliest(
         probabilities[part] = top.values.exp().masked_fill(~valid[..., None], 0.0).cpu()
         chosen = log_p.gather(-1, rollouts.response_ids[part][..., None]).squeeze(-1)
         log_probs[part] = chosen.masked_fill(~valid, 0.0).cpu()
-    return Likeliest(tokens, probabilities, log_probs)
+    return TopTokens(tokens, probabilities, log_probs)
 
 
 @torch.no_grad()

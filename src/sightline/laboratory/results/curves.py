@@ -6,30 +6,30 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...analysis.charts.metric_titles import Quantity
+from ...analysis.charts.metric_titles import MetricColumn
 from ...analysis.charts.overlays import overlay_chart
 from ...analysis.figures import curve_table, write_csv
 from ...analysis.figures.curves import Curve, curves
 from .records import Record
 
 HELD_OUT = {
-    "sampled": Quantity("sampled", "Held-out accuracy, sampled", share=True),
-    "greedy": Quantity("greedy", "Held-out accuracy, greedy", share=True),
-    "blind": Quantity("blind", "Held-out accuracy, blind", share=True),
-    "dependency": Quantity("dependency", "Visual dependence, nats a token"),
-    "half_of_kl": Quantity("half_of_kl", "Tokens with half of the dependence", share=True),
-    "late_over_early": Quantity("late_over_early", "Visual focus, late / early", reference=1.0),
+    "sampled": MetricColumn("sampled", "Held-out accuracy, sampled", share=True),
+    "greedy": MetricColumn("greedy", "Held-out accuracy, greedy", share=True),
+    "blind": MetricColumn("blind", "Held-out accuracy, blind", share=True),
+    "dependency": MetricColumn("dependency", "Visual dependence, nats a token"),
+    "half_of_kl": MetricColumn("half_of_kl", "Tokens with half of the dependence", share=True),
+    "late_over_early": MetricColumn("late_over_early", "Visual focus, late / early", reference=1.0),
 }
 TRAINING = {
-    "entropy": Quantity("entropy", "Entropy of the policy, nats"),
-    "completions/mean_length": Quantity("completions/mean_length", "Answer length, tokens"),
-    "grad_norm": Quantity("grad_norm", "Norm of the gradient"),
-    "weights/effective_sample_share": Quantity(
+    "entropy": MetricColumn("entropy", "Entropy of the policy, nats"),
+    "completions/mean_length": MetricColumn("completions/mean_length", "Answer length, tokens"),
+    "grad_norm": MetricColumn("grad_norm", "Norm of the gradient"),
+    "weights/effective_sample_share": MetricColumn(
         "weights/effective_sample_share", "Weights, effective sample share", share=True
     ),
 }
 
-Drawn = list[tuple[Quantity, list[Curve]]]
+Drawn = list[tuple[MetricColumn, list[Curve]]]
 
 
 def study_curves(found: Sequence[Record]) -> dict[str, Drawn]:

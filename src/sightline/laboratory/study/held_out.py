@@ -13,7 +13,7 @@ import torch
 from transformers import TrainerCallback
 
 from ...errors import UserError
-from ...evaluation.run.answers import Answered, answer
+from ...evaluation.run.answers import AnsweredProblems, answer
 from ...evaluation.tokens.scored_samples import as_rollouts
 from ...evaluation.tokens.token_summaries import share_of_half
 from ...methods import Needs
@@ -68,7 +68,7 @@ def measured(
     }
 
 
-def _looking(loaded: LoadedModel, answered: Answered, count: int) -> dict[str, float | None]:
+def _looking(loaded: LoadedModel, answered: AnsweredProblems, count: int) -> dict[str, float | None]:
     answers, problems = list(answered.answers)[:count], list(answered.problems)[:count]
     rollouts = as_rollouts(
         answers,

@@ -30,7 +30,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers", "safetensors", "numpy", "pil
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltCheckpoint:
     """A finished checkpoint folder, the accuracies of its weights as saved, and their checksum."""
 
     folder: Path
@@ -90,7 +90,7 @@ def build(
     problems: int = TESTED_PROBLEMS,
     overwrite: bool = False,
     progress: bool = False,
-) -> Built:
+) -> BuiltCheckpoint:
     """Make a level's checkpoint and write it to `folder`, whole or not at all.
 
     `problems` held-out problems measure it. Files of an earlier build are replaced when
@@ -114,7 +114,7 @@ def build(
             results, checksum = _write(made, model, chosen, seed, steps, problems)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}; choose another --output_dir") from error
-    return Built(folder, results, checksum)
+    return BuiltCheckpoint(folder, results, checksum)
 
 
 @contextmanager

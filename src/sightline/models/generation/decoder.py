@@ -13,7 +13,7 @@ from transformers.utils import logging
 from ..scoring.hidden_states import Reading, SharedPrefix, response_positions, selected, why_not_shared
 from ..scoring.micro_batches import is_sharded
 from .prompt_inputs import Prompts
-from .sampling_params import Choice, why_not_honoured
+from .sampling_params import NextTokenSampler, why_not_honoured
 
 _log = logging.get_logger(__name__)
 
@@ -56,7 +56,7 @@ def sample(
     model: PreTrainedModel,
     prompts: Prompts,
     owner: Tensor,
-    choice: Choice,
+    choice: NextTokenSampler,
     *,
     keep: Reading | int | None = None,
 ) -> Sampled:
@@ -96,7 +96,12 @@ class _Running:
     """Decoding under way: the rows that still run, and what all have written."""
 
     def __init__(
-        self, model: Any, prompts: Prompts, owner: Tensor, choice: Choice, keep: Reading | int | None
+        self,
+        model: Any,
+        prompts: Prompts,
+        owner: Tensor,
+        choice: NextTokenSampler,
+        keep: Reading | int | None,
     ):
         self.model, self.prompts, self.choice = model, prompts, choice
         self.sharded = is_sharded(model) and torch.distributed.is_initialized()

@@ -40,7 +40,7 @@ _COUNTS = {"min_length", "min_new_tokens", "no_repeat_ngram_size", "encoder_no_r
 
 
 @dataclass(frozen=True)
-class Choice:
+class NextTokenSampler:
     """The next token's choice, and when a response ends."""
 
     max_new_tokens: int
@@ -73,7 +73,7 @@ def why_not_honoured(config: GenerationConfig, own: GenerationConfig) -> str | N
     return ", ".join(asked) or None
 
 
-def choice(config: GenerationConfig, own: GenerationConfig) -> Choice:
+def choice(config: GenerationConfig, own: GenerationConfig) -> NextTokenSampler:
     """The choice that `config` describes; what it leaves open is as the model's own config has it."""
 
     def value(name: str, default: Any = None) -> Any:
@@ -94,7 +94,7 @@ def choice(config: GenerationConfig, own: GenerationConfig) -> Choice:
         processors += _warpers(
             value("temperature", 1.0), value("top_k", 50), value("top_p", 1.0), value("min_p", 0.0)
         )
-    return Choice(
+    return NextTokenSampler(
         int(value("max_new_tokens")),
         sampled,
         processors,

@@ -26,7 +26,7 @@ from .cached_prompts import Prefilled
 from .hidden_states import Reading, States, why_not_shared
 from .lm_head import Head, gathered_head
 from .micro_batches import Bundle, Part, bundles, is_sharded
-from .view_pass import Seen, second_view
+from .view_pass import ViewPass, second_view
 
 MASS = "placeholder_mass"
 OTHER = "other_log_prob"
@@ -117,7 +117,7 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 def _views(
     model: PreTrainedModel, processor: Any, rollouts: Rollouts, needs: Needs, chosen: Scoring
-) -> dict[str | None, Seen]:
+) -> dict[str | None, ViewPass]:
     """What is shown in each view: the first under None, the others by name."""
     shared = _shares(model, chosen.share_prefix)
     ran = chosen.prefilled if shared and not is_sharded(model) else None
@@ -126,7 +126,7 @@ def _views(
     reading = Reading.of(needs)
     if ran is not None and not all(prefix.reading.covers(reading) for prefix in ran.prefixes):
         raise ValueError(f"prefilled prompts were not read as {reading}")
-    first = Seen(
+    first = ViewPass(
         model,
         processor,
         rollouts,
@@ -143,7 +143,7 @@ def _views(
 
 
 def _states(
-    views: Mapping[str | None, Seen], rollouts: Rollouts, chosen: Scoring, skipped: dict[int, str]
+    views: Mapping[str | None, ViewPass], rollouts: Rollouts, chosen: Scoring, skipped: dict[int, str]
 ) -> Iterator[tuple[Part, States, dict[str, Tensor]]]:
     """Parts of the batch with their states under the first view, and those that predict under the others.
 
@@ -187,7 +187,7 @@ def _scorable(model: PreTrainedModel, rollouts: Rollouts) -> tuple[Rollouts, dic
 
 
 def _prepared(
-    plan: Sequence[Bundle], views: Mapping[str | None, Seen], skipped: dict[int, str]
+    plan: Sequence[Bundle], views: Mapping[str | None, ViewPass], skipped: dict[int, str]
 ) -> Iterator[tuple[Bundle, dict[str | None, Future[list[ProcessedImages]]]]]:
     """Each bundle with its images in every view, which another thread processes while models run.
 

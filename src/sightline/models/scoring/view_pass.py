@@ -32,7 +32,7 @@ Shown = Callable[[Sequence[int]], Sequence[Sequence[Any]]]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ViewPass:
     """What the model is shown in one view, and how its states come about."""
 
     model: PreTrainedModel
@@ -137,7 +137,7 @@ class Seen:
         return ids[:, : part.length], mask[:, : part.length]
 
 
-def second_view(view: View, first: Seen, *, seed: int, step: int) -> Seen:
+def second_view(view: View, first: ViewPass, *, seed: int, step: int) -> ViewPass:
     """`first` with its images taken away as `view` says."""
     if not isinstance(view, PixelView):
         return replace(first, image_hidden=True, reading=NOTHING)

@@ -48,7 +48,7 @@ _OVER = {"/", r"\div"}
 _CLOSING = {"(": ")", "{": "}", "[": "]"}
 
 
-class Reader:
+class NumberParser:
     """A recursive descent over one text; it stops in front of the first thing that is no number."""
 
     def __init__(self, text: str, variables: bool) -> None:

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from .exact_numbers import ONE, Key, NotANumber, Terms, added, proportional, scaled
 from .latex import split
-from .parser import Reader
+from .parser import NumberParser
 from .words import is_functional
 
 _MIXED = re.compile(
@@ -96,7 +96,7 @@ def polynomial(text: str) -> Number | None:
 
     Equal terms are equal functions of the variables, unequal ones are not.
     """
-    reader = Reader(text, variables=True)
+    reader = NumberParser(text, variables=True)
     try:
         terms = reader.sum(0)
     except NotANumber:
@@ -111,7 +111,7 @@ def read(text: str) -> tuple[Number, str]:
 
     Raises `NotANumber` if none stands there.
     """
-    reader = Reader(text, variables=False)
+    reader = NumberParser(text, variables=False)
     mixed = _MIXED.match(text)
     if mixed:
         sign, whole, top, bottom = mixed.groups()

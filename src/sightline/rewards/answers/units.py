@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from .exact_numbers import NotANumber, TooLarge
 from .latex import flat
-from .parser import Reader
+from .parser import NumberParser
 from .polynomials import Number, equal, read
 from .words import FUNCTIONS, is_functional
 
@@ -108,7 +108,7 @@ def beyond_measure(text: str) -> bool:
 def holds_beyond_measure(text: str) -> bool:
     r"""Whether some number in canonical `text` is too large to be written out: `\\sin(9^{9^{9}})`."""
     for literal in _LITERAL_BEGINS.finditer(text):
-        reader = Reader(text, variables=False)
+        reader = NumberParser(text, variables=False)
         reader.position = literal.start()
         try:
             reader.power(0)

@@ -1,8 +1,8 @@
 """The parent's side of the worker processes: starting them, asking them, ending them.
 
-A nursery is a fresh interpreter, not a fork of the user's process and not a second run of the user's
+The fork server is a fresh interpreter, not a fork of the user's process and not a second run of the user's
 script; it forks the workers (see `worker`). No signal reaches the user's process, and all of it works
-from any thread. If this process dies, the nursery notices and ends its workers.
+from any thread. If this process dies, the fork server notices and ends its workers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .progress import WAIT, Progress
 from .worker import BOOT, COMMAND, END, FORK, LENGTH, READY, REPLY, frame
 
 _START_SECONDS = 120.0
-"""What a nursery may compute until it is ready: it imports two engines, which takes some 3 s."""
+"""What the fork server may compute until it is ready: it imports two engines, which takes some 3 s."""
 _STALLED = 60
 """Looks in a row, a second apart, at which a process has computed nothing: then it is taken to hang."""
 _END_SECONDS = 1.0
@@ -47,7 +47,7 @@ class WorkerGone(RuntimeError):  # noqa: N818 (not always an error)
 _FAULTS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL})
 
 
-class Overdue(RuntimeError):  # noqa: N818 (not always an error)
+class WorkerTimeout(RuntimeError):  # noqa: N818 (not always an error)
     """The question took more computing than it may."""
 
 
@@ -55,7 +55,7 @@ class Stalled(RuntimeError):  # noqa: N818 (not always an error)
     """The process neither answers nor computes: it was stopped, or hangs."""
 
 
-class Nursery:
+class ForkServer:
     """The process from which workers are forked, and what it is asked."""
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class Nursery:
         self._end = weakref.finalize(self, _end, self.process, self._control, os.getpid())
 
     def worker(self) -> Worker:
-        """A new worker. Raises `WorkersDoNotStart` if there can be none, `WorkerGone` if the nursery died."""
+        """A new worker. Raises `WorkersDoNotStart` if there can be none, `WorkerGone` if it died."""
         ours, theirs = socket.socketpair()
         with theirs:
             try:
@@ -93,10 +93,10 @@ class Nursery:
         try:
             return self._asked(END, pid)
         except (WorkerGone, WorkersDoNotStart):
-            return 0  # the nursery is gone, and its workers with it
+            return 0  # the fork server is gone, and its workers with it
 
     def close(self) -> None:
-        """Ends the nursery and all its workers, whatever they are doing."""
+        """Ends the fork server and all its workers, whatever they are doing."""
         self._end()
 
     def forget(self) -> None:
@@ -135,16 +135,16 @@ class Nursery:
 class Worker:
     """One process, and one question at a time."""
 
-    def __init__(self, pid: int, connection: socket.socket, nursery: Nursery) -> None:
+    def __init__(self, pid: int, connection: socket.socket, fork_server: ForkServer) -> None:
         self.pid = pid
         self.asked = 0
         self._connection = connection
-        self._nursery = nursery
+        self._fork_server = fork_server
 
     def ask(self, question: Question, seconds: float) -> dict[str, Any]:
         """The worker's answer, for at most `seconds` of computing, however long that takes by the clock.
 
-        Without one it raises `Overdue`, `Stalled` or `WorkerGone`, and the worker is ended.
+        Without one it raises `WorkerTimeout`, `Stalled` or `WorkerGone`, and the worker is ended.
         """
         self.asked += 1
         progress = Progress(self.pid, _STALLED)
@@ -155,7 +155,7 @@ class Worker:
         except (OSError, WorkerGone) as error:
             status = self.end()
             if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
-                raise Overdue from error
+                raise WorkerTimeout from error
             raise WorkerGone(status) from error
         except BaseException:
             self.end()
@@ -171,7 +171,7 @@ class Worker:
     def end(self) -> int:
         """Ends the process, whatever it is doing; the status it ended with."""
         self.forget()
-        return self._nursery.ended(self.pid)
+        return self._fork_server.ended(self.pid)
 
     def forget(self) -> None:
         """In a forked child: lets go of the parent's worker without touching it."""
@@ -196,10 +196,10 @@ def _received(connection: socket.socket, count: int, progress: Progress) -> byte
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket, owner: int) -> None:
-    """Lets the nursery end its workers and itself; what does not heed is killed with its process group."""
+    """Lets the server end its workers and itself; what does not heed is killed with its process group."""
     if os.getpid() != owner:
         return
-    with contextlib.suppress(OSError):  # the nursery may have gone before
+    with contextlib.suppress(OSError):  # the fork server may have gone before
         control.shutdown(socket.SHUT_RDWR)
     control.close()
     try:

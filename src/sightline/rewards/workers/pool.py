@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from ..verdict import UNDECIDED, Question, Verdict
 from .cores import share_of_cores
-from .fork_server import Nursery, Overdue, Stalled, Worker, WorkerGone, WorkersDoNotStart
+from .fork_server import ForkServer, Stalled, Worker, WorkerGone, WorkersDoNotStart, WorkerTimeout
 
 SECONDS = 1.0
 """What one comparison may compute, in seconds of processor time. Honest ones take 0.01 to 0.15."""
@@ -56,9 +56,9 @@ class Pool:
         """Ends all workers and drops what is still queued; the pool starts anew if it is asked again."""
         with self._lock:
             threads, self._threads = self._threads, None
-            nursery, self._nursery = self._nursery, None
-        if nursery is not None:
-            nursery.close()  # a thread whose worker is gone notices
+            fork_server, self._fork_server = self._fork_server, None
+        if fork_server is not None:
+            fork_server.close()  # a thread whose worker is gone notices
         if threads is not None:
             threads.shutdown(wait=True, cancel_futures=True)
         _let_go(self._workers)
@@ -104,7 +104,7 @@ class Pool:
         worker = self._borrow()
         try:
             answer = Verdict(**worker.ask(question, self.seconds))
-        except Overdue:
+        except WorkerTimeout:
             self._workers.discard(worker)
             self._count("timeout")
             why = f"no decision within {self.seconds:g} s of computing"
@@ -132,18 +132,18 @@ class Pool:
             if worker.alive:
                 return worker
             self._discard(worker)
-        worker = self._running_nursery().worker()
+        worker = self._running_fork_server().worker()
         self._workers.add(worker)
         self._count("started")
         return worker
 
-    def _running_nursery(self) -> Nursery:
+    def _running_fork_server(self) -> ForkServer:
         with self._lock:
             if self._threads is None:
                 raise WorkerGone
-            if self._nursery is None or not self._nursery.alive:
-                self._nursery = Nursery()
-            return self._nursery
+            if self._fork_server is None or not self._fork_server.alive:
+                self._fork_server = ForkServer()
+            return self._fork_server
 
     def _discard(self, worker: Worker) -> None:
         worker.end()
@@ -157,7 +157,7 @@ class Pool:
         """A pool without threads or processes, belonging to this process."""
         self._lock, self._alone = threading.Lock(), threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
-        self._nursery: Nursery | None = None
+        self._fork_server: ForkServer | None = None
         self._workers: set[Worker] = set()
         self._idle: list[Worker] = []
         weakref.finalize(self, _let_go, self._workers)
@@ -166,8 +166,8 @@ class Pool:
         """In a forked child: lets go of the parent's processes and starts without any."""
         for worker in self._workers:
             worker.forget()
-        if self._nursery is not None:
-            self._nursery.forget()
+        if self._fork_server is not None:
+            self._fork_server.forget()
         self._renew()
 
 

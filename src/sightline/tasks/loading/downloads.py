@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..rows.row_errors import Fault, Unusable
+from ..rows.row_errors import Fault, UnusableRow
 
 TIMEOUT = 20
 """Seconds a server may stay silent."""
@@ -19,7 +19,7 @@ def download(address: str, most_bytes: int) -> bytes:
     """The content behind an http(s) address of a public host; redirects are held to the same rule.
 
     Raises:
-        Unusable: another scheme, a host inside the network, no answer, or too much of it.
+        UnusableRow: another scheme, a host inside the network, no answer, or too much of it.
     """
     _check(address)
     opener = urllib.request.build_opener(_PublicRedirects)
@@ -29,9 +29,9 @@ def download(address: str, most_bytes: int) -> bytes:
     except (OSError, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise Unusable(Fault.MISSING_IMAGE, f"{address[:80]}: {error}"[:200]) from error
+        raise UnusableRow(Fault.MISSING_IMAGE, f"{address[:80]}: {error}"[:200]) from error
     if len(data) > most_bytes:
-        raise Unusable(Fault.DECOMPRESSION_BOMB, f"{address[:80]} sends more than {most_bytes} bytes")
+        raise UnusableRow(Fault.DECOMPRESSION_BOMB, f"{address[:80]} sends more than {most_bytes} bytes")
     return data
 
 
@@ -39,7 +39,7 @@ class _PublicRedirects(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
         try:
             _check(newurl)
-        except Unusable:
+        except UnusableRow:
             fp.close()
             raise
         return super().redirect_request(req, fp, code, msg, headers, newurl)
@@ -48,9 +48,9 @@ class _PublicRedirects(urllib.request.HTTPRedirectHandler):
 def _check(address: str) -> None:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise Unusable(Fault.REFUSED_ADDRESS, f"{address[:80]}; expected http:// or https://")
+        raise UnusableRow(Fault.REFUSED_ADDRESS, f"{address[:80]}; expected http:// or https://")
     if not is_public(parts.hostname):
-        raise Unusable(Fault.REFUSED_ADDRESS, f"{address[:80]} lies inside this network")
+        raise UnusableRow(Fault.REFUSED_ADDRESS, f"{address[:80]} lies inside this network")
 
 
 def is_public(host: str) -> bool:
@@ -58,5 +58,5 @@ def is_public(host: str) -> bool:
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
     except (OSError, UnicodeError) as error:
-        raise Unusable(Fault.MISSING_IMAGE, f"cannot find host {host[:80]}: {error}") from error
+        raise UnusableRow(Fault.MISSING_IMAGE, f"cannot find host {host[:80]}: {error}") from error
     return all(ipaddress.ip_address(str(entry).split("%")[0]).is_global for entry in found)

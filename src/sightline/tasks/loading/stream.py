@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from ...errors import UserError
 from ..problem import Problem
-from ..rows.row_errors import Unusable
+from ..rows.row_errors import UnusableRow
 from .open_source import OpenSource
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class StreamedProblems(Sequence[Problem]):
             reader = reader or self._task.reader(self._found, self._split, list(row))
             try:
                 reader.problem(row, number)
-            except Unusable as fault:
+            except UnusableRow as fault:
                 if self._task.options.on_bad_row != "skip":
                     raise UserError(
                         f"{reader.name}, row {number}: {fault}; repair it, or set on_bad_row: skip"

@@ -13,7 +13,7 @@ from ..problem import Problem
 from . import images
 from .images import Origin
 from .prompts import clean, pieces
-from .row_errors import Fault, Unusable
+from .row_errors import Fault, UnusableRow
 
 CONTROL_TOKEN = re.compile(
     r"<\|[^<>|\s]{1,40}\|>|<(?:IMG_CONTEXT|image_soft_token|start_of_turn|end_of_turn)>"
@@ -30,7 +30,7 @@ class PlacedProblem(Problem):
 
 
 @dataclass(frozen=True)
-class Words:
+class RowText:
     """What a row says, without its images."""
 
     pieces: tuple[str, ...]
@@ -61,7 +61,7 @@ class RowReader:
         """The problem of a row, its images decoded and within the pixel budget.
 
         Raises:
-            Unusable: the row has a fault.
+            UnusableRow: the row has a fault.
         """
         words = self.words(row)
         shown = [images.decode(value, self.origin) for value in self.images(row)]
@@ -79,7 +79,7 @@ class RowReader:
         """The encoded images of a row; none if the set has no such column.
 
         Raises:
-            Unusable: one of them is missing.
+            UnusableRow: one of them is missing.
         """
         return images.values(row[self.columns.images]) if self.columns.images else []
 
@@ -87,16 +87,16 @@ class RowReader:
         """Width and height of a row's images as the model gets them, without decoding.
 
         Raises:
-            Unusable: an image has a fault that shows in its header or container.
+            UnusableRow: an image has a fault that shows in its header or container.
         """
         found = [images.inspect(value, self.origin) for value in self.images(row)]
         return [images.within_budget(size, self.min_pixels, self.max_pixels) for size in found]
 
-    def words(self, row: Mapping[str, Any]) -> Words:
+    def words(self, row: Mapping[str, Any]) -> RowText:
         """The text of a row.
 
         Raises:
-            Unusable: question or answer are empty or no text, a marker has no image, or the text
+            UnusableRow: question or answer are empty or no text, a marker has no image, or the text
                 holds what a tokenizer would take for a special token.
         """
         question = _text(row[self.columns.question], "question")
@@ -104,19 +104,19 @@ class RowReader:
         count = len(self.images(row))
         around, markers = pieces(question, count)
         if not "".join(around).strip():
-            raise Unusable(
+            raise UnusableRow(
                 Fault.EMPTY_QUESTION, "nothing but white space" + (" and markers" if markers else "")
             )
         if not answer:
-            raise Unusable(Fault.EMPTY_ANSWER, "nothing but white space")
+            raise UnusableRow(Fault.EMPTY_ANSWER, "nothing but white space")
         if markers > count:
-            raise Unusable(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
+            raise UnusableRow(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
         choices = _choices(row[self.columns.choices]) if self.columns.choices else None
         for text in (*around, *(choices or ())):
             if token := CONTROL_TOKEN.search(text):
-                raise Unusable(Fault.CONTROL_TEXT, token[0])
+                raise UnusableRow(Fault.CONTROL_TEXT, token[0])
         kind = row[self.columns.kind] if self.columns.kind else None
-        return Words(tuple(around), answer, choices, "" if kind is None else str(kind), markers)
+        return RowText(tuple(around), answer, choices, "" if kind is None else str(kind), markers)
 
 
 def _text(cell: Any, role: str) -> str:
@@ -129,7 +129,7 @@ def _text(cell: Any, role: str) -> str:
         return clean(cell)
     if isinstance(cell, int | float) and cell == cell:  # not NaN
         return str(cell)
-    raise Unusable(
+    raise UnusableRow(
         Fault.WRONG_TYPE, f"the {role} is {type(cell).__name__}, expected text or a number: {cell!r:.60}"
     )
 
@@ -140,7 +140,7 @@ def _choices(cell: Any) -> tuple[str, ...] | None:
         try:
             cell = json.loads(cell)
         except ValueError as error:
-            raise Unusable(
+            raise UnusableRow(
                 Fault.WRONG_TYPE, f"choices are text that is no JSON list: {cell[:60]!r}"
             ) from error
     if isinstance(cell, Mapping):
@@ -148,5 +148,5 @@ def _choices(cell: Any) -> tuple[str, ...] | None:
     if cell is None or cell == "" or len(cell) == 0:
         return None
     if not isinstance(cell, list | tuple):
-        raise Unusable(Fault.WRONG_TYPE, f"choices are {type(cell).__name__}, expected a list")
+        raise UnusableRow(Fault.WRONG_TYPE, f"choices are {type(cell).__name__}, expected a list")
     return tuple(_text(value, "choice") for value in cell)

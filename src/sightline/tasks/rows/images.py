@@ -22,7 +22,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..loading.downloads import download
-from .row_errors import Fault, Unusable
+from .row_errors import Fault, UnusableRow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 """What is opened (AVIF where PIL was built with it); anything else is damaged to us."""
@@ -55,17 +55,17 @@ def values(cell: Any) -> list[Any]:
     """The images a cell stands for: one, or a list of them (also as JSON text, for CSV files).
 
     Raises:
-        Unusable: the cell or a member of the list is null. An empty list is a row without images.
+        UnusableRow: the cell or a member of the list is null. An empty list is a row without images.
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
             cell = json.loads(cell)
         except ValueError as error:
-            raise Unusable(Fault.WRONG_TYPE, f"a list of images that is not JSON: {error}") from error
+            raise UnusableRow(Fault.WRONG_TYPE, f"a list of images that is not JSON: {error}") from error
     found = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
     if missing := [place for place, value in enumerate(found) if _is_missing(value)]:
         what = "null" if len(found) == 1 else f"number {missing[0] + 1} of {len(found)} is null"
-        raise Unusable(Fault.MISSING_IMAGE, what)
+        raise UnusableRow(Fault.MISSING_IMAGE, what)
     return found
 
 
@@ -82,7 +82,7 @@ def decode(value: Any, origin: Origin) -> Image.Image:
     without `data:image/...;base64,`), and an address if `origin` allows it.
 
     Raises:
-        Unusable: there is no sound image of acceptable size behind it.
+        UnusableRow: there is no sound image of acceptable size behind it.
     """
     source = _content(value, origin)
     if isinstance(source, Image.Image):
@@ -104,7 +104,7 @@ def inspect(value: Any, origin: Origin) -> tuple[int, int]:
     rarer formats are decoded. An address counts as (0, 0).
 
     Raises:
-        Unusable: as `decode`.
+        UnusableRow: as `decode`.
     """
     if isinstance(value, str) and _is_address(value) and origin.allow_urls:
         return 0, 0
@@ -152,18 +152,18 @@ def _content(value: Any, origin: Origin) -> bytes | Image.Image:
         return bytes(value)
     if isinstance(value, str):
         return _from_text(value, origin)
-    raise Unusable(Fault.WRONG_TYPE, f"an image cannot be {type(value).__name__}")
+    raise UnusableRow(Fault.WRONG_TYPE, f"an image cannot be {type(value).__name__}")
 
 
 def _from_text(text: str, origin: Origin) -> bytes:
     if text.startswith("data:"):
         head, _, body = text.partition(",")
         if not head.endswith(";base64"):
-            raise Unusable(Fault.DAMAGED_IMAGE, "a data: address that is not base64")
+            raise UnusableRow(Fault.DAMAGED_IMAGE, "a data: address that is not base64")
         return _from_base64(body)
     if _is_address(text):
         if not origin.allow_urls:
-            raise Unusable(Fault.REFUSED_ADDRESS, f"{text[:80]}; set allow_urls to follow addresses")
+            raise UnusableRow(Fault.REFUSED_ADDRESS, f"{text[:80]}; set allow_urls to follow addresses")
         return download(text, MOST_BYTES)
     if _BASE64.fullmatch(text):
         return _from_base64(text)
@@ -178,27 +178,27 @@ def _from_base64(text: str) -> bytes:
     try:
         return base64.b64decode("".join(text.split()).replace("-", "+").replace("_", "/"), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise Unusable(Fault.DAMAGED_IMAGE, f"not base64: {error}") from error
+        raise UnusableRow(Fault.DAMAGED_IMAGE, f"not base64: {error}") from error
 
 
 def _from_file(path: str, folder: Path | None) -> bytes:
     """Read a regular file under `folder`; links are followed first, so none leads out."""
     if folder is None:
-        raise Unusable(
+        raise UnusableRow(
             Fault.OUTSIDE_PATH, f"{path[:80]!r} is a file; say where such files lie with image_dir"
         )
     try:
         root = folder.resolve()
         target = (root / path).resolve()
         if not target.is_relative_to(root):
-            raise Unusable(Fault.OUTSIDE_PATH, f"{path[:80]!r} leads out of {folder}")
+            raise UnusableRow(Fault.OUTSIDE_PATH, f"{path[:80]!r} leads out of {folder}")
         if not target.is_file():
-            raise Unusable(Fault.MISSING_IMAGE, f"no file {path[:80]!r} in {folder}")
+            raise UnusableRow(Fault.MISSING_IMAGE, f"no file {path[:80]!r} in {folder}")
         if target.stat().st_size > MOST_BYTES:
-            raise Unusable(Fault.DECOMPRESSION_BOMB, f"{path[:80]!r} has more than {MOST_BYTES} bytes")
+            raise UnusableRow(Fault.DECOMPRESSION_BOMB, f"{path[:80]!r} has more than {MOST_BYTES} bytes")
         return target.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:
-        raise Unusable(Fault.MISSING_IMAGE, f"cannot read {path[:80]!r}: {error}") from error
+        raise UnusableRow(Fault.MISSING_IMAGE, f"cannot read {path[:80]!r}: {error}") from error
 
 
 # --- from bytes to an image ------------------------------------------------------------------------
@@ -230,32 +230,32 @@ def _formats() -> tuple[str, ...]:
 
 def _opened(data: bytes) -> Image.Image:
     if not data:
-        raise Unusable(Fault.ZERO_SIZE, "0 bytes")
+        raise UnusableRow(Fault.ZERO_SIZE, "0 bytes")
     try:
         return Image.open(io.BytesIO(data), formats=_formats())
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise Unusable(Fault.DECOMPRESSION_BOMB, str(error).split(",")[0]) from error
+        raise UnusableRow(Fault.DECOMPRESSION_BOMB, str(error).split(",")[0]) from error
     except UnidentifiedImageError as error:
         if data[:8] == b"\x89PNG\r\n\x1a\n" and b"\0\0\0\0" in (data[16:20], data[20:24]):
-            raise Unusable(Fault.ZERO_SIZE, "a PNG without width or height") from error
-        raise Unusable(Fault.DAMAGED_IMAGE, f"{len(data)} bytes that are no known image") from error
+            raise UnusableRow(Fault.ZERO_SIZE, "a PNG without width or height") from error
+        raise UnusableRow(Fault.DAMAGED_IMAGE, f"{len(data)} bytes that are no known image") from error
     except Exception as error:  # decoders raise anything on hostile bytes
         raise _damage(error) from error
 
 
 def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise Unusable(Fault.ZERO_SIZE, f"{width}x{height}")
+        raise UnusableRow(Fault.ZERO_SIZE, f"{width}x{height}")
     if width * height > MOST_PIXELS:
-        raise Unusable(Fault.DECOMPRESSION_BOMB, f"{width}x{height} is over {MOST_PIXELS} pixels")
+        raise UnusableRow(Fault.DECOMPRESSION_BOMB, f"{width}x{height} is over {MOST_PIXELS} pixels")
     if max(width, height) > THINNEST * min(width, height):
-        raise Unusable(Fault.THIN_IMAGE, f"{width}x{height}, sides differ more than {THINNEST} times")
+        raise UnusableRow(Fault.THIN_IMAGE, f"{width}x{height}, sides differ more than {THINNEST} times")
 
 
-def _damage(error: Exception) -> Unusable:
+def _damage(error: Exception) -> UnusableRow:
     truncated = "truncat" in str(error).lower()
     fault = Fault.TRUNCATED_IMAGE if truncated else Fault.DAMAGED_IMAGE
-    return Unusable(fault, f"{type(error).__name__}: {error}"[:200])
+    return UnusableRow(fault, f"{type(error).__name__}: {error}"[:200])
 
 
 def _upright_rgb(image: Image.Image) -> Image.Image:

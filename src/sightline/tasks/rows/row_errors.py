@@ -39,7 +39,7 @@ USELESS = frozenset({Fault.UNREADABLE_GOLD, Fault.REFUSED_GOLD, Fault.IN_TEST})
 """Trained on, but to no use: no answer can be right, or the test set is spoilt."""
 
 
-class Unusable(Exception):  # noqa: N818 (a finding about a row, not a failure of ours)
+class UnusableRow(Exception):  # noqa: N818 (a finding about a row, not a failure of ours)
     """A row cannot be used; says why, and `detail` says what came."""
 
     def __init__(self, fault: Fault, detail: str):

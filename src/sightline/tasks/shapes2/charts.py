@@ -12,7 +12,7 @@ from ..shapes.canvas import SIDE, Canvas, Colour, shade
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
 from ..shapes.vocabulary import COLOURS
 from .example import PuzzleExample
-from .level import Level
+from .level import Difficulty
 from .puzzle import Fact, signed
 from .vocabulary import BAR, MARKS
 
@@ -42,7 +42,7 @@ class Bar:
     legend_slot: int
 
 
-def _arrange(random: Random, level: Level) -> list[Bar]:
+def _arrange(random: Random, level: Difficulty) -> list[Bar]:
     """Four bars, one for each mark; the legend stands in an order of its own."""
     marks = list(MARKS)
     colours = random.sample(COLOURS, len(marks))
@@ -94,7 +94,7 @@ def _caption(bars: list[Bar]) -> str:
     return f"{legend} . {heights}"
 
 
-def chart_example(random: Random, level: Level) -> PuzzleExample:
+def chart_example(random: Random, level: Difficulty) -> PuzzleExample:
     """A chart and a question about some of its bars, named by their marks."""
     bars = _arrange(random, level)
     asked = random.sample(bars, level.asked)

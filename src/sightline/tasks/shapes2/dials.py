@@ -12,7 +12,7 @@ from ..shapes.canvas import SIDE, Canvas, shade
 from ..shapes.example import CELLS_PER_SIDE, CellLabel, cell_labels
 from ..shapes.vocabulary import COLOURS
 from .example import PuzzleExample
-from .level import Level
+from .level import Difficulty
 from .puzzle import Fact, signed
 from .vocabulary import DIAL
 
@@ -32,14 +32,14 @@ class Dial:
     hour: int
 
 
-def _arrange(random: Random, level: Level) -> list[Dial]:
+def _arrange(random: Random, level: Difficulty) -> list[Dial]:
     """Four dials of different colours."""
     colours = random.sample(COLOURS, 4)
     hours = [level.value(random, USUAL_HOURS[colour], HOURS, level.asked) for colour in colours]
     return [Dial(*dial) for dial in zip(colours, range(4), hours, strict=True)]
 
 
-def _draw(random: Random, level: Level, dials: list[Dial]) -> Image.Image:
+def _draw(random: Random, level: Difficulty, dials: list[Dial]) -> Image.Image:
     background = random.randint(225, 255)
     canvas = Canvas(background)
     for dial in dials:
@@ -68,7 +68,7 @@ def _labels(dials: list[Dial]) -> tuple[CellLabel, ...]:
     return cell_labels(labels)
 
 
-def dial_example(random: Random, level: Level) -> PuzzleExample:
+def dial_example(random: Random, level: Difficulty) -> PuzzleExample:
     """Four dials and a question about some of them."""
     dials = _arrange(random, level)
     asked = random.sample(dials, level.asked)

@@ -10,7 +10,7 @@ FIRST_LEVEL = 2
 
 
 @dataclass(frozen=True)
-class Level:
+class Difficulty:
     """The settings of one level of difficulty."""
 
     number: int
@@ -43,8 +43,8 @@ class Level:
 LEVELS = {
     level.number: level
     for level in (
-        Level(2, 3, (2, 5), (3.2, 6.8), 3.5, 3, 8.0, 6, 0.33),
-        Level(3, 3, (3, 6), (2.8, 7.0), 4.5, 4, 11.0, 14, 0.33),
-        Level(4, 4, (3, 6), (2.4, 7.4), 6.0, 4, 13.5, 24, 0.33),
+        Difficulty(2, 3, (2, 5), (3.2, 6.8), 3.5, 3, 8.0, 6, 0.33),
+        Difficulty(3, 3, (3, 6), (2.8, 7.0), 4.5, 4, 11.0, 14, 0.33),
+        Difficulty(4, 4, (3, 6), (2.4, 7.4), 6.0, 4, 13.5, 24, 0.33),
     )
 }

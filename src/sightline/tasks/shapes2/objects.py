@@ -13,7 +13,7 @@ from ..shapes.counting import THINGS, Thing
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
 from ..shapes.vocabulary import COLOURS, NOTHING, SHAPES
 from .example import PuzzleExample
-from .level import Level
+from .level import Difficulty
 from .puzzle import Fact, signed
 from .vocabulary import TAG
 
@@ -43,7 +43,7 @@ def usual_count(thing: Thing) -> int:
     return 1 + (COLOURS.index(colour) + 2 * SHAPES.index(shape)) % 3
 
 
-def _arrange(random: Random, level: Level, groups: list[Thing]) -> ObjectScene:
+def _arrange(random: Random, level: Difficulty, groups: list[Thing]) -> ObjectScene:
     """As many of each group as the level says, and others, most of them easily confused."""
     room = CELLS - 1 - level.others[0]
     while True:
@@ -71,7 +71,7 @@ def _middle(cell: int) -> tuple[float, float]:
     return CELL * column + CELL / 2, CELL * row + CELL / 2
 
 
-def _draw(random: Random, level: Level, scene: ObjectScene) -> Image.Image:
+def _draw(random: Random, level: Difficulty, scene: ObjectScene) -> Image.Image:
     canvas = Canvas(background=random.randint(215, 250))
     for cell, (colour, shape) in scene.objects.items():
         radius = random.uniform(*level.radius)
@@ -93,7 +93,7 @@ def _caption(scene: ObjectScene) -> str:
     return " ".join(said.get(cell, NOTHING) for cell in range(CELLS))
 
 
-def object_example(random: Random, level: Level) -> PuzzleExample:
+def object_example(random: Random, level: Difficulty) -> PuzzleExample:
     """Objects and a tag, and a question about some groups and the tag."""
     groups = random.sample(THINGS, level.groups)
     scene = _arrange(random, level, groups)

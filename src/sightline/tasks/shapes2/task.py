@@ -15,12 +15,12 @@ from ..shapes.world import World, WorldTask
 from .charts import chart_example
 from .dials import dial_example
 from .example import PuzzleExample
-from .level import FIRST_LEVEL, LEVELS, Level
+from .level import FIRST_LEVEL, LEVELS, Difficulty
 from .objects import object_example
 
 NAME = "shapes-2"
 
-_DRAWERS: list[Callable[[Random, Level], PuzzleExample]] = [object_example, chart_example, dial_example]
+_DRAWERS: list[Callable[[Random, Difficulty], PuzzleExample]] = [object_example, chart_example, dial_example]
 _SHARES = [0.4, 0.3, 0.3]
 
 
@@ -30,13 +30,13 @@ def _speckled(random: Random, image: Image.Image, speckle: int) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
 
-def draw_puzzle(level: Level, random: Random) -> PuzzleExample:
+def draw_puzzle(level: Difficulty, random: Random) -> PuzzleExample:
     """One example of any split: two fifths objects, three tenths charts, three tenths dials."""
     example = random.choices(_DRAWERS, _SHARES)[0](random, level)
     return replace(example, image=_speckled(random, example.image, level.speckle))
 
 
-def world_of(level: Level) -> World:
+def world_of(level: Difficulty) -> World:
     """The world of a level; the first level bears the plain name."""
     even = "" if level.prior is not None else ":even"
     name = NAME if level.number == FIRST_LEVEL else f"{NAME}:{level.number}"
