@@ -11,7 +11,7 @@ import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from tiny_models import build, prompts, rollouts
-from sightline.engines.trl.forward import accept_inside
+from sightline.engines.wrapped_forward import accept_inside
 from sightline.methods import Needs
 from sightline.models.scoring import score
 from sightline.views import Patches, TextOnly

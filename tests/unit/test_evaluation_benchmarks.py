@@ -108,7 +108,7 @@ def test_a_user_s_benchmark(tmp_path: Path) -> None:
             "a: {source: x, colums: {question: q}}",
             "unknown key of benchmark a: 'colums': did you mean columns",
         ),
-        ("a: {source: x, columns: {question: q, answer: a, images: p}}", "unknown role in columns"),
+        ("a: {source: x, columns: {question: q, answer: a, photos: p}}", "unknown role in columns"),
         ("a: {source: x, rows: many, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, rows: 0, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, split: 1, columns: {question: q, answer: a}}", "split of benchmark a must be text"),

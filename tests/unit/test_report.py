@@ -19,7 +19,7 @@ from saved_run import ATTACK, CONFIG, EVALUATION, write_run
 import sightline.analysis
 from sightline.analysis import write_report
 from sightline.analysis.pages.base import printable
-from sightline.analysis.readers.embedded_images import make_image
+from sightline.analysis.readers.embedded_images import embedded_image
 from sightline.analysis.readers.settings import settings
 from sightline.errors import UserError
 
@@ -223,7 +223,7 @@ def test_the_page_is_alone_and_its_policy_says_so(finished):
 def test_real_images_are_shown(kind):
     content = PNG if kind == "png" else base64.b64encode(b"\xff\xd8\xff" + bytes(20)).decode()
     address = f"data:image/{kind};base64,{content}"
-    shown = make_image(address)
+    shown = embedded_image(address)
     assert shown is not None and shown.address == address
 
 
@@ -248,7 +248,7 @@ def test_real_images_are_shown(kind):
     ],
 )
 def test_anything_else_is_no_image(address):
-    assert make_image(address) is None
+    assert embedded_image(address) is None
 
 
 def test_refused_images_leave_a_placeholder(tmp_path):

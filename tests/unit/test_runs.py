@@ -65,7 +65,7 @@ def test_resume_keeps_everything(tmp_path: Path) -> None:
 
 OTHER_RUN = """
 import sys, time
-from sightline.runs import open_run
+from sightline.run_folder import open_run
 run = open_run(sys.argv[1])
 print("locked", flush=True)
 time.sleep(60)
