@@ -13,7 +13,7 @@ from torch.distributed.tensor import DTensor
 from tiny_models import build, prompts, rollouts
 from sightline.engines.wrapped_forward import accept_inside
 from sightline.methods import Needs
-from sightline.models.scoring import score
+from sightline.models.scoring.score import score
 from sightline.views import Patches, TextOnly
 
 dist.init_process_group("gloo")
