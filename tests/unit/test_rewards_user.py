@@ -1,9 +1,14 @@
 """A reward of the user's own: found, limited, and its mistakes reported with the sample."""
 
+import copy
+import itertools
 import threading
 import time
+from fractions import Fraction
 
+import numpy as np
 import pytest
+import torch
 
 from sightline.errors import UserError
 from sightline.rewards import guarded, load_reward, mixed
@@ -24,6 +29,11 @@ async def later(completions, **columns):
 
 number = 5
 """
+
+
+class Unspeakable:
+    def __repr__(self):
+        raise RuntimeError
 
 
 @pytest.fixture
@@ -65,6 +75,9 @@ def test_a_file_that_fails_says_so(tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0")
     with pytest.raises(UserError, match="cannot be imported: ZeroDivisionError"):
         load_reward(f"{tmp_path}/broken.py:f")
+    (tmp_path / "leaving.py").write_text("import sys; sys.exit()")
+    with pytest.raises(UserError, match="cannot be imported: SystemExit"):
+        load_reward(f"{tmp_path}/leaving.py:f")
 
 
 def test_an_exception_is_shown_with_its_sample():
@@ -104,12 +117,113 @@ def test_nothing_is_logged_while_the_culprit_is_looked_for():
         ([1.0, float("inf")], "returned inf"),
         ([1.0, None], "returned None"),
         ([1.0, "good"], "returned 'good'"),
+        ([1.0, "1.0"], "returned '1.0', which is no finite number"),
+        ([1.0, 1e300], r"returned 1e\+300, which is no finite number"),
+        ([1.0, 10**400], "returned an integer of 1329 bits"),
+        ([1.0, 10**6000], "returned an integer of 19932 bits"),
+        ([1.0, Unspeakable()], "returned a Unspeakable"),
         (1.0, "must return a list of numbers, got float"),
+        ({0: 1.0, 1: 2.0}, "must return a list of numbers, got dict"),
+        ({1.0, 2.0}, "must return a list of numbers, got set"),
+        ({0: 1.0, 1: 2.0}.keys(), "must return a list of numbers, got dict_keys"),
+        (b"ab", "must return a list of numbers, got bytes"),
+        ("12", "must return a list of numbers, got str"),
+        (itertools.repeat(1.0), "more than 2 rewards for 2 completions"),
+        (torch.tensor(1.0), "must return a list of numbers, got Tensor"),
     ],
 )
 def test_a_bad_result_names_the_function(result, message):
     with pytest.raises(UserError, match=f"reward mine .*{message}"):
         guarded(lambda completions, **columns: result, "mine")(["a", "b"])
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        (1.0, 2),
+        (value for value in (1, 2.0)),
+        {"a": 1.0, "b": 2.0}.values(),
+        torch.tensor([1.0, 2.0], dtype=torch.float16),
+        [np.float32(1), Fraction(2)],
+        [True, 2],
+    ],
+)
+def test_what_counts_as_a_list_of_numbers(result):
+    assert guarded(lambda completions, **columns: result, "mine")(["a", "b"]) == [1.0, 2.0]
+
+
+def test_values_that_come_late_count_against_the_limit():
+    release = threading.Event()
+
+    def reward(completions, **columns):
+        yield 1.0
+        release.wait(30)
+
+    with pytest.raises(UserError, match=r"no result for 2 completions within 0\.2 s"):
+        guarded(reward, "mine", seconds=0.2)(["a", "b"])
+    release.set()
+
+
+@pytest.mark.parametrize("what", [SystemExit(0), SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_what_would_end_the_program_is_an_exception_like_any_other(what):
+    def reward(completions, **columns):
+        raise what
+
+    with pytest.raises(UserError, match=f"reward mine raised {type(what).__name__}"):
+        guarded(reward, "mine")(["a"])
+
+
+def test_an_exception_while_values_are_read_is_shown_with_its_sample():
+    with pytest.raises(UserError, match=r"raised ZeroDivisionError.*at sample 1: .*''"):
+        guarded(lambda completions, **columns: (1 / len(text) for text in completions), "mine")(["a", ""])
+
+
+def test_an_exception_whose_text_fails_is_named():
+    class Sick(Exception):
+        def __str__(self):
+            raise RuntimeError
+
+    def reward(completions, **columns):
+        raise Sick
+
+    with pytest.raises(UserError, match="reward mine raised Sick: "):
+        guarded(reward, "mine")(["a"])
+
+
+def test_an_error_is_one_line():
+    def reward(completions, **columns):
+        raise ValueError("first\nsecond" + "x" * 10_000)
+
+    with pytest.raises(UserError, match="first second") as caught:
+        guarded(reward, "mine")(["a"])
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_reward_that_changes_its_arguments_changes_only_copies():
+    def reward(completions, **columns):
+        completions[0][0]["content"] = "changed"
+        completions.pop()
+        for values in columns.values():
+            values.clear()
+        return [1.0, 1.0]
+
+    chats = [[{"role": "assistant", "content": text}] for text in "ab"]
+    columns = {"answer": ["x", "y"], "completion_ids": [[1, 2], [3]], "choices": [["p"], None]}
+    kept = copy.deepcopy((chats, columns))
+    assert guarded(reward, "mine")(chats, **columns) == [1.0, 1.0]
+    assert (chats, columns) == kept
+
+
+def test_what_a_reward_prints_goes_to_the_log(tmp_path, capsys, caplog):
+    (tmp_path / "loud.py").write_text(
+        "print('imported')\ndef f(completions, **columns):\n"
+        "    print('first', end=''); print(' line'); print('begun', end='')\n    return [1.0]\n"
+    )
+    assert load_reward(f"{tmp_path}/loud.py:f")(["a"]) == [1.0]
+    assert capsys.readouterr().out == ""
+    said = [record.getMessage().partition(" printed: ")[2] for record in caplog.records]
+    assert said == ["imported", "first line", "begun"]
 
 
 def test_a_reward_that_hangs_ends_with_an_error():

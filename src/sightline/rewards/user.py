@@ -2,7 +2,8 @@
 
 It runs in a thread, not in a process: it may hold a model on a GPU, an open connection or TRL's logging
 callbacks, none of which can be sent to another process. A thread cannot be killed, so a reward that runs
-over its time ends the training with an error, instead of being scored as something it is not.
+over its time ends the training with an error, instead of being scored as something it is not. It gets copies
+of the lists, what it hands back is read inside the limit, and what it prints goes to the log.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import contextvars
 import importlib
 import importlib.util
 import inspect
-import math
 import sys
 import threading
 import time
@@ -23,12 +23,22 @@ from typing import Any
 
 from sightline.errors import UserError, unknown_name
 
+from .user_prints import prints_to_log
+from .user_values import NoList, checked, copied, one_line, read_values, shown
+
 SECONDS = 300.0
 """Time for one batch of a user's own reward."""
 
 
 class _OutOfTime(Exception):  # noqa: N818
     """The reward is still running; not a `TimeoutError`, which the reward itself may raise."""
+
+
+class _Raised(Exception):  # noqa: N818
+    """The reward raised `error`, whatever that is: a `SystemExit` must not end the run as if it were done."""
+
+    def __init__(self, error: BaseException):
+        self.error = error
 
 
 def load_reward(name: str, seconds: float = SECONDS) -> Callable[..., list[float]]:
@@ -52,21 +62,27 @@ def load_reward(name: str, seconds: float = SECONDS) -> Callable[..., list[float
 def guarded(function: Callable[..., Any], name: str, seconds: float = SECONDS) -> Callable[..., list[float]]:
     """`function` with a time limit, its exceptions shown with their sample, and its result checked.
 
-    All failures are `UserError`s that name the function: an exception, no result within `seconds`,
-    another number of rewards than completions, a reward that is NaN, infinite, or no number.
+    All failures are `UserError`s that name the function: an exception (`sys.exit` is one), no result within
+    `seconds`, a result that is no list, another number of rewards than completions, a reward that is NaN,
+    infinite in float32, or no number.
     """
 
     def reward(completions: Sequence[Any], **columns: Any) -> list[float]:
         try:
-            result = _within(seconds, function, completions, columns)
+            with prints_to_log(name):
+                values = _within(seconds, function, completions, columns)
         except _OutOfTime:
             raise UserError(
                 f"reward {name} gave no result for {len(completions)} completions within {seconds:g} s; "
                 f"make it faster, or load it with a longer limit"
             ) from None
-        except Exception as error:
-            raise UserError(_blame(name, error, function, completions, columns, seconds)) from error
-        return _checked(name, result, completions, columns)
+        except NoList as error:
+            raise UserError(f"reward {name} {error}") from None
+        except _Raised as raised:
+            with prints_to_log(name):
+                blame = _blame(name, raised.error, function, completions, columns, seconds)
+            raise UserError(blame) from raised.error
+        return checked(name, values, completions, columns)
 
     reward.__name__ = getattr(function, "__name__", name)
     return reward
@@ -75,7 +91,8 @@ def guarded(function: Callable[..., Any], name: str, seconds: float = SECONDS) -
 def _imported(place: str, name: str) -> ModuleType:
     try:
         if not place.endswith(".py"):
-            return importlib.import_module(place)
+            with prints_to_log(name):
+                return importlib.import_module(place)
         path = Path(place).expanduser()
         if not path.is_file():
             raise UserError(f"reward {name}: there is no file {path}")
@@ -83,41 +100,52 @@ def _imported(place: str, name: str) -> ModuleType:
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    except UserError:
+        with prints_to_log(name):
+            spec.loader.exec_module(module)
+    except (UserError, KeyboardInterrupt):
         raise
-    except Exception as error:
-        raise UserError(f"reward {name} cannot be imported: {type(error).__name__}: {error}") from error
+    except BaseException as error:  # sys.exit in the file would end the run as if all were well
+        raise UserError(f"reward {name} cannot be imported: {_named(error)}") from error
     return module
 
 
 def _within(
     seconds: float, function: Callable[..., Any], completions: Sequence[Any], columns: dict[str, Any]
-) -> Any:
-    """The result of a call, or its exception; `_OutOfTime` if it takes too long."""
-    outcome: list[tuple[bool, Any]] = []
+) -> list[Any]:
+    """The values that a call returns; `_OutOfTime` if it takes too long, else as `_values` raises."""
+    outcome: list[list[Any] | Exception] = []
     context = contextvars.copy_context()
 
     def call() -> None:
         try:
-            outcome.append((True, context.run(function, completions=completions, **columns)))
-        except BaseException as error:
-            outcome.append((False, error))
+            outcome.append(context.run(_values, function, completions, columns))
+        except Exception as error:
+            outcome.append(error)
 
     thread = threading.Thread(target=call, name="sightline-reward", daemon=True)
     thread.start()
     thread.join(seconds)
     if not outcome:
         raise _OutOfTime
-    succeeded, value = outcome[0]
-    if not succeeded:
-        raise value
-    return value
+    if isinstance(outcome[0], Exception):
+        raise outcome[0]
+    return outcome[0]
+
+
+def _values(function: Callable[..., Any], completions: Sequence[Any], columns: dict[str, Any]) -> list[Any]:
+    """The values of one call; `_Raised` for whatever it raises, `NoList` if they are no list."""
+    try:
+        result = function(completions=copied(completions), **copied(columns))
+        return read_values(result, len(completions))
+    except NoList:
+        raise
+    except BaseException as error:
+        raise _Raised(error) from error
 
 
 def _blame(
     name: str,
-    error: Exception,
+    error: BaseException,
     function: Callable[..., Any],
     completions: Sequence[Any],
     columns: dict[str, Any],
@@ -126,7 +154,7 @@ def _blame(
     """What was raised, where, and the first sample that raises alone, looked for within the time limit."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" in line {frames[-1].lineno} of {frames[-1].filename}" if frames else ""
-    what = f"reward {name} raised {type(error).__name__}: {error}{where}"
+    what = f"reward {name} raised {_named(error)}{where}"
     deadline = time.monotonic() + seconds
     for row, completion in enumerate(completions):
         alone = _row(columns, row, len(completions))
@@ -134,29 +162,18 @@ def _blame(
             _within(deadline - time.monotonic(), function, [completion], alone)
         except _OutOfTime:
             break
-        except Exception:
-            return f"{what}, at sample {row}: {_shown(completions, columns, row)}"
-    return f"{what}, at no single sample; the first is {_shown(completions, columns, 0)}"
+        except (_Raised, NoList):
+            return f"{what}, at sample {row}: {shown(completions, columns, row)}"
+    return f"{what}, at no single sample; the first is {shown(completions, columns, 0)}"
 
 
-def _checked(name: str, result: Any, completions: Sequence[Any], columns: dict[str, Any]) -> list[float]:
+def _named(error: BaseException) -> str:
+    """An exception on one line; its text is the user's and may itself fail."""
     try:
-        rewards = list(result)
-    except TypeError:
-        raise UserError(f"reward {name} must return a list of numbers, got {type(result).__name__}") from None
-    if len(rewards) != len(completions):
-        raise UserError(f"reward {name} returned {len(rewards)} rewards for {len(completions)} completions")
-    checked = []
-    for row, value in enumerate(rewards):
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if not math.isfinite(number):
-            what = f"reward {name} returned {value!r}, which is no finite number"
-            raise UserError(f"{what}, at sample {row}: {_shown(completions, columns, row)}")
-        checked.append(number)
-    return checked
+        text = str(error)
+    except Exception:
+        text = "(its text cannot be made)"
+    return f"{type(error).__name__}: {one_line(text)}"
 
 
 def _row(columns: Mapping[str, Any], row: int, count: int) -> dict[str, Any]:
@@ -169,11 +186,3 @@ def _row(columns: Mapping[str, Any], row: int, count: int) -> dict[str, Any]:
         else value
         for key, value in columns.items()
     }
-
-
-def _shown(completions: Sequence[Any], columns: Mapping[str, Any], row: int) -> str:
-    """One sample on one line, long texts cut."""
-    if not completions:
-        return "an empty batch"
-    sample = {"completion": completions[row], "answer": (columns.get("answer") or [None] * (row + 1))[row]}
-    return ", ".join(f"{key} {str(value)[:300]!r}" for key, value in sample.items() if value is not None)
