@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.rewards.answers.exact_numbers import NotANumber, TooLarge
 from sightline.rewards.answers.latex import canonical
-from sightline.rewards.answers.polynomials import equal, polynomial, read
+from sightline.rewards.answers.numbers.exact_numbers import NotANumber, TooLarge
+from sightline.rewards.answers.numbers.polynomials import equal, polynomial, read
 
 FRACTIONS = st.fractions(min_value=-(10**6), max_value=10**6, max_denominator=10**4)
 WRITERS = [

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from typing import NoReturn
 
-from .answers.equality import Undecided
+from .answers.rules.comparison import Undecided
 from .protocols import decide_by, extract, without_box
 from .verdict import UNDECIDED, Question, Verdict
 from .workers.pool import Pool

@@ -19,10 +19,10 @@ from sightline.errors import unknown_name
 
 from .answers.choices import letters
 from .answers.decision import decide, unreadable
-from .answers.equality import Symbolic
 from .answers.extract import after_thinking, boxes, last_box
 from .answers.latex import canonical, compact
-from .answers.units import quantity, same_quantity
+from .answers.numbers.units import quantity, same_quantity
+from .answers.rules.comparison import Symbolic
 from .answers.words import is_expression
 from .verdict import Verdict
 

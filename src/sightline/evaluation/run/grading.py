@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UserError
 from ...rewards import PROTOCOLS, Verdict, grade_many
 from ...rewards.answers.latex import canonical
-from ...rewards.answers.units import quantity
+from ...rewards.answers.numbers.units import quantity
 from ..benchmarks.load import Item
 from .jsonl_records import Generation, read_generations, read_lines, write_lines
 from .results_folder import ResultsFolder

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .latex import canonical, flat
-from .units import quantity
+from .numbers.units import quantity
 from .words import DENIAL
 
 _LAST_OF_RUN = "J"

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from ..verdict import Verdict
 from .choices import Letters, gold_letters, letter_of, letters, option_letters, unlabelled
-from .equality import Match, Symbolic, match
+from .equality import match
 from .latex import canonical, depth
+from .rules.comparison import Match, Symbolic
 
 MAX_LENGTH = 2000
 """Characters of an answer or a gold that are read; a longer one is scored wrong."""

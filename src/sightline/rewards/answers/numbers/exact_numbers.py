@@ -1,7 +1,7 @@
 r"""Exact arithmetic on sums of rational multiples of √n·π^k·x^a·y^b…, with every size bounded.
 
 Equality in this ring is decided exactly and in microseconds, without a symbolic engine. Whatever
-lies outside it raises `NotANumber`, and `TooLarge` if it lies inside but is beyond all measure.
+lies outside it raises `NotANumber`, and `TooLarge` if it lies inside but exceeds the size limit.
 """
 
 from __future__ import annotations

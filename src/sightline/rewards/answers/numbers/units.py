@@ -11,11 +11,11 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from ..latex import flat
+from ..words import FUNCTIONS, is_functional
 from .exact_numbers import NotANumber, TooLarge
-from .latex import flat
 from .parser import NumberParser
 from .polynomials import Number, equal, read
-from .words import FUNCTIONS, is_functional
 
 _ALIASES = {
     "°": "degree degrees deg ^\\circ", "%": "\\% percent percentage pct",
@@ -94,7 +94,7 @@ def quantity(text: str) -> Quantity | None:
     )
 
 
-def beyond_measure(text: str) -> bool:
+def exceeds_size_limit(text: str) -> bool:
     """Whether canonical `text` is a number too large to be written out, and so no sober gold."""
     try:
         read(text)
@@ -105,7 +105,7 @@ def beyond_measure(text: str) -> bool:
     return False
 
 
-def holds_beyond_measure(text: str) -> bool:
+def holds_oversized_number(text: str) -> bool:
     r"""Whether some number in canonical `text` is too large to be written out: `\\sin(9^{9^{9}})`."""
     for literal in _LITERAL_BEGINS.finditer(text):
         reader = NumberParser(text, variables=False)

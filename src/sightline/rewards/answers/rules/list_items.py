@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from .latex import closing, split, symbols
-from .units import quantity
+from ..latex import closing, split, symbols
+from ..numbers.units import quantity
 
 _OPENING = {"(": "(", "[": "[", r"\{": "{", r"\langle": "("}
 _CLOSING = {")": ")", "]": "]", r"\}": "}", r"\rangle": ")"}

@@ -10,10 +10,10 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from ..latex import split
+from ..words import is_functional
 from .exact_numbers import ONE, Key, NotANumber, Terms, added, proportional, scaled
-from .latex import split
 from .parser import NumberParser
-from .words import is_functional
 
 _MIXED = re.compile(
     r"\s*([+-]?)\s*([0-9]{1,9})\s+([0-9]{1,9})\s*/\s*([0-9]{1,9})(?![0-9.])"

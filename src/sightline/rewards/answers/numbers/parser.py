@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+from ..latex import compact
 from .exact_numbers import (
     ONE,
     PI,
@@ -23,7 +24,6 @@ from .exact_numbers import (
     root,
     scaled,
 )
-from .latex import compact
 
 _MAX_DEPTH = 20
 _ROUNDED_DIGITS = 10

@@ -1,0 +1,1 @@
+"""Numbers, quantities with units, and polynomials, read from text and compared exactly."""
