@@ -15,8 +15,9 @@ from typing import Any
 
 import torch
 
+from sightline.engines import Trained
+from sightline.engines.trl.engine import train
 from sightline.engines.trl.settings.resolve import Settings, parse
-from sightline.engines.trl.train import Trained, train
 from sightline.models.loading import load_model
 from sightline.run_folder import FolderLock, RunFolder
 from sightline.tasks import ShapesTask

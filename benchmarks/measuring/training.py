@@ -13,10 +13,11 @@ import torch
 import transformers
 from trl import GRPOTrainer
 
+from sightline.engines.reward_settings import reward_weights
 from sightline.engines.trl.data.dataset import training_rows
+from sightline.engines.trl.engine import make_trainer
 from sightline.engines.trl.settings.resolve import Settings, parse
-from sightline.engines.trl.settings.rewards import reward_functions, reward_weights
-from sightline.engines.trl.train import make_trainer
+from sightline.engines.trl.settings.rewards import reward_functions
 from sightline.models.families import placeholder_ids
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask

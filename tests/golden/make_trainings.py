@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -23,6 +24,7 @@ from stored_rollouts import sampled_responses, settings, stored_trainer
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
+from sightline.engines import credit
 from sightline.models.loading import load_model
 
 FILE = Path(__file__).with_name("trainings.json")
@@ -67,14 +69,16 @@ def training(method: str, options: dict[str, Any], responses: list[list[list[int
         flags = ("--no_shuffle_dataset", "--max_steps", str(STEPS), "--learning_rate", "1e-4", *TWO_STEPS)
         trainer = stored_trainer(settings(Path(folder), method, options, *flags), responses, REWARDS, [kept])
         trainer.remove_callback(PrinterCallback)
-        original = trainer._weights
 
-        def recorded(*args: Any) -> torch.Tensor:
-            weights.append(original(*args))
-            return weights[-1]
+        plain = credit.token_weights
 
-        trainer._weights = recorded
-        trainer.train()
+        def recorded(*args: Any) -> tuple[torch.Tensor, dict[str, float]]:
+            found = plain(*args)
+            weights.append(found[0])
+            return found
+
+        with patch.object(credit, "token_weights", recorded):
+            trainer.train()
     first = [[round(value, 6) for value in row] for row in weights[0].tolist()] if weights else []
     sums = [[round(float(w.sum()), 5), round(float(w.max()), 6)] for w in weights]
     return {"losses": kept.losses, "gradient_norms": kept.norms, "first_weights": first, "weights": sums}

@@ -14,7 +14,7 @@ from mixed_rows import SomeWithoutImages
 from safetensors.torch import load_file
 
 from sightline.engines.model_card import PAPERS
-from sightline.engines.trl import train as training
+from sightline.engines.trl import engine as training
 from sightline.engines.trl.settings.resolve import parse
 from sightline.errors import UserError
 from sightline.methods import METHODS

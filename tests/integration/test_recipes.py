@@ -15,8 +15,8 @@ import yaml
 from datasets import Dataset, Features, Image, List, Value
 
 from sightline.cli import main
+from sightline.engines.reward_settings import reward_weights
 from sightline.engines.trl.settings.resolve import Settings, parse
-from sightline.engines.trl.settings.rewards import reward_weights
 from sightline.tasks import ShapesTask
 
 FOLDER = Path(__file__).parents[2] / "recipes"

@@ -12,8 +12,7 @@ import pytest
 import short_runs
 import torch
 
-from sightline.engines.checkpoints import STAGING, checkpoints, fault
-from sightline.engines.stopped import StoppedError
+from sightline.engines.checkpoints import STAGING, StoppedError, checkpoints, fault
 from sightline.errors import UserError
 
 pytestmark = pytest.mark.slow
@@ -115,7 +114,7 @@ def test_only_damaged_checkpoints(whole: tuple[Path, dict[str, torch.Tensor]], t
 def test_weights_that_do_not_fit_are_refused(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sightline.engines.trl import train as training
+    from sightline.engines.trl import engine as training
 
     folder = short_runs.restart(whole[0], 8, tmp_path / "run")
     made = training.make_trainer

@@ -17,7 +17,7 @@ import torch
 import yaml
 
 from sightline.cli import main
-from sightline.engines.trl.train import train as train_run
+from sightline.engines.trl.engine import train as train_run
 from sightline.errors import UserError
 from sightline.laboratory.gradient_test.gradients import (
     EVEN,

@@ -25,7 +25,7 @@ from sightline.cli.doctor_checks import (
     room,
     vllm,
 )
-from sightline.engines.trl.settings.hardware import VLLM_RANGE
+from sightline.engines import ENGINES
 
 NEEDED = [Requirement("trl>=1.16,<1.17"), Requirement("torch>=2.6"), Requirement("accelerate")]
 TESTED = {"trl": "1.16.0", "torch": "2.13.0", "accelerate": "1.15.0", "hypothesis": "6.0"}
@@ -89,8 +89,8 @@ def test_python(found: tuple[int, ...], state: str) -> None:
     ("found", "state"),
     [
         (None, NOTE),
-        (VLLM_RANGE[0], GOOD),
-        (VLLM_RANGE[1], GOOD),
+        (ENGINES["trl"].vllm[0], GOOD),
+        (ENGINES["trl"].vllm[1], GOOD),
         ("0.31.0+cu129", GOOD),
         ("0.24.0.dev3", GOOD),
         ("0.21.9", NOTE),

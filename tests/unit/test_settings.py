@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 
+from sightline.engines import ENGINES
+from sightline.engines.preflight import check_adapters
 from sightline.engines.resume_settings import check_resumed
-from sightline.engines.trl.preflight import check_adapters
+from sightline.engines.reward_settings import reward_weights
 from sightline.engines.trl.settings.batch_sizes import nearest
-from sightline.engines.trl.settings.hardware import check_peft, check_vllm
+from sightline.engines.trl.settings.hardware import check_peft
 from sightline.engines.trl.settings.resolve import parse
-from sightline.engines.trl.settings.rewards import reward_functions, reward_weights
+from sightline.engines.trl.settings.rewards import reward_functions
 from sightline.engines.trl.state.model_export import load_policy
+from sightline.engines.vllm_versions import check_vllm
 from sightline.errors import UserError
 from sightline.models.loading import load_model
 from sightline.objectives import Objective
@@ -167,13 +170,13 @@ def test_no_gpu_says_what_to_set() -> None:
 
 @pytest.mark.parametrize("found", ["0.22.0", "0.25.1", "0.31.0", "0.31.0+cu129", "0.30.0rc1"])
 def test_supported_vllm(found: str) -> None:
-    check_vllm(found)
+    check_vllm(found, ENGINES["trl"].vllm)
 
 
 @pytest.mark.parametrize("found", ["0.21.9", "0.31.1", "0.32.0", "1.0"])
 def test_unsupported_vllm(found: str) -> None:
     with pytest.raises(UserError, match=rf"vLLM {found} is installed, but TRL supports 0\.22\.0 to 0\.31\.0"):
-        check_vllm(found)
+        check_vllm(found, ENGINES["trl"].vllm)
 
 
 def test_quantized_weights_need_adapters() -> None:

@@ -103,8 +103,8 @@ class Gaps:
 
 @pytest.fixture(scope="module")
 def trained(folder: Path, vllm_for_cpus: None, tmp_path_factory: pytest.TempPathFactory) -> Gaps:
+    from sightline.engines.trl.engine import make_trainer
     from sightline.engines.trl.settings.resolve import parse
-    from sightline.engines.trl.train import make_trainer
     from sightline.models.loading import load_model
 
     run = tmp_path_factory.mktemp("run")

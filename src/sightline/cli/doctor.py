@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from ..engines.trl.settings.hardware import installed_vllm
+from ..engines.vllm_versions import installed_vllm
 from . import DONE, FOUND_PROBLEMS, doctor_checks
 from .arguments import VerbParser
 from .doctor_checks import BROKEN, CheckResult

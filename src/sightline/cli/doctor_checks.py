@@ -21,7 +21,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from ..engines.trl.settings.hardware import VLLM_RANGE, check_vllm
+from ..engines import ENGINES
+from ..engines.vllm_versions import check_vllm
 from ..errors import UserError
 
 GOOD, NOTE, BROKEN = "good", "note", "broken"
@@ -176,13 +177,13 @@ def flash_attention() -> CheckResult:
 
 def vllm(found: str | None) -> CheckResult:
     """Within the range that TRL supports; not having it is no fault."""
-    low, high = VLLM_RANGE
+    low, high = supported = ENGINES["trl"].vllm
     install = f"pip install 'vllm>={low},<={high}'"
     if found is None:
         what = "not installed; rollouts run on transformers' generate, several times slower"
         return CheckResult("vLLM", NOTE, what, f"{install}, for models of 3B and more")
     try:
-        check_vllm(found)
+        check_vllm(found, supported)
     except UserError:
         return CheckResult(
             "vLLM", NOTE, f"{found}, TRL supports {low} to {high}; use_vllm: true fails", install

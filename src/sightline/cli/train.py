@@ -16,15 +16,11 @@ from typing import Any
 import yaml
 
 from ..analysis import write_report
+from ..engines import Engine, Settings, StoppedError, Trained, engine
 from ..engines.checkpoints import last_checkpoint
 from ..engines.model_card import model_card
+from ..engines.ranks import Ranks
 from ..engines.resume_settings import check_resumed
-from ..engines.stopped import StoppedError
-from ..engines.trl.preflight import check_fit
-from ..engines.trl.ranks import Ranks
-from ..engines.trl.settings.resolve import Settings, parse
-from ..engines.trl.state.model_export import load_policy
-from ..engines.trl.train import Trained, train
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel
 from ..models.prompt_lengths import token_counter
@@ -42,9 +38,10 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Run one training from the command line, or one rank of it."""
     started = time.perf_counter()
-    settings = parse(argv)
+    trainer = engine()
+    settings = trainer.parse(argv)
     args = settings.train
-    ranks = Ranks(args)
+    ranks = trainer.ranks(settings)
     args.output_dir = ranks.from_main(str(args.output_dir))
     screen.quiet()
     if ranks.main:
@@ -52,17 +49,17 @@ def main(argv: Sequence[str]) -> int:
     # Wrong use is said before anything is written: the folder is opened last.
     task = load_task(args.task, _data_options(args))
     held_out = task.test(args.eval_problems, 0) if args.eval_problems else []  # the same whatever the seed
-    loaded = load_policy(settings)
+    loaded = trainer.load_policy(settings)
     one_thread_if_small(loaded, args.device)
     problems, left_out = _fitting(args, task, loaded)
-    check_fit(settings, loaded, task, problems)
+    trainer.check_fit(settings, loaded, task, problems)
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
     ranks.wait()
     if ranks.main:
         screen.log_to(folder.log)
         for line in (settings.describe_method(), *left_out):
             screen.say(line)
-    run = _Run(settings, folder, ranks, task, held_out, argv, started)
+    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started)
     try:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
@@ -80,6 +77,7 @@ class _Run:
 
     def __init__(
         self,
+        engine: Engine,
         settings: Settings,
         folder: RunFolder,
         ranks: Ranks,
@@ -88,7 +86,8 @@ class _Run:
         argv: Sequence[str],
         started: float,
     ):
-        self.settings, self.folder, self.ranks, self.task = settings, folder, ranks, task
+        self.engine, self.settings, self.folder = engine, settings, folder
+        self.ranks, self.task = ranks, task
         self.argv, self.started = argv, started
         args = settings.train
         self.evaluation = BeforeAfter(
@@ -112,13 +111,15 @@ class _Run:
             self.say(f"measuring {held_out} held-out problems, before and after training")
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
-        trained = train(self.settings, loaded, self.task, problems, self.folder, self.say)
+        trained = self.engine.train(self.settings, loaded, self.task, problems, self.folder, self.say)
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
             return self.interrupted(trained)
         self.measure(AFTER, trained.model)
         if self.ranks.main:
-            card = model_card(self.settings, self.folder, trained.steps, len(problems))
+            config, described = self.settings.as_dict(), self.settings.describe_method()
+            method, steps = self.settings.method, trained.steps
+            card = model_card(config, method, described, self.folder, steps, len(problems))
             write_text(self.folder.model / "README.md", card)
             write_report(self.folder.path)
             seconds["all"] = time.perf_counter() - self.started
@@ -128,7 +129,7 @@ class _Run:
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Held-out accuracy on rank 0, while the others wait."""
         if self.ranks.main and self.evaluation.problems:
-            loaded.model.to(self.settings.train.device)  # pyright: ignore[reportArgumentType]
+            loaded.model.to(self.settings.train.device)
             self.evaluation.measure(moment, loaded)
         self.ranks.wait()
 

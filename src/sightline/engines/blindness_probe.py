@@ -1,34 +1,35 @@
-"""Whether the image matters: log-probs of what was sampled, with the image and without."""
+"""Whether the image matters: log-probs of what was sampled, with the image and with a black one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 
-from .. import masked
 from ..methods import Needs
+from ..models.scoring.score import Scores
 from ..rollouts import Rollouts
 from ..views import Black
+from .ranks import Ranks, mean_over_tokens
 
 ROWS = 8
-"""Rollouts of each rank that are looked at."""
+"""Rollouts of each rank that are scored."""
 
 
-def image_effect(trainer: Any, rollouts: Rollouts) -> float | None:
+def image_effect(
+    rollouts: Rollouts, score: Callable[[Rollouts, Needs], Scores], ranks: Ranks
+) -> float | None:
     """Mean |log π(o_t | image) − log π(o_t | black)| over tokens of a few rollouts of all ranks, in nats.
 
-    None if none of them has an image.
+    `score` scores rollouts under the policy. None if none of the rollouts has an image.
     """
     few = _some(rollouts, ROWS)
-    scores = trainer._score(few, Needs(frozenset(), Black(), False))
+    scores = score(few, Needs(frozenset(), Black(), False))
+    assert scores.other_log_probs is not None
     shown = torch.tensor(few.has_image, device=few.mask.device)[:, None]
-    counted = few.mask * shown
     change = (scores.log_probs - scores.other_log_probs).abs()
-    sums = torch.stack([masked.row_sum(change, counted).sum(), counted.sum().to(change.dtype)])
-    total: Any = trainer.accelerator.reduce(sums, reduction="sum")
-    return float(total[0] / total[1]) if total[1] > 0 else None
+    return mean_over_tokens(change, few.mask * shown, ranks)
 
 
 def _some(rollouts: Rollouts, count: int) -> Rollouts:

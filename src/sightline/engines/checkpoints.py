@@ -1,4 +1,4 @@
-"""Checkpoint folders: visible only when whole, held to their manifest before they are used."""
+"""Checkpoint folders: visible only when complete, checked against their manifest before they are used."""
 
 from __future__ import annotations
 
@@ -17,8 +17,21 @@ from ..run_folder import write_json
 MANIFEST = "manifest.json"
 """Size and SHA-256 of every file of a checkpoint, and where training stood; written last."""
 STAGING = ".saving"
-"""The hidden folder beside the checkpoints in which one grows; what a killed run left there is garbage."""
+"""The hidden folder beside the checkpoints in which one is written; a killed run may leave it behind."""
 _NAME = re.compile(r"checkpoint-(\d+)")
+
+
+class StoppedError(RuntimeError):
+    """Training ended early: what happened, the last good checkpoint, and how to continue, in one line.
+
+    Neither the user's mistake nor a bug: a full disk, a policy whose probabilities are not finite, ...
+    """
+
+    def __init__(self, what: str, folder: Path, advice: str = "put it right, then continue with --resume"):
+        last, damaged = newest_whole(folder)
+        good = f"the last good checkpoint is {last}" if last is not None else "there is no checkpoint yet"
+        notes = "".join(f"; {line}" for line in damaged)
+        super().__init__(f"training stopped: {what}; {good}{notes}; {advice}")
 
 
 def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:

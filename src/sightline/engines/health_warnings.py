@@ -1,29 +1,46 @@
-"""What an ill run looks like in its own metrics; each is said once."""
+"""Warnings that a run learns nothing or learns blindly, read from its own metrics; each is given once."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
+
+from .metric_names import DRIFT, IMAGE_EFFECT, WITHOUT_IMAGE
 
 _WINDOW = 5
 """Logged steps over which a number is averaged before it counts."""
 
 
-class Symptoms:
-    """Reads the metrics of a run as they are logged, and names what should not be so.
+class WarningSettings(Protocol):
+    """The settings that say when to warn; 0 switches a warning off."""
+
+    warn_zero_rewards: int
+    """Rollout batches in a row without any reward."""
+    warn_entropy: float
+    """Share of the entropy that the run began with."""
+    warn_drift: float
+    """Mean distance of the log-probs of sampler and trainer, in nats."""
+    warn_blind: float
+    """Mean change of a token's log-prob without its image, in nats."""
+    generation_batch_size: Any
+    """Rollouts of a batch."""
+
+
+class HealthWarnings:
+    """Reads the metrics of a run as they are logged, and warns of
 
     - no reward at all for `warn_zero_rewards` rollout batches;
     - entropy below `warn_entropy` of what the run began with;
     - log-probs of sampler and trainer more than `warn_drift` apart on average;
-    - an image whose absence moves log-probs by less than `warn_blind`: the model trains blind;
+    - an image whose absence changes log-probs by less than `warn_blind`: the model trains blind;
     - no image at all.
     """
 
-    def __init__(self, args: Any):
-        self.zero_rewards, self.entropy = int(args.warn_zero_rewards), float(args.warn_entropy)
-        self.drift, self.blind = float(args.warn_drift), float(args.warn_blind)
-        self.rollouts = int(args.generation_batch_size)
+    def __init__(self, settings: WarningSettings):
+        self.zero_rewards, self.entropy = int(settings.warn_zero_rewards), float(settings.warn_entropy)
+        self.drift, self.blind = float(settings.warn_drift), float(settings.warn_blind)
+        self.rollouts = int(settings.generation_batch_size)
         self._told: set[str] = set()
         self._zeros = 0
         self._first: list[float] = []
@@ -31,7 +48,7 @@ class Symptoms:
         self._drifts: deque[float] = deque(maxlen=_WINDOW)
 
     def of(self, logs: Mapping[str, Any]) -> list[str]:
-        """What is to be said of one logged step; nothing twice."""
+        """The warnings of one logged step, one line each; none is given twice in a run."""
         found = {
             "rewards": self._no_rewards(logs),
             "entropy": self._collapsed(logs),
@@ -74,9 +91,9 @@ class Symptoms:
         )
 
     def _drifted(self, logs: Mapping[str, Any]) -> str | None:
-        if logs.get("sampling/drift") is None:
+        if logs.get(DRIFT) is None:
             return None
-        self._drifts.append(float(logs["sampling/drift"]))
+        self._drifts.append(float(logs[DRIFT]))
         now = sum(self._drifts) / len(self._drifts)
         if len(self._drifts) < _WINDOW or not self.drift or now <= self.drift:
             return None
@@ -86,7 +103,7 @@ class Symptoms:
         )
 
     def _trains_blind(self, logs: Mapping[str, Any]) -> str | None:
-        change = logs.get("image/log_prob_change")
+        change = logs.get(IMAGE_EFFECT)
         if change is None or not self.blind or change >= self.blind:
             return None
         return (
@@ -95,7 +112,7 @@ class Symptoms:
         )
 
     def _no_images(self, logs: Mapping[str, Any]) -> str | None:
-        without = logs.get("rollouts/without_image")
+        without = logs.get(WITHOUT_IMAGE)
         if without is None or without < self.rollouts:
             return None
         return (

@@ -1,10 +1,10 @@
-"""Image tokens on their way to a sampler, and never on their way back."""
+"""Image placeholder tokens: one per image towards vLLM, never sampled, never written by a prompt's text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image
 
@@ -15,19 +15,27 @@ _LEAST_BIAS = -100.0
 """The smallest logit bias that vLLM takes; no sampled token comes back from it."""
 
 
-def without_placeholders(args: Any, config: Any, tokenizer: Any) -> dict[str, Any]:
+class SamplerSettings(Protocol):
+    """The settings that say which sampler runs and what the user asked of it."""
+
+    use_vllm: bool
+    vllm_mode: Any
+    generation_kwargs: Any
+
+
+def without_placeholders(settings: SamplerSettings, config: Any, tokenizer: Any) -> dict[str, Any]:
     """`generation_kwargs` under which no multimodal placeholder is ever sampled, on any path.
 
     transformers suppresses ids, vLLM beside the trainer takes a bias on ids, and a vLLM server, which is
     asked in JSON, takes words. What the user bans stays banned.
     """
-    given = dict(args.generation_kwargs or {})
+    given = dict(settings.generation_kwargs or {})
     banned = placeholder_ids(config)
     if not banned:
         return given
-    if not args.use_vllm:
+    if not settings.use_vllm:
         return given | {"suppress_tokens": sorted({*banned, *(given.get("suppress_tokens") or ())})}
-    if args.vllm_mode == "colocate":
+    if settings.vllm_mode == "colocate":
         return given | {
             "logit_bias": {**(given.get("logit_bias") or {}), **dict.fromkeys(banned, _LEAST_BIAS)}
         }
@@ -86,3 +94,40 @@ def check_shortened(processor: Any, config: Any) -> None:
             f"vllm_mode colocate cannot be used with {config.model_type}: its processor puts more into a "
             "prompt than copies of the image token; use vllm_mode: server, or use_vllm: false"
         )
+
+
+def without_forged_images(
+    messages: list[dict[str, Any]], placeholders: Sequence[str]
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Messages whose text holds no placeholder, and which one it held, in words."""
+    held = [word for word in placeholders if any(word in text for text in _texts(messages))]
+    if not held:
+        return messages, None
+
+    def clean(part: dict[str, Any]) -> dict[str, Any]:
+        return part | {"text": _without(part["text"], held)} if part["type"] == "text" else part
+
+    cleaned = [
+        message
+        | {
+            "content": _without(message["content"], held)
+            if isinstance(message["content"], str)
+            else [clean(part) for part in message["content"]]
+        }
+        for message in messages
+    ]
+    return cleaned, f"its text holds {held[0]}, which stands for an image"
+
+
+def _texts(messages: Sequence[dict[str, Any]]) -> list[str]:
+    contents = [message["content"] for message in messages]
+    parts = [part for content in contents if not isinstance(content, str) for part in content]
+    return [c for c in contents if isinstance(c, str)] + [p["text"] for p in parts if p["type"] == "text"]
+
+
+def _without(text: str, words: Sequence[str]) -> str:
+    """`text` without any of `words`, also those that only come about as others leave."""
+    while any(word in text for word in words):
+        for word in words:
+            text = text.replace(word, "")
+    return text

@@ -1,14 +1,19 @@
-"""Rollouts that cannot be trained on: named as they are sampled, and kept from every later forward."""
+"""Rollouts that cannot be trained on: found as they are sampled or scored, and left out of the batch."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..models.families import longest_sequence, placeholder_ids
+from ..rollouts import Rollouts
 
 
-def usable_responses(
+def valid_responses(
     prompts: Sequence[Sequence[int]],
     responses: Sequence[Sequence[int]],
     overflown: Sequence[bool],
@@ -23,9 +28,9 @@ def usable_responses(
     """
     banned, longest = set(placeholder_ids(config)), longest_sequence(config)
     kept, reasons = [], []
-    for prompt, response, ill in zip(prompts, responses, overflown, strict=True):
+    for prompt, response, overflow in zip(prompts, responses, overflown, strict=True):
         tokens, reason = len(prompt) + len(response), None
-        if ill:
+        if overflow:
             response, reason = [pad], "its logits are not finite; the forward pass overflowed"
         elif longest is not None and tokens > longest:
             response, reason = [pad], f"its {tokens} tokens are more than the model's {longest} positions"
@@ -36,3 +41,37 @@ def usable_responses(
         kept.append(list(response))
         reasons.append(reason)
     return kept, reasons
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Rows that must not change the weights, in the two ways in which they are kept from it."""
+
+    removed: Tensor
+    """bool [b]: no token of the row is trained on; the others train as if it had never been sampled."""
+    not_finite: Tensor
+    """bool [b]: a score is NaN or infinite; the row's advantage becomes NaN, so its step is skipped."""
+    reasons: list[str]
+    """One line per row, "sample id: why"."""
+
+    def mask(self, mask: Tensor) -> Tensor:
+        """The mask [b, T] of the tokens that count in the statistics of the batch."""
+        return mask * ~(self.removed | self.not_finite)[:, None]
+
+
+def left_out(
+    rollouts: Rollouts, invalid: Mapping[int, str], skipped: Mapping[int, str], signals: Mapping[str, Tensor]
+) -> LeftOut:
+    """Which rows leave the batch: `invalid` and `skipped` ones (row -> why), and those whose scores
+    [b, T] in `signals` are not finite."""
+    device = rollouts.mask.device
+    finite = torch.stack(
+        [torch.ones(len(rollouts), device=device, dtype=torch.bool)]
+        + [values.isfinite().all(1) for values in signals.values()]
+    ).all(0)
+    removed = torch.zeros_like(finite)
+    reasons = {**skipped, **invalid}
+    removed[list(reasons)] = True
+    reasons |= dict.fromkeys((~finite).nonzero().flatten().tolist(), "a score is not finite")
+    lines = [f"{rollouts.sample_ids[row]}: {why}" for row, why in reasons.items()]
+    return LeftOut(removed, ~finite, lines)

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
+from ..methods import Method
 from ..provenance import provenance
 from ..run_folder import RunFolder
-from .trl.settings.resolve import Settings
 
 PAPERS = {
     "grpo": "2402.03300",
@@ -33,32 +33,44 @@ _LISTED = (
 )  # fmt: skip
 
 
-def model_card(settings: Settings, folder: RunFolder, step: int, problems: int) -> str:
-    """README.md for the weights after optimizer step `step` of a run on `problems` training problems."""
-    train = settings.train
+def model_card(
+    config: Mapping[str, Any],
+    method: Method,
+    described: str,
+    folder: RunFolder,
+    step: int,
+    problems: int,
+    engine: str = "trl",
+) -> str:
+    """README.md for the weights after optimizer step `step` of a run on `problems` training problems.
+
+    `config` holds the run's resolved settings as plain data, under the names of config.yaml; `described` is
+    the line that says what the method set.
+    """
     parts = [
-        f"# {_plain(str(train.model))}, trained with {settings.method.name}",
-        _origin(settings, step, problems),
+        f"# {_plain(str(config['model']))}, trained with {method.name}",
+        _origin(config, method, step, problems),
         *_results(folder),
         "## Training",
-        "\n".join(f"- {name}: {_code(getattr(train, name))}" for name in _LISTED),
-        f"{_plain(settings.describe_method())}. Every setting is in the run's `config.yaml`.",
+        "\n".join(f"- {name}: {_code(config[name])}" for name in _LISTED if name in config),
+        f"{_plain(described)}. Every setting is in the run's `config.yaml`.",
         "## Use",
         "```python\nfrom sightline.models.loading import load_model\n\n"
         'loaded = load_model("this folder")  # .model and .processor are those of transformers\n```',
         "## Citation",
-        _citation(settings),
+        _citation(method),
         "Made with " + ", ".join(f"{name} {found}" for name, found in provenance()["versions"].items()) + ".",
     ]
-    return f"---\n{yaml.safe_dump(_header(settings), sort_keys=False)}---\n\n" + "\n\n".join(parts) + "\n"
+    header = yaml.safe_dump(_header(config, method, engine), sort_keys=False)
+    return f"---\n{header}---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _header(settings: Settings) -> dict[str, Any]:
-    model, task = str(settings.train.model), settings.train.task
+def _header(config: Mapping[str, Any], method: Method, engine: str) -> dict[str, Any]:
+    model, task = str(config["model"]), config["task"]
     header: dict[str, Any] = {
         "library_name": "transformers",
         "pipeline_tag": "image-text-to-text",
-        "tags": ["sightline", "trl", "reinforcement-learning", settings.method.name],
+        "tags": ["sightline", engine, "reinforcement-learning", method.name],
     }
     if _HUB_ID.fullmatch(model):
         header["base_model"] = model
@@ -67,14 +79,14 @@ def _header(settings: Settings) -> dict[str, Any]:
     return header
 
 
-def _origin(settings: Settings, step: int, problems: int) -> str:
-    train = settings.train
-    trained = "LoRA adapters" if settings.model.use_peft else "all weights"
-    if train.freeze_vision:
+def _origin(config: Mapping[str, Any], method: Method, step: int, problems: int) -> str:
+    trained = "LoRA adapters" if config.get("use_peft") else "all weights"
+    if config.get("freeze_vision"):
         trained += " but the vision tower"
     return (
-        f"Base model: {_code(train.model)}. Data: {_code(train.task)}, {problems:,} training problems. "
-        f"Method: {_code(settings.method.name)} ({settings.method.variant}), {trained}, "
+        f"Base model: {_code(config['model'])}. Data: {_code(config['task'])}, {problems:,} training "
+        "problems. "
+        f"Method: {_code(method.name)} ({method.variant}), {trained}, "
         f"after optimizer step {step:,}."
     )
 
@@ -108,11 +120,11 @@ def _interval(measured: Mapping[str, Any], moment: str, mode: str) -> str:
     return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]" if found else ""
 
 
-def _citation(settings: Settings) -> str:
-    number = PAPERS.get(settings.method.name)
+def _citation(method: Method) -> str:
+    number = PAPERS.get(method.name)
     if number is None:
-        return f"A method of one's own: {_code(json.dumps(settings.method.options, default=str))}"
-    return f"{settings.method.name}: [arXiv {number}](https://arxiv.org/abs/{number})."
+        return f"A method of one's own: {_code(json.dumps(method.options, default=str))}"
+    return f"{method.name}: [arXiv {number}](https://arxiv.org/abs/{number})."
 
 
 def _read(path: Any) -> dict[str, Any]:

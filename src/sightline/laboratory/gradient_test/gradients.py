@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...engines.trl.trainer.extra_terms import extra_terms
+from ...engines.credit import loss_terms
 from ...errors import UserError
 from ...evaluation.tokens.scored_samples import as_rollouts
 from ...methods import Method, Needs
@@ -142,7 +142,7 @@ def batch_gradients(
     for name, (weights, scores) in weighted.items():
         loss = -(policy * weights).sum() / count
         other = scores.other_log_probs
-        for term in extra_terms(methods[name]):
+        for term in loss_terms(methods[name]):
             values = term.function(logs, torch.zeros_like(logs) if other is None else other, mask)
             loss = loss + term.coefficient * values.sum() / count
         rows.append(gradient(loss))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ...engines.trl.state.model_export import load_policy
+from ...engines import engine
 from ...errors import UserError
 from ...evaluation.run.jsonl_records import append_lines, read_lines, write_lines
 from ...methods import Method, method
@@ -56,7 +56,7 @@ def measure_gradients(folder: StudyFolder, plan: Plan, tell: Callable[[int], obj
     """
     chosen = compared_methods(plan)
     settings = run_settings(plan, plan.baseline, 0, StudyRun(folder.path))
-    loaded = load_policy(settings)
+    loaded = engine().load_policy(settings)
     task = load_task(plan.train.get("task", "shapes"))
     longest = int(settings.train.max_completion_length or 256)
     size = sum(p.numel() for p in loaded.model.parameters() if p.requires_grad)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
+from ...engines.progress import Moment, Watcher
 from ...errors import UserError
 from ...evaluation.run.answers import AnsweredProblems, answer
 from ...evaluation.tokens.scored_samples import as_rollouts
@@ -91,7 +91,7 @@ def _looking(loaded: LoadedModel, answered: AnsweredProblems, count: int) -> dic
     }
 
 
-class HeldOut(TrainerCallback):
+class HeldOut(Watcher):
     """Appends a line to evaluations.jsonl before the first step, every few steps, and after the last.
 
     A line also says what training took up to there: `cpu_seconds` of this process and `seconds` on the
@@ -110,26 +110,26 @@ class HeldOut(TrainerCallback):
         self._spent = {"seconds": 0.0, "cpu_seconds": 0.0}
         self._began = (0.0, 0.0)
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+    def begin(self, now: Moment) -> None:
         """Drop what an interrupted run wrote after its checkpoint, and measure the start."""
         rows = []
         if self.path.is_file():
             rows = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("}")]
-            rows = [row for row in rows if row["step"] <= state.global_step]
+            rows = [row for row in rows if row["step"] <= now.step]
             self._spent = {name: rows[-1][name] for name in self._spent} if rows else self._spent
         write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
         if not rows:
-            self._write(state.global_step, event["model"])
+            self._write(now.step, now.model)
 
-    def on_step_begin(self, args: Any, state: Any, control: Any, **event: Any) -> None:
+    def step_begins(self, now: Moment) -> None:
         self._began = (time.perf_counter(), time.process_time())
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **event: Any) -> None:
-        now = (time.perf_counter(), time.process_time())
-        for name, begun, ended in zip(self._spent, self._began, now, strict=True):
+    def step_ends(self, now: Moment) -> None:
+        ended_at = (time.perf_counter(), time.process_time())
+        for name, begun, ended in zip(self._spent, self._began, ended_at, strict=True):
             self._spent[name] += ended - begun
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
-            self._write(state.global_step, event["model"])
+        if now.step % self.every == 0 or now.step == now.steps:
+            self._write(now.step, now.model)
         self.step()
 
     def _write(self, step: int, model: Any) -> None:

@@ -12,9 +12,7 @@ from typing import Any
 import torch
 import yaml
 
-from ...engines.trl.settings.resolve import Settings, parse
-from ...engines.trl.state.model_export import load_policy
-from ...engines.trl.train import train
+from ...engines import Settings, engine
 from ...models.loading import LoadedModel
 from ...provenance import provenance
 from ...run_folder import write_json, write_text
@@ -45,7 +43,7 @@ class Runner:
         folder.path.mkdir(parents=True, exist_ok=True)
         folder.failure.unlink(missing_ok=True)
         settings = run_settings(self.plan, arm, seed, folder)
-        loaded = load_policy(settings)
+        loaded = engine().load_policy(settings)
         longest = int(settings.train.max_completion_length or 256)
         watch = HeldOut(
             folder.evaluations, self.plan.evaluate.every,
@@ -55,7 +53,9 @@ class Runner:
         problems = self.task.train(settings.train.limit, settings.train.seed)
         credit = self.plan.credit(arm)
         labels = None if credit is None else LabelCredit(credit, loaded.processor.tokenizer)  # pyright: ignore[reportAttributeAccessIssue]
-        trained = train(settings, loaded, self.task, problems, folder.training, watch=watch, credit=labels)
+        trained = engine().train(
+            settings, loaded, self.task, problems, folder.training, watch=watch, credit=labels
+        )
         if trained.interrupted_by is not None:
             return False
         _tidy(folder)
@@ -97,7 +97,9 @@ def run_settings(plan: Plan, arm: str, seed: int, folder: StudyRun) -> Settings:
         content = f"# A study credited {credit} tokens alone; sightline train cannot do that.\n{content}"
     write_text(folder.settings, content)
     resume = any(folder.path.glob("checkpoint-*"))
-    return parse(["--config", str(folder.settings), "--output_dir", str(folder.path), *["--resume"] * resume])
+    return engine().parse(
+        ["--config", str(folder.settings), "--output_dir", str(folder.path), *["--resume"] * resume]
+    )
 
 
 def _fingerprint(loaded: LoadedModel) -> str:

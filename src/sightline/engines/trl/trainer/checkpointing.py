@@ -17,8 +17,8 @@ from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ....errors import UserError
-from ...checkpoints import STAGING, publish, rotate, size
-from ...stopped import StoppedError
+from ...checkpoints import STAGING, StoppedError, publish, rotate, size
+from ..ranks import AccelerateRanks
 from ..state import rollout_buffer as in_hand
 from ..state.reference_model import load_reference, reference_is_copy, save_reference
 from ..upstream_contract import check_contract
@@ -45,6 +45,7 @@ class ResumableTrainer(GRPOTrainer):
 
     def __init__(self, *, model: Any, args: Any, **kwargs: Any):
         check_contract()
+        self.ranks = AccelerateRanks(args)
         with reference_is_copy(args, model):
             super().__init__(model=model, args=args, **kwargs)
 
@@ -78,15 +79,8 @@ class ResumableTrainer(GRPOTrainer):
                 action(*args)
         except (OSError, RuntimeError, SafetensorError) as error:
             problem = error
-        if self.any_rank(problem is not None):
+        if self.ranks.any(problem is not None):
             raise SavingError(str(problem or "another rank failed")) from problem
-
-    def any_rank(self, flag: bool) -> bool:
-        """Whether `flag` is set on any rank; every rank has to ask."""
-        if self.accelerator.num_processes == 1:
-            return flag
-        found: Any = self.accelerator.reduce(torch.tensor(float(flag), device=self.accelerator.device))
-        return bool(found.item() > 0)
 
     def _make_staging(self, staged: Path) -> None:
         if self.accelerator.is_main_process:

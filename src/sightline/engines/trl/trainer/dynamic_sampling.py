@@ -3,42 +3,22 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import gather_object
 from torch import Tensor
 from trl.data_utils import prepare_multimodal_messages
 
 from ....objectives import GroupSelection, informative_groups
-from ...invalid_responses import usable_responses
-from ...prompt_stream import PromptStream
-from ...stopped import StoppedError
+from ...dynamic_sampling import Filled, Group, PromptStream, fill
+from ...invalid_responses import valid_responses
+from ...reward_settings import ACCURACY, accuracy_column
 from ..data.dataset import LateRows
-from ..settings.rewards import ACCURACY, accuracy_column
 from .checkpointing import ResumableTrainer
 
 log = logging.getLogger(__name__)
-
-_LEAST_SHARE = 1 / 8
-"""A round draws no more than this share would need, however few groups were informative so far."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The rollouts of one prompt, as every rank knows them."""
-
-    number: int
-    """The prompt's row in the dataset."""
-    rollouts: list[dict[str, Any]]
-    """`prompt_ids`, `completion_ids`, `completion`, `logprobs`, `unusable` and `prefilled` of each."""
-    rewards: Tensor
-    """[G, functions]"""
-    informative: bool
 
 
 class InformativeTrainer(ResumableTrainer):
@@ -66,63 +46,21 @@ class InformativeTrainer(ResumableTrainer):
         rows = self.rows.read(rows)
         if self.selection is None or not self.model.training:
             return rows
-        wanted = self.args.generation_batch_size // self.num_generations
-        kept, spare, rounds = self._fill(wanted)
-        sampled = len(kept) + len(spare)
-        share = len(kept) / max(sampled, 1)
-        if len(kept) < wanted and self.args.when_uninformative == "error":
-            raise StoppedError(
-                f"{rounds} rounds gave {len(kept)} informative groups of the {wanted} a batch takes "
-                f"({sampled} were sampled)",
-                Path(self.args.output_dir),
-                "raise max_rounds or set when_uninformative: keep, then continue with --resume",
-            )
-        self._chosen = (kept + spare)[:wanted]
-        for name, value in (
-            ("rounds", rounds),
-            ("sampled", sampled),
-            ("informative_share", share),
-            ("uninformative_kept", max(wanted - len(kept), 0)),
-        ):
-            self._metrics["train"][f"groups/{name}"].append(float(value))
-        return self.rows.at(self._mine([group.number for group in self._chosen for _ in group.rollouts]))
+        filled = self._fill(self.args.generation_batch_size // self.num_generations)
+        if self.args.when_uninformative == "error":
+            filled.require_full(Path(self.args.output_dir))
+        self._chosen = filled.batch
+        for name, value in filled.metrics.items():
+            self._metrics["train"][name].append(value)
+        return self.rows.at(self.ranks.own([g.number for g in self._chosen for _ in g.rollouts]))
 
-    def _fill(self, wanted: int) -> tuple[list[Group], list[Group], int]:
-        """Informative groups, at least `wanted` if that can be; the others; and the rounds it took."""
-        kept: list[Group] = []
-        spare: list[Group] = []
-        rounds = 0
-        while len(kept) < wanted and rounds < self.args.max_rounds:
-            share = len(kept) / max(len(kept) + len(spare), 1) if rounds else 1.0
-            count = math.ceil((wanted - len(kept)) / max(share, _LEAST_SHARE))
-            tried = {group.number for group in kept + spare}
-            numbers = self._stream.take(self._even(min(count, wanted)), tried)
-            numbers = numbers[: len(numbers) // self._unit * self._unit]
-            if not numbers:
-                break  # every prompt there is was tried for this batch
-            for group in self._sample(numbers):
-                (kept if group.informative else spare).append(group)
-            rounds += 1
-        return kept, spare, rounds
-
-    @property
-    def _unit(self) -> int:
-        """Groups have to come in multiples of this for every rank to get as many rollouts."""
-        ranks = self.accelerator.num_processes
-        return ranks // math.gcd(ranks, self.num_generations)
-
-    def _even(self, count: int) -> int:
-        return math.ceil(count / self._unit) * self._unit
-
-    def _mine(self, items: Sequence[Any]) -> list[Any]:
-        """This rank's slice of something that lists all ranks' rollouts."""
-        size = len(items) // self.accelerator.num_processes
-        start = self.accelerator.process_index * size
-        return list(items[start : start + size])
+    def _fill(self, wanted: int) -> Filled:
+        multiple = self.ranks.groups_multiple(self.num_generations)
+        return fill(wanted, self._stream, self._sample, max_rounds=self.args.max_rounds, multiple=multiple)
 
     def _sample(self, numbers: Sequence[int]) -> list[Group]:
         """One group of rollouts per prompt, sampled by all ranks and known to all."""
-        rows = self.rows.at(self._mine([n for n in numbers for _ in range(self.num_generations)]))
+        rows = self.rows.at(self.ranks.own([n for n in numbers for _ in range(self.num_generations)]))
         prompts = [
             prepare_multimodal_messages(row["prompt"], images=row["images"])
             if row["images"]
@@ -135,7 +73,7 @@ class InformativeTrainer(ResumableTrainer):
         logprobs = logprobs or [None] * len(rows)
         columns = (prompt_ids, completion_ids, completions, logprobs, self._unusable, self._prefilled)
         mine = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-        everyone: Any = gather_object(mine) if self.accelerator.num_processes > 1 else mine
+        everyone = self.ranks.gather_items(mine)
         informative = self._informative(rewards)
         size = self.num_generations
         return [
@@ -161,8 +99,8 @@ class InformativeTrainer(ResumableTrainer):
         if self._chosen is None:
             self._overflown = [False] * len(prompts)
             self._prefilled = [None] * len(prompts)
-            return self._with_usable_responses(super()._generate(prompts))
-        mine = self._mine([rollout for group in self._chosen for rollout in group.rollouts])
+            return self._with_valid_responses(super()._generate(prompts))
+        mine = self.ranks.own([rollout for group in self._chosen for rollout in group.rollouts])
         columns = {name: [rollout[name] for rollout in mine] for name in mine[0]}
         logprobs = None if columns["logprobs"][0] is None else columns["logprobs"]
         self._unusable, self._prefilled = columns["unusable"], columns["prefilled"]
@@ -178,13 +116,13 @@ class InformativeTrainer(ResumableTrainer):
             [],
         )
 
-    def _with_usable_responses(self, generated: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What was generated, with `usable_responses`; why others are not is kept for the batch."""
+    def _with_valid_responses(self, generated: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What was generated, with `valid_responses`; why others are not is kept for the batch."""
         prompts, responses, tool_mask, completions, logprobs, *rest = generated
         if self.tools:  # what they answer may hold images
             self._unusable = [None] * len(responses)
             return generated
-        responses, self._unusable = usable_responses(
+        responses, self._unusable = valid_responses(
             prompts, responses, self._overflown, self.model.config, self._tokenizer.pad_token_id
         )
         if logprobs is not None:

@@ -1,4 +1,4 @@
-"""Extra loss terms beside TRL's policy loss, aggregated the same way."""
+"""Extra loss terms beside TRL's policy loss, aggregated as it is."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ from typing import Any
 from torch import Tensor
 
 from .... import masked
-from ....methods import Method
-from ....objectives import Term, sampled_entropy
-
-
-def extra_terms(method: Method) -> tuple[Term, ...]:
-    """The method's own terms, and its objective's penalty η·mean(−log π) on sampled log-probs."""
-    penalty = method.objective.entropy_penalty
-    entropy = (Term("entropy_penalty", penalty, sampled_entropy),) if penalty else ()
-    return (*method.terms, *entropy)
 
 
 def aggregate(values: Tensor, mask: Tensor, args: Any, inputs: Mapping[str, Any], processes: int) -> Tensor:

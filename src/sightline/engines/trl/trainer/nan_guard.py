@@ -22,9 +22,11 @@ from ....models.generation.decoder import OverflownError
 from ....models.scoring.score import Scores
 from ....rollouts import Rollouts
 from ....run_folder import RunFolder, write_json
-from ...health_warnings import Symptoms
+from ...checkpoints import StoppedError
+from ...health_warnings import HealthWarnings
 from ...image_placeholders import shortened
-from ...stopped import StoppedError
+from ...invalid_responses import left_out
+from ...metric_names import ROWS_LEFT_OUT
 from ..state import rollout_buffer as in_hand
 from .dynamic_sampling import InformativeTrainer
 
@@ -42,7 +44,7 @@ class GuardedTrainer(InformativeTrainer):
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
-        self.symptoms = Symptoms(self.args)
+        self.warnings = HealthWarnings(self.args)
         self._micro_batches: list[tuple[Mapping[str, Any], Tensor]] = []
         self._sick_scores: list[str] = []
         self._skipped = {"in_a_row": 0, "in_all": 0}
@@ -100,7 +102,7 @@ class GuardedTrainer(InformativeTrainer):
             found.append("loss")
         if not math.isfinite(_number(norm)) and self._scaler is None:
             found.append("gradient")  # with a scaler an overflow is its everyday business
-        if self.any_rank(bool(found)):
+        if self.ranks.any(bool(found)):
             self._skip(model, found, losses, norm)
         else:
             self._skipped["in_a_row"] = 0
@@ -174,26 +176,18 @@ class GuardedTrainer(InformativeTrainer):
         same makes the row's advantage NaN, so that its optimizer step is skipped.
         """
         signals, skipped = ({}, {}) if scores is None else (scores.signals, scores.skipped)
-        skipped = skipped | unusable
-        finite = torch.stack(
-            [torch.ones(len(rollouts), device=rollouts.mask.device, dtype=torch.bool)]
-            + [values.isfinite().all(1) for values in signals.values()]
-        ).all(0)
-        unscored = torch.zeros_like(finite)
-        unscored[list(skipped)] = True
-        out["advantages"] = out["advantages"].masked_fill(~finite, float("nan"))
-        out["completion_mask"] = out["completion_mask"].masked_fill(unscored[:, None], 0)
-        out["completion_ids"] = out["completion_ids"].masked_fill(
-            unscored[:, None], self._tokenizer.pad_token_id
-        )
-        reasons = skipped | dict.fromkeys((~finite).nonzero().flatten().tolist(), "a score is not finite")
-        self._sick_scores = [f"{rollouts.sample_ids[row]}: {why}" for row, why in reasons.items()]
-        count: Any = self.accelerator.gather(torch.tensor([float(len(reasons))], device=finite.device))
+        rows = left_out(rollouts, unusable, skipped, signals)
+        removed = rows.removed[:, None]
+        out["advantages"] = out["advantages"].masked_fill(rows.not_finite, float("nan"))
+        out["completion_mask"] = out["completion_mask"].masked_fill(removed, 0)
+        out["completion_ids"] = out["completion_ids"].masked_fill(removed, self._tokenizer.pad_token_id)
+        self._sick_scores = rows.reasons
+        count = self.ranks.gather_rows(torch.tensor([float(len(rows.reasons))], device=removed.device))
         if count.sum() > 0:
-            self._metrics["train"]["incidents/rows_left_out"].append(count.sum().item())
-        for line in self._sick_scores:
+            self._metrics["train"][ROWS_LEFT_OUT].append(count.sum().item())
+        for line in rows.reasons:
             log.warning("left out of step %d: %s", self.state.global_step + 1, line)
-        return replace(rollouts, mask=rollouts.mask * (finite & ~unscored)[:, None])
+        return replace(rollouts, mask=rows.mask(rollouts.mask))
 
     # --- the person who runs this --------------------------------------------------------------------
 
@@ -206,18 +200,18 @@ class GuardedTrainer(InformativeTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)
-        for line in self.symptoms.of(logs):
+        for line in self.warnings.of(logs):
             self.tell(f"step {self.state.global_step}: {line}")
 
     # --- checkpoints ---------------------------------------------------------------------------------
 
     def _progress(self) -> dict[str, Any]:
-        return super()._progress() | {"skipped_steps": self._skipped, "symptoms": self.symptoms.state()}
+        return super()._progress() | {"skipped_steps": self._skipped, "symptoms": self.warnings.state()}
 
     def _restore(self, progress: dict[str, Any], folder: Any) -> None:
         super()._restore(progress, folder)
         self._skipped = dict(progress["skipped_steps"])
-        self.symptoms.restore(progress["symptoms"])
+        self.warnings.restore(progress["symptoms"])
 
 
 def _number(norm: Any) -> float:

@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from .... import masked
-from ....methods import Method, Needs, statistics
+from ....methods import Method, Needs
 from ....models.scoring.cached_prompts import Prefilled
 from ....models.scoring.hidden_states import Reading, SharedPrefix
 from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
-from ....objectives import bounded_reference, group_advantages
+from ....objectives import bounded_reference
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
+from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
+from ...engine import Credit
+from ...ranks import mean_over_tokens
 from ...vision_tower_sync import keep_tower_in_step
 from ...wrapped_forward import accept_inside
 from ..data.dataset import UNUSABLE
 from ..data.group_order import PROMPT, SUMS, together
 from ..settings.config import TrainConfig
-from .extra_terms import aggregate, extra_terms
+from .extra_terms import aggregate
 from .generation import sampled_rollouts, samples_itself, tokenized_once
 from .image_sharing import with_shared_images
 from .nan_guard import GuardedTrainer
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
-
-Credit = Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]
-"""Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
 
 
 class PerceptionTrainer(GuardedTrainer):
@@ -46,7 +45,7 @@ class PerceptionTrainer(GuardedTrainer):
         super().__init__(selection=method.objective.informative_groups, args=args, **kwargs)
         self.method = method
         self.credit = credit
-        self.terms = extra_terms(method)
+        self.terms = loss_terms(method)
         self._group_size = int(args.num_generations or 0)
         self._rewards = torch.empty(0)
         self._log_probs: Tensor | None = None
@@ -147,10 +146,13 @@ class PerceptionTrainer(GuardedTrainer):
         if self._scores_rollouts:
             scores = self._first_look or self._score(rollouts, needs, self._ran)
         if scores is None:  # where there are scores, statistics count
-            self._count_without_image(rollouts)
+            self._log_values(count_without_image(rollouts, self.ranks))
         rollouts = self._leave_out(rollouts, self._why_unusable(inputs), scores, out)
         if scores is not None:
-            out["advantages"] = out["advantages"][:, None] * self._weights(rollouts, scores)
+            out["advantages"], measured = token_advantages(
+                self.method, out["advantages"], rollouts, scores.signals, self.ranks
+            )
+            self._log_values(measured)
             if self.terms and scores.other_log_probs is not None:
                 out["other_log_probs"] = scores.other_log_probs
         if self.credit is not None:
@@ -171,19 +173,19 @@ class PerceptionTrainer(GuardedTrainer):
         """
         wanted = self.args.log_multimodal and self.args.log_completions
         none = not any(row.get("images") for row in rows)
-        self.log_multimodal = wanted and not self.any_rank(none)
+        self.log_multimodal = wanted and not self.ranks.any(none)
         if not self.log_multimodal:
             self._logs["images"].clear()
 
-    def _count_without_image(self, rollouts: Rollouts) -> None:
-        shown = self._gather_rows(torch.tensor(rollouts.has_image, device=rollouts.mask.device))
-        self._metrics["train"]["rollouts/without_image"].append(float((~shown).sum()))
+    def _log_values(self, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._metrics["train"][name].append(value)
 
     def _look_for_blindness(self, rollouts: Rollouts) -> None:
         every = self.args.blind_every
         if not every or self._step // (self.args.steps_per_generation * self.num_iterations) % every:
             return
-        effect = image_effect(self, rollouts)
+        effect = image_effect(rollouts, self._score, self.ranks)
         if effect is not None:
             self._metrics["train"]["image/log_prob_change"].append(effect)
 
@@ -192,13 +194,8 @@ class PerceptionTrainer(GuardedTrainer):
         args = self.args
         if args.scale_rewards != "group" or args.multi_objective_aggregation != "sum_then_normalize":
             return advantages
-        rewards = (self._rewards * self.reward_weights.to(self._rewards.device)).nansum(1)
-        scored = ~self._rewards.isnan().all(1)
-        groups = torch.arange(len(rewards), device=rewards.device) // self._group_size
-        everyone = torch.zeros_like(rewards)
-        everyone[scored] = group_advantages(rewards[scored], groups[scored])
-        start = self.accelerator.process_index * len(advantages)
-        return everyone[start : start + len(advantages)]
+        everyone = rewards_to_advantages(self._rewards, self.reward_weights, self._group_size)
+        return self.ranks.own(everyone)
 
     def _rollouts(self, inputs: list[dict[str, Any]], out: dict[str, Any]) -> Rollouts:
         """This rank's rows. TRL's sampler repeats a prompt G times in a row over all ranks, so a row's
@@ -235,25 +232,6 @@ class PerceptionTrainer(GuardedTrainer):
         if not samples_itself(self):
             self._mean_over_tokens("sampling/placeholder_mass", scores.placeholder_mass, rollouts.mask)
         return scores
-
-    def _weights(self, rollouts: Rollouts, scores: Scores) -> Tensor:
-        """Weights [B, T] of this rank's rows, from the statistics of all ranks' rows."""
-        mask, groups = self._gather_rows(rollouts.mask), self._gather_rows(rollouts.group_ids)
-        has_image = self._gather_rows(torch.tensor(rollouts.has_image, device=mask.device))
-        everything = {name: self._gather_rows(values) for name, values in scores.signals.items()}
-        weights = self.method.weights(everything, mask, groups, has_image)
-        measured = statistics(self.method, everything, weights, mask, groups, has_image)
-        for name, value in measured.items():
-            self._metrics["train"][name].append(value)
-        start = self.accelerator.process_index * len(rollouts)
-        return weights[start : start + len(rollouts), : rollouts.mask.shape[1]]
-
-    def _gather_rows(self, tensor: Tensor) -> Tensor:
-        """Rows of all ranks in order, padded to the longest response with zeros."""
-        padded: Any = tensor
-        if tensor.dim() > 1:
-            padded = self.accelerator.pad_across_processes(tensor, dim=1)
-        return self.accelerator.gather(padded)  # pyright: ignore[reportReturnType]
 
     def _asks_for_old_log_probs(self) -> bool:
         """Whether TRL will want the sampling policy's log-probs of this rollout batch, before any other."""
@@ -337,9 +315,7 @@ class PerceptionTrainer(GuardedTrainer):
 
     def _mean_over_tokens(self, name: str, values: Tensor, mask: Tensor) -> None:
         """Log the mean of `values` [B, T] over the valid tokens of all ranks."""
-        sums = torch.stack([masked.row_sum(values, mask).sum(), mask.sum().to(values.dtype)])
-        total: Any = self.accelerator.reduce(sums, reduction="sum")
-        self._metrics["train"][name].append((total[0] / total[1].clamp(min=1)).item())
+        self._metrics["train"][name].append(mean_over_tokens(values, mask, self.ranks) or 0.0)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         known = self._buffered_inputs

@@ -1,4 +1,7 @@
-"""Settings, a model and a task -> a trained model. The only place that knows how TRL is driven."""
+"""The TRL engine: settings, a model and a task -> a trained model, by a subclass of GRPOTrainer.
+
+The functions without an underscore are those of `sightline.engines.Engine`, and `make_trainer`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ import errno
 import logging
 import signal
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers.trainer_callback import PrinterCallback, ProgressCallback, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import get_peft_config
 
 from ...errors import UserError
@@ -18,33 +20,30 @@ from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
-from ..checkpoints import checkpoints, clean, last_checkpoint, newest_whole
+from ..checkpoints import StoppedError, checkpoints, clean, last_checkpoint, newest_whole
+from ..engine import Credit, Trained
 from ..freezing import freeze_vision
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
-from ..stopped import StoppedError
-from .callbacks import CleanStop, MetricsFile, Progress
+from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
+from ..ranks import Ranks
+from .callbacks import StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
-from .ranks import Ranks
-from .settings.resolve import Settings
+from .ranks import AccelerateRanks
+from .settings.resolve import Settings, parse
 from .settings.rewards import rewards_of
-from .state.model_export import save_trained
-from .trainer.perception import Credit, PerceptionTrainer
+from .state.model_export import load_policy, save_trained
+from .trainer.perception import PerceptionTrainer
+
+__all__ = ["check_fit", "load_policy", "make_trainer", "parse", "ranks", "train"]
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Trained:
-    """How training ended."""
-
-    steps: int
-    interrupted_by: signal.Signals | None
-    checkpoint: Path | None
-    """The last checkpoint, if any was saved."""
-    model: LoadedModel
-    """The trained model as it was saved, adapters merged; if interrupted, whatever it was given."""
+def ranks(settings: Settings) -> Ranks:
+    """The processes of the run, of which this is one."""
+    return AccelerateRanks(settings.train)
 
 
 def make_trainer(
@@ -85,26 +84,24 @@ def train(
     folder: RunFolder,
     say: Callable[[str], None] = log.info,
     *,
-    watch: TrainerCallback | None = None,
+    watch: Watcher | None = None,
     credit: Credit | None = None,
 ) -> Trained:
-    """Train `loaded.model` in place, leaving checkpoints, metrics.jsonl and model/ in `folder`.
-
-    `say` gets the few lines that the person who runs this should see; rank 0 alone calls it. `watch`
-    follows the training in place of the progress bar; `credit` weights tokens beside the method.
-
-    Raises:
-        UserError: `resume` is set and every checkpoint is damaged.
-        StoppedError: the run cannot go on.
-    """
-    ranks = Ranks(settings.train)
-    say = say if ranks.main else log.debug
-    start = _resumed_checkpoint(folder.path, settings.train.resume, ranks, say)
-    stop = CleanStop()
-    callbacks = [stop, MetricsFile(folder.metrics), watch or Progress(settings.method.name)]
+    """Train `loaded.model` in place (`sightline.engines.Engine.train`)."""
+    processes = ranks(settings)
+    say = say if processes.main else log.debug
+    start = _resumed_checkpoint(folder.path, settings.train.resume, processes, say)
+    stop = CleanStop(processes.any)
+    watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name)]
+    callbacks = [StopCallback(stop), WatcherCallback(watchers)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
-    stop.any_rank, trainer.say = trainer.any_rank, say
-    trainer.card = lambda: model_card(settings, folder, trainer.state.global_step, len(problems))
+    trainer.say = say
+
+    def card() -> str:
+        step, described = trainer.state.global_step, settings.describe_method()
+        return model_card(settings.as_dict(), settings.method, described, folder, step, len(problems))
+
+    trainer.card = card
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except OSError as error:
@@ -121,7 +118,7 @@ def train(
 
 
 def _resumed_checkpoint(folder: Path, resume: bool, ranks: Ranks, say: Callable[[str], None]) -> Path | None:
-    """The checkpoint to go on from: the newest whole one; None to begin at the beginning."""
+    """The checkpoint to resume from: the newest whole one; None to begin at the beginning."""
     found: Path | None = None
     if ranks.main:
         clean(folder)

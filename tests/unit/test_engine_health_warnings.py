@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sightline.engines.health_warnings import Symptoms
+from sightline.engines.health_warnings import HealthWarnings
 
 
-def symptoms(**changed: Any) -> Symptoms:
+def symptoms(**changed: Any) -> HealthWarnings:
     usual = {
         "warn_zero_rewards": 3,
         "warn_entropy": 0.1,
@@ -19,10 +19,10 @@ def symptoms(**changed: Any) -> Symptoms:
         "warn_blind": 1e-3,
         "generation_batch_size": 8,
     }
-    return Symptoms(SimpleNamespace(**usual | changed))
+    return HealthWarnings(SimpleNamespace(**usual | changed))
 
 
-def said(watch: Symptoms, rows: list[dict[str, Any]]) -> list[tuple[int, str]]:
+def said(watch: HealthWarnings, rows: list[dict[str, Any]]) -> list[tuple[int, str]]:
     return [(step, line) for step, row in enumerate(rows) for line in watch.of(row)]
 
 

@@ -12,8 +12,9 @@ import short_runs
 import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 
-from sightline.engines.invalid_responses import usable_responses
-from sightline.engines.trl.data.dataset import UNUSABLE, training_rows, without_forged_images
+from sightline.engines.image_placeholders import without_forged_images
+from sightline.engines.invalid_responses import valid_responses
+from sightline.engines.trl.data.dataset import UNUSABLE, training_rows
 from sightline.models.families import placeholder_ids, placeholder_words
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask
@@ -108,7 +109,7 @@ def test_what_is_usable_and_why_not() -> None:
     longest = config.text_config.max_position_embeddings
     prompts = [[7] * 5, [7] * 5, [7] * 5, [7] * longest, [7] * 5]
     given = [[9, 10, 1], [9, IMAGE, 10], [IMAGE], [9, 1], [9, 0]]
-    kept, reasons = usable_responses(prompts, given, [False, False, False, False, True], config, 0)
+    kept, reasons = valid_responses(prompts, given, [False, False, False, False, True], config, 0)
     assert kept == [[9, 10, 1], [9], [0], [0], [0]]
     assert reasons[0] is None
     assert [str(reason).split(" ")[1] for reason in reasons[1:]] == ["response", "response", "514", "logits"]

@@ -12,8 +12,8 @@ import short_runs
 import torch
 from transformers import TrainerCallback
 
-from sightline.engines.stopped import StoppedError
-from sightline.engines.trl import train as training
+from sightline.engines.checkpoints import StoppedError
+from sightline.engines.trl import engine as training
 from sightline.engines.trl.state import rollout_buffer as in_hand
 from sightline.models.scoring.score import Scores
 
@@ -98,7 +98,7 @@ def test_moments_and_decay_of_a_skipped_step_are_left_alone(
     assert unchanged(weights[1], weights[2]) and unchanged(weights[2], weights[3])
 
 
-def test_a_run_that_stays_sick_stops_and_names_the_last_good_checkpoint(
+def test_a_run_that_keeps_skipping_stops_and_names_the_last_good_checkpoint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with pytest.raises(

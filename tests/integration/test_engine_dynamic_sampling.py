@@ -11,8 +11,8 @@ import pytest
 import torch
 from stored_rollouts import GROUP, settings
 
-from sightline.engines.prompt_stream import PromptStream
-from sightline.engines.stopped import StoppedError
+from sightline.engines.checkpoints import StoppedError
+from sightline.engines.dynamic_sampling import PromptStream
 from sightline.engines.trl.data.dataset import training_rows
 from sightline.engines.trl.settings.rewards import rewards_of
 from sightline.engines.trl.trainer.perception import PerceptionTrainer
@@ -121,10 +121,10 @@ def test_bounds_are_strict(loaded: LoadedModel, tmp_path: Path, bound: float) ->
     trainer = scripted(loaded, tmp_path, {0: [1.0, 1.0, 0.0, 0.0], 1: [1.0, 1.0, 1.0, 0.0]})
     assert trainer.selection is not None
     trainer.selection = replace(trainer.selection, low=bound)
-    kept, spare, _ = trainer._fill(2)
-    found = [group.number for group in kept]
+    filled = trainer._fill(2)
+    found = [group.number for group in filled.kept]
     assert found[:1] == ([1] if bound == 0.5 else [0])
-    assert all(not group.informative for group in spare)
+    assert all(not group.informative for group in filled.spare)
 
 
 def test_key_overall_keeps_a_group_of_equal_accuracy(loaded: LoadedModel, tmp_path: Path) -> None:

@@ -1,0 +1,153 @@
+"""What an engine offers, and how to get one by its name."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+from torch import Tensor
+
+from ..errors import UserError, unknown_name
+from ..methods import Method
+from ..models.loading import LoadedModel
+from ..rollouts import Rollouts
+from ..run_folder import RunFolder
+from ..tasks.problem import Problem, Task
+from .progress import Watcher
+from .ranks import Ranks
+
+Credit = Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]
+"""Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
+
+
+class Settings(Protocol):
+    """A run's resolved settings, as an engine's `parse` returns them."""
+
+    @property
+    def train(self) -> Any:
+        """The settings by name: an object with `output_dir`, `task`, `limit`, `seed`, `model`, `device`,
+        `eval_problems`, `report_problems`, `max_prompt_length`, `max_completion_length`, `resume`, `force`,
+        `overwrite`, `json`, and the fields of `tasks.DataOptions`."""
+        ...
+
+    @property
+    def method(self) -> Method:
+        """The method, built from its options."""
+        ...
+
+    @property
+    def set_by(self) -> Mapping[str, str]:
+        """Setting -> "flag", "yaml" or "method"; what is not named has its default."""
+        ...
+
+    def describe_method(self) -> str:
+        """One line: what the method set, and what overrode it."""
+        ...
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting as plain data, for config.yaml and the model card."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How training ended."""
+
+    steps: int
+    interrupted_by: signal.Signals | None
+    checkpoint: Path | None
+    """The last checkpoint, if any was saved."""
+    model: LoadedModel
+    """The trained model as it was saved, adapters merged; if interrupted, whatever it was given."""
+
+
+class Engine(Protocol):
+    """What `engines/NAME/engine.py` defines. The functions are called in this order."""
+
+    def parse(self, argv: Sequence[str]) -> Settings:
+        """The settings of a command line: flags over `--config FILE` over the method's over defaults.
+
+        Raises:
+            UserError: anything is unknown, of a wrong type, or out of its range.
+        """
+        ...
+
+    def ranks(self, settings: Any) -> Ranks:
+        """The processes of the run, of which this is one."""
+        ...
+
+    def load_policy(self, settings: Any) -> LoadedModel:
+        """The model that is to be trained.
+
+        Raises:
+            UserError: nothing is found under that name, or it is not a vision-language model.
+        """
+        ...
+
+    def check_fit(self, settings: Any, loaded: LoadedModel, task: Task, problems: Sequence[Problem]) -> None:
+        """Refuse what would fail later; nothing is written yet.
+
+        Raises:
+            UserError: settings, model and data do not fit together.
+        """
+        ...
+
+    def train(
+        self,
+        settings: Any,
+        loaded: LoadedModel,
+        task: Task,
+        problems: Sequence[Problem],
+        folder: RunFolder,
+        say: Callable[[str], None] = ...,
+        *,
+        watch: Watcher | None = None,
+        credit: Credit | None = None,
+    ) -> Trained:
+        """Train, leaving checkpoints, metrics.jsonl and model/ in `folder`.
+
+        `say` gets the few lines that the person who runs this should see; rank 0 alone calls it. `watch`
+        follows the training in place of the progress bar; `credit` weights tokens beside the method.
+
+        Raises:
+            UserError: `resume` is set and every checkpoint is damaged.
+            StoppedError: the run cannot continue.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """What is known of an engine without importing it."""
+
+    library: str
+    """The distribution it runs on; its import name too."""
+    vllm: tuple[str, str]
+    """The vLLM releases that the library supports, both ends included."""
+
+
+ENGINES: dict[str, EngineFacts] = {
+    "trl": EngineFacts(library="trl", vllm=("0.22.0", "0.31.0")),
+}
+"""Engines by name: the folder beside this file."""
+USUAL = "trl"
+"""The engine of a run that names none."""
+
+
+def engine(name: str = USUAL) -> Engine:
+    """The engine of that name, imported now.
+
+    Raises:
+        UserError: there is no such engine, or its library is not installed.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    library = ENGINES[name].library
+    if find_spec(library) is None:
+        raise UserError(f"the {name} engine needs {library}, which is not installed; pip install {library}")
+    return cast(Engine, import_module(f".{name}.engine", __package__))

@@ -1,0 +1,27 @@
+"""The names under which every engine logs what Sightline measures, beside the engine's own metrics.
+
+What a method's weights log (`weights/...`, `scores/...`) is named in `sightline.methods.statistics`.
+"""
+
+WITHOUT_IMAGE = "rollouts/without_image"
+"""Rollouts of the batch that show no image."""
+GROUP_ROUNDS = "groups/rounds"
+"""Sampling rounds that dynamic sampling took for the batch."""
+GROUPS_SAMPLED = "groups/sampled"
+"""Groups sampled for the batch."""
+INFORMATIVE_SHARE = "groups/informative_share"
+"""Share of them that is informative, in [0, 1]."""
+UNINFORMATIVE_KEPT = "groups/uninformative_kept"
+"""Uninformative groups in the batch because the rounds were over."""
+PLACEHOLDER_MASS = "sampling/placeholder_mass"
+"""Probability of multimodal placeholders, which are never sampled; mean over tokens."""
+DRIFT = "sampling/drift"
+"""Mean |log π_sampler − log π_trainer| of the sampled tokens, in nats."""
+IMAGE_EFFECT = "image/log_prob_change"
+"""Mean |log π(o_t | image) − log π(o_t | black)|, in nats."""
+SKIPPED_STEPS = "incidents/skipped_steps"
+"""Optimizer steps skipped so far for a loss or gradient that is not finite."""
+ROWS_LEFT_OUT = "incidents/rows_left_out"
+"""Rollouts of the batch that could not be trained on."""
+TERM = "terms/"
+"""Followed by the name of an extra loss term: its value before its coefficient."""
