@@ -30,6 +30,6 @@ on Ctrl-C and SIGTERM (`progress.CleanStop`), and with `StoppedError` when it ca
 """
 
 from .checkpoints import StoppedError
-from .engine import ENGINES, Credit, Engine, Settings, Trained, engine
+from .registry import ENGINES, Credit, Engine, Settings, Trained, engine
 
 __all__ = ["ENGINES", "Credit", "Engine", "Settings", "StoppedError", "Trained", "engine"]

@@ -21,12 +21,12 @@ from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import StoppedError, checkpoints, clean, last_checkpoint, newest_whole
-from ..engine import Credit, Trained
 from ..freezing import freeze_vision
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
 from ..ranks import Ranks
+from ..registry import Credit, Trained
 from .callbacks import StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit

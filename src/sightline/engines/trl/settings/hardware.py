@@ -12,7 +12,7 @@ from transformers.integrations.integration_utils import (
 )
 
 from ....errors import UserError, unknown_name
-from ...engine import ENGINES
+from ...registry import ENGINES
 from ...vllm_versions import check_vllm, installed_vllm
 
 

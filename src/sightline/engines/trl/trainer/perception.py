@@ -17,8 +17,8 @@ from ....objectives import bounded_reference
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
 from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
-from ...engine import Credit
 from ...ranks import mean_over_tokens
+from ...registry import Credit
 from ...vision_tower_sync import keep_tower_in_step
 from ...wrapped_forward import accept_inside
 from ..data.dataset import UNUSABLE
