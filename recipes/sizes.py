@@ -81,7 +81,7 @@ class Plan:
     rows: int
     """Of one micro-batch."""
     rollouts: int
-    """Of one rollout batch: their pictures stay on the GPU until all are trained on."""
+    """Of one rollout batch: their images stay on the GPU until all are trained on."""
     prompt: int
     response: int
     max_pixels: int
@@ -109,7 +109,7 @@ class Memory:
     gathered: float
     """Whole layers, copied together from their shards while they are used."""
     activations: float
-    pictures: float
+    images: float
     sampler: float
     reserve: float
     sequences: float
@@ -119,18 +119,18 @@ class Memory:
     @property
     def training(self) -> float:
         """The most while gradients are computed."""
-        parts = ("weights", "gradients", "optimizer", "reference", "gathered", "activations", "pictures")
+        parts = ("weights", "gradients", "optimizer", "reference", "gathered", "activations", "images")
         awake = 0.0 if self.sleeps else self.sampler
         return sum(getattr(self, part) for part in parts) + awake + self.reserve
 
     @property
     def sampling(self) -> float:
-        """The most while rollouts are drawn; the last batch's pictures are still there."""
-        return self.weights + self.optimizer + self.reference + self.pictures + self.sampler + self.reserve
+        """The most while rollouts are drawn; the last batch's images are still there."""
+        return self.weights + self.optimizer + self.reference + self.images + self.sampler + self.reserve
 
 
 def memory(model: Architecture, plan: Plan) -> Memory:
-    """Bytes on one GPU by the formulas of docs/recipes.md, pictures and prompts at their largest."""
+    """Bytes on one GPU by the formulas of docs/recipes.md, images and prompts at their largest."""
     trained = plan.adapters or model.parameters
     frozen = model.parameters if plan.adapters else 0
     return Memory(
@@ -140,7 +140,7 @@ def memory(model: Architecture, plan: Plan) -> Memory:
         reference=4 * model.parameters / plan.gpus if plan.reference else 0.0,
         gathered=_gathered(model, plan),
         activations=_activations(model, plan),
-        pictures=plan.rollouts * _patches(model, plan.mean_pixels) * 3 * 2 * model.patch**2 * 4,
+        images=plan.rollouts * _patches(model, plan.mean_pixels) * 3 * 2 * model.patch**2 * 4,
         sampler=plan.sampler * plan.card * GIB,
         reserve=RESERVE,
         sequences=_sequences(model, plan),
@@ -267,7 +267,7 @@ COLUMNS = (
     ("reference", "reference"),
     ("gathered", "gathered"),
     ("activations", "activations"),
-    ("pictures", "pictures"),
+    ("images", "images"),
     ("sampler", "vLLM"),
 )
 

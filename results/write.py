@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from sightline.analysis.numerals import numeral, percent, points
-from sightline.laboratory.classes import PARTS, READ, TEMPLATE
-from sightline.laboratory.folder import StudyFolder
-from sightline.laboratory.gradient_table import class_rows, estimate, weight_rows, weighting_rows
-from sightline.laboratory.gradients import EVEN
-from sightline.laboratory.table import (
+from sightline.analysis.charts.number_format import numeral, percent, points
+from sightline.laboratory.gradient_test.token_classes import PARTS, READ, TEMPLATE
+from sightline.laboratory.study.folder import StudyFolder
+from sightline.laboratory.gradient_test.table import class_rows, estimate, weight_rows, weighting_rows
+from sightline.laboratory.gradient_test.gradients import EVEN
+from sightline.laboratory.results.table import (
     DIFFERENCES,
     NUMBER,
     Rows,
@@ -30,8 +30,8 @@ from sightline.laboratory.table import (
     probability,
 )
 
-from sightline.laboratory.gradient_test import gradient_results
-from sightline.laboratory.results import study_results
+from sightline.laboratory.gradient_test.run import gradient_results
+from sightline.laboratory.results.summary import study_results
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "results.md"

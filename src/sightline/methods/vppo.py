@@ -8,12 +8,13 @@ from typing import Any
 from ..errors import UserError
 from ..objectives import objective as make_objective
 from ..shaping import Step, shaping
-from ..value_checks import one_of
+from ..value_checks import between, one_of
 from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
 VIEW = {"paper": "patches", "released": {"name": "patches", "per": "rollout"}}
 SCALE_MIN = 0.9
+_SHARE = between(0, 1, above=True)
 FILTERS = ("count", "mass", "entropy", "union")
 
 
@@ -57,6 +58,8 @@ def vppo(
     """
     one_of("paper", "released")("variant of vppo", variant)
     one_of(*FILTERS)("filter_by of vppo", filter_by)
+    for name, share in {"keep": keep, "entropy_keep": entropy_keep}.items():
+        _SHARE(name, share)  # also of a filter that does not read it
     released = variant == "released"
     if not released and (minibatch is not None or microbatch is not None):
         raise UserError(
