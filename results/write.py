@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
 from sightline.analysis.charts.number_format import numeral, percent, points
-from sightline.laboratory.gradient_test.token_classes import PARTS, READ, TEMPLATE
-from sightline.laboratory.study.folder import StudyFolder
-from sightline.laboratory.gradient_test.table import class_rows, estimate, weight_rows, weighting_rows
 from sightline.laboratory.gradient_test.gradients import EVEN
+from sightline.laboratory.gradient_test.run import gradient_results
+from sightline.laboratory.gradient_test.table import class_rows, estimate, weight_rows, weighting_rows
+from sightline.laboratory.gradient_test.token_classes import PARTS, READ, TEMPLATE
+from sightline.laboratory.results.summary import study_results
 from sightline.laboratory.results.table import (
     DIFFERENCES,
     NUMBER,
@@ -29,9 +31,7 @@ from sightline.laboratory.results.table import (
     measured,
     probability,
 )
-
-from sightline.laboratory.gradient_test.run import gradient_results
-from sightline.laboratory.results.summary import study_results
+from sightline.laboratory.study.folder import StudyFolder
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "results.md"

@@ -91,7 +91,7 @@ def test_we_math_lists_its_options_and_groups_steps(copies: Path) -> None:
 def test_mmmu_pro_shows_column_k_where_image_k_is_named(copies: Path) -> None:
     text, problem, item = asked("mmmu_pro:standard_4", copies, 1)
     assert "follows <image>?\n\nChoices:\nA. <image>\nB. it's none\nC. $2" in text
-    second, first = sets.make_image(83), sets.image(82)
+    second, first = sets.make_image(83), sets.make_image(82)
     assert [image.tobytes() for image in problem.images] == [second.tobytes(), first.tobytes()]
     assert item.choices == ("<image 1>", "it's none", "$2", "$3")
     assert len(opened("mmmu_pro:standard_10", copies).items[0].choices) == 10
