@@ -32,8 +32,8 @@ from saved_run import metrics, write_run  # noqa: E402
 
 from sightline.analysis import write_inspection  # noqa: E402
 from sightline.analysis.watch import WatchServer  # noqa: E402
-from sightline.evaluation.image_addresses import data_addresses  # noqa: E402
 from sightline.evaluation.tokens.inspection import image_bytes  # noqa: E402
+from sightline.evaluation.tokens.page_images import data_addresses  # noqa: E402
 
 MEGABYTES, PAINT, FRAME, ASKED = 15.0, 1.0, 2 / 60, 3.0
 SCROLLED = """new Promise(done => {

@@ -24,7 +24,7 @@ from sightline.models.processors import load_processor
 from sightline.models.prompt_lengths import token_counter
 from sightline.tasks import DataOptions, load_task
 from sightline.tasks.dataset_check import answer_kind
-from sightline.tasks.prompt_lengths import fitting
+from sightline.tasks.prompt_length_filter import fitting
 from sightline.tasks.rows.row_errors import Fault
 
 STRUCTS = pa.list_(pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
@@ -330,7 +330,7 @@ def test_a_stream_gives_every_row_once_and_the_same_again(layout, tmp_path):
 
 
 def test_a_stream_reads_again_when_it_is_asked_for_what_it_let_go(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.loading.stream.WINDOW", 4)
+    monkeypatch.setattr("sightline.tasks.loading.streaming.WINDOW", 4)
     streamed = load_task(str(data_sets.virl39k(tmp_path / "v", 12)), DataOptions(streaming=True)).train(12, 0)
     ids = [problem.id for problem in streamed]
     assert [streamed[i].id for i in (0, 11, 5)] == [ids[i] for i in (0, 11, 5)]

@@ -191,7 +191,7 @@ def test_local_forms_give_the_same_problems(form, tmp_path):
 
 
 def test_a_parquet_file_of_one_huge_row_group_is_converted_and_reads_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("sightline.tasks.loading.open_source.MOST_GROUP_BYTES", 10)
+    monkeypatch.setattr("sightline.tasks.loading.sources.MOST_GROUP_BYTES", 10)
     rows = own_rows(tmp_path)
     problems = load_task(str(as_large_row_group(tmp_path, rows))).train()
     assert type(problems.table).__name__ == "ArrowTable"

@@ -12,7 +12,7 @@ from transformers import AutoModelForImageTextToText
 
 from sightline.cli import main
 from sightline.errors import UserError
-from sightline.evaluation.drawn_worlds import measure_world
+from sightline.evaluation.measure_world import measure_world
 from sightline.models.embedded.architecture import fresh_model, grown_model
 from sightline.models.embedded.build import CARD, WEIGHTS, sha256_of
 from sightline.models.embedded.lessons import draw_lessons, retold_from_habit

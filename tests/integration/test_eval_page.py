@@ -9,7 +9,7 @@ from browser import BROWSER, Browser
 from evaluation_fixtures import generation, item, make_image, results_folder
 
 from sightline.analysis.pages.results import write_results_page
-from sightline.evaluation.kept_images import keep_image
+from sightline.evaluation.run.kept_images import keep_image
 from sightline.evaluation.run.results import write_results
 
 pytestmark = [

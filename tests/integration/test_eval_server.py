@@ -24,10 +24,10 @@ from sightline.evaluation.backends.server import MOST_FAILURES, ServerBackend
 from sightline.evaluation.benchmarks import benchmark
 from sightline.evaluation.benchmarks.load import open_benchmark
 from sightline.evaluation.run.ask import EvalPlan, ask, seed_of
-from sightline.evaluation.run.begin import begin, describe
 from sightline.evaluation.run.jsonl_records import read_generations
 from sightline.evaluation.run.results import write_results
 from sightline.evaluation.run.results_folder import ResultsFolder
+from sightline.evaluation.run.start import describe, start_run
 from sightline.models.generation.generate import Decoding, Prompt
 from sightline.tasks import ShapesTask
 from sightline.views import Black, Noise
@@ -277,13 +277,13 @@ def test_a_run_counts_failures_apart_and_asks_them_again(tmp_path: Path) -> None
     folder = ResultsFolder(tmp_path)
     with serving(answer) as server:
         settings = describe(MODEL, "server", [shapes], plan, {"template": "its own"}, {})
-        begin(folder, settings, [shapes])
+        start_run(folder, settings, [shapes])
         ask(folder, [shapes], plan, connected(server, tries=1))
         failed = [one for one in read_generations(folder.generations) if one.failed]
         found = write_results(folder, "strict")["benchmarks"]["shapes"]
         asked = len(server.bodies)
         broken["on"] = False
-        begin(folder, settings, [shapes])
+        start_run(folder, settings, [shapes])
         ask(folder, [shapes], plan, connected(server, tries=1))
         repaired = write_results(folder, "strict")["benchmarks"]["shapes"]
 

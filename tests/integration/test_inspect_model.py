@@ -10,10 +10,10 @@ from PIL import Image
 
 from sightline.cli import main
 from sightline.errors import UserError
-from sightline.evaluation.image_addresses import SIDES, data_addresses
-from sightline.evaluation.run.answers import answer
+from sightline.evaluation.run.answer_and_grade import answer
 from sightline.evaluation.tokens.inspection import InspectOptions, Subject, given_answer, inspection
 from sightline.evaluation.tokens.occlusion_maps import covered
+from sightline.evaluation.tokens.page_images import SIDES, data_addresses
 from sightline.evaluation.tokens.scored_samples import as_rollouts
 from sightline.evaluation.tokens.top_tokens import attention_shares, likeliest, occlusion
 from sightline.methods import Needs, method

@@ -13,7 +13,7 @@ from trl.trainer.model_config import ModelConfig
 from sightline.engines.trl.settings.config import TrainConfig
 from sightline.methods import METHODS
 from sightline.objectives import GroupSelection, Objective
-from sightline.tasks.loading.open_source import Source
+from sightline.tasks.loading.sources import Source
 from sightline.views.images import Patches
 
 PAGE = (Path(__file__).parents[2] / "docs" / "from-easyr1.md").read_text()

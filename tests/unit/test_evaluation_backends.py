@@ -22,7 +22,7 @@ from sightline.evaluation.backends.local import LocalBackend, SampleByRow
 from sightline.evaluation.backends.server import chat_request
 from sightline.evaluation.backends.vllm import VllmBackend, engine_input, sampling_options, shards
 from sightline.evaluation.benchmarks import suite
-from sightline.evaluation.run.begin import weights_name
+from sightline.evaluation.run.start import weights_name
 from sightline.models.generation.generate import Decoding, Prompt
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask

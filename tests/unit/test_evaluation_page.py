@@ -14,7 +14,7 @@ from saved_run import ATTACK
 from sightline.analysis.pages.results import write_results_page
 from sightline.analysis.readers.results_samples import MOST_SAMPLES
 from sightline.errors import UserError
-from sightline.evaluation.kept_images import LONGEST_SIDE, keep_image
+from sightline.evaluation.run.kept_images import LONGEST_SIDE, keep_image
 from sightline.evaluation.run.results import write_results
 
 

@@ -14,7 +14,7 @@ from sightline.analysis.figures.curves import curves
 from sightline.analysis.figures.sources import labels
 from sightline.analysis.readers.metrics import Metrics
 from sightline.analysis.readers.samples import SavedAnswer
-from sightline.analysis.tokens.statistics import (
+from sightline.analysis.tokens.score_statistics import (
     answer_means,
     by_verdict,
     late_over_early,

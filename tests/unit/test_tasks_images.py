@@ -16,7 +16,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sightline.tasks.loading import downloads
-from sightline.tasks.rows.images import Origin, decode, inspect, resized, values, within_budget
+from sightline.tasks.rows.decode_images import (
+    Origin,
+    decode,
+    inspect,
+    resized,
+    values,
+    within_budget,
+)
 from sightline.tasks.rows.row_errors import Fault, UnusableRow
 
 NOWHERE = Origin()
@@ -221,7 +228,7 @@ def test_addresses_are_followed_only_where_allowed_and_never_into_this_network(s
     assert fault_of(f"{server}/file", allowed) in (Fault.REFUSED_ADDRESS, Fault.MISSING_IMAGE)
     assert fault_of(f"{server}/local", allowed) is Fault.REFUSED_ADDRESS
     assert fault_of(f"{server}/none", allowed) is Fault.MISSING_IMAGE
-    monkeypatch.setattr("sightline.tasks.rows.images.MOST_BYTES", 10)
+    monkeypatch.setattr("sightline.tasks.rows.decode_images.MOST_BYTES", 10)
     assert fault_of(f"{server}/a.png", allowed) is Fault.DECOMPRESSION_BOMB
 
 

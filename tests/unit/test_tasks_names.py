@@ -9,7 +9,7 @@ import pytest
 
 from sightline.errors import UserError
 from sightline.tasks.loading.known_datasets import KNOWN, resolve_columns
-from sightline.tasks.loading.open_source import parse_source
+from sightline.tasks.loading.sources import parse_source
 from sightline.tasks.rows.row_errors import NOTES, BadRow, Fault, UnusableRow, summary
 
 

@@ -14,9 +14,9 @@ from sightline.analysis.readers.confined_files import names_inside, open_inside
 from sightline.analysis.readers.incidents import incidents, stall
 from sightline.analysis.readers.metrics import Metrics, read_metrics
 from sightline.analysis.watch.completions import newest_completions
-from sightline.analysis.watch.followed import FollowedRun
+from sightline.analysis.watch.followed_run import FollowedRun
+from sightline.analysis.watch.metrics_tail import MetricsTail
 from sightline.analysis.watch.page import state, watch_page
-from sightline.analysis.watch.tail import MetricsTail
 
 NONE = Metrics(np.zeros(0), {})
 

@@ -19,9 +19,9 @@ from ..run_folder import fresh_name, write_text
 from ..tasks import TASKS, DataOptions, load_task
 from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread
 from ..tasks.dataset_task import DatasetTask
-from ..tasks.loading.open_source import OpenSource, parse_source
+from ..tasks.loading.sources import OpenedSource, parse_source
 from ..tasks.mixture import Mixture
-from ..tasks.prompt_lengths import CountTokens
+from ..tasks.prompt_length_filter import CountTokens
 from ..tasks.rows.row_errors import NOTES, row_list
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 from .arguments import VerbParser, positive
@@ -95,7 +95,9 @@ def check(argv: list[str]) -> int:
     return FOUND_PROBLEMS if bad else DONE
 
 
-def _walk(task: DatasetTask, found: OpenSource, split: str, limit: int | None, **options: Any) -> SplitCheck:
+def _walk(
+    task: DatasetTask, found: OpenedSource, split: str, limit: int | None, **options: Any
+) -> SplitCheck:
     rows = len(found.table(split))
     name = f"{found.source.title}/{split}"
     with tqdm(total=min(rows, limit or rows), desc=name, unit="row", dynamic_ncols=True) as bar:

@@ -28,9 +28,9 @@ from ..evaluation.benchmarks import (
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
 from ..evaluation.run.ask import SIGHTED, EvalPlan, ask, expected
-from ..evaluation.run.begin import begin, describe, weights_name
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
+from ..evaluation.run.start import describe, start_run, weights_name
 from ..evaluation.tokens.token_scores import score_tokens
 from ..models.loading import LoadedModel, load_model
 from ..rewards import PROTOCOLS
@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
     settings = describe(
         args.model, backend.name, benchmarks, plan, _prompt_settings(options), _origin(args, protocol, loaded)
     )
-    begin(folder, settings, benchmarks)
+    start_run(folder, settings, benchmarks)
     try:
         _ask(folder, benchmarks, plan, backend)
         if loaded is not None and args.token_scores:

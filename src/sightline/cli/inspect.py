@@ -16,7 +16,7 @@ from PIL import Image
 
 from ..analysis import INSPECTION, write_inspection
 from ..errors import UserError, unknown_name
-from ..evaluation.run.answers import answer
+from ..evaluation.run.answer_and_grade import answer
 from ..evaluation.tokens.inspection import InspectOptions, Subject, given_answer, inspection
 from ..methods import METHODS, Method, method
 from ..models.generation.generate import Answer, Decoding, Prompt, generate

@@ -28,7 +28,7 @@ from ..provenance import provenance
 from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, load_task
 from ..tasks.problem import Problem
-from ..tasks.prompt_lengths import fitting
+from ..tasks.prompt_length_filter import fitting
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .threads import one_thread_if_small
 

@@ -90,7 +90,7 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace) -> int:
-    from ..evaluation.drawn_worlds import measure_world
+    from ..evaluation.measure_world import measure_world
     from ..models.loading import load_model
     from ..tasks import load_task
 

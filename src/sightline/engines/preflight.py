@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from ..errors import UserError
 from ..methods import Method
 from ..tasks.problem import Problem, Task
-from ..tasks.prompt_lengths import outline
+from ..tasks.prompt_length_filter import outline
 
 _READ_AHEAD = 512
 """Problems of a stream that are read in search of an image; of others all, which costs their headers."""

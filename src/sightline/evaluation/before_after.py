@@ -11,7 +11,7 @@ from ..models.loading import LoadedModel
 from ..run_folder import RunFolder, write_json
 from ..tasks.problem import Problem, Task
 from ..views import Black
-from .run.answers import answer
+from .run.answer_and_grade import answer
 from .statistics.intervals import Measured
 from .tokens.scored_samples import sample_rows, scored_samples
 

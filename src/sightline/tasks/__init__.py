@@ -13,7 +13,7 @@ from .problem import Problem, Task
 from .shapes import ShapesTask
 from .shapes.response import Role
 from .shapes2 import LEVELS, Shapes2Task
-from .shapes2.level import FIRST_LEVEL
+from .shapes2.difficulty import FIRST_LEVEL
 from .token_roles import token_roles
 
 __all__ = [

@@ -13,13 +13,13 @@ import numpy as np
 
 from ..rewards import grade_many
 from .dataset_task import DatasetTask
-from .loading.open_source import OpenSource
+from .loading.sources import OpenedSource
 from .loading.tables import Table
 from .problem import Problem
-from .prompt_lengths import CountTokens
-from .rows.columns import RowReader, RowText
-from .rows.images import decode, within_budget
+from .prompt_length_filter import CountTokens
+from .rows.decode_images import decode, within_budget
 from .rows.row_errors import NOTES, BadRow, Fault, UnusableRow
+from .rows.row_reader import RowReader, RowText
 
 _GRADED_AT_ONCE = 256
 _UNREAD = frozenset({"no box", "empty", "no gold", "too long", "timeout", "crash"})
@@ -98,7 +98,7 @@ def spread(numbers: Sequence[int]) -> dict[str, int] | None:
 
 def check_split(
     task: DatasetTask,
-    found: OpenSource,
+    found: OpenedSource,
     split: str,
     *,
     limit: int | None = None,

@@ -12,14 +12,14 @@ import numpy as np
 from ..errors import UserError
 from .loading.data_options import DataOptions
 from .loading.known_datasets import resolve_columns
-from .loading.open_source import OpenSource, Source, parse_source
-from .loading.stream import StreamedProblems
+from .loading.sources import OpenedSource, Source, parse_source
+from .loading.streaming import StreamedProblems
 from .loading.tables import Table
 from .problem import Problem
-from .rows.columns import PlacedProblem, RowReader
-from .rows.images import Origin
+from .rows.decode_images import Origin
 from .rows.prompts import chat, load_template, pieces
 from .rows.row_errors import BadRow, UnusableRow, summary
+from .rows.row_reader import PlacedProblem, RowReader
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class DatasetTask:
         self.source: Source = parse_source(source)
         self.name = self.source.title
         self.template = load_template(self.options.prompt_template)
-        self._open: list[tuple[Source, OpenSource]] = []
+        self._open: list[tuple[Source, OpenedSource]] = []
 
     # --- the protocol --------------------------------------------------------------------------------
 
@@ -148,12 +148,12 @@ class DatasetTask:
 
     # --- what lies behind it -------------------------------------------------------------------------
 
-    def opened(self, source: Source) -> OpenSource:
+    def opened(self, source: Source) -> OpenedSource:
         """The source, found on disk or on the hub once."""
         for known, found in self._open:
             if known == source:
                 return found
-        self._open.append((source, OpenSource(source)))
+        self._open.append((source, OpenedSource(source)))
         return self._open[-1][1]
 
     def train_split(self) -> str:
@@ -161,7 +161,7 @@ class DatasetTask:
         known = self.source.known
         return self.opened(self.source).chosen([known.train if known else None, "train"])
 
-    def held_out(self) -> tuple[OpenSource, str]:
+    def held_out(self) -> tuple[OpenedSource, str]:
         """Where the held-out rows lie.
 
         Raises:
@@ -190,7 +190,7 @@ class DatasetTask:
             )
         return found, split
 
-    def reader(self, found: OpenSource, split: str, present: Sequence[str]) -> RowReader:
+    def reader(self, found: OpenedSource, split: str, present: Sequence[str]) -> RowReader:
         """How the rows of a split are read.
 
         Columns are the source's own, else the run's, else the known ones, else found by their usual names.
@@ -213,13 +213,13 @@ class DatasetTask:
             max_pixels=self.options.max_pixels,
         )
 
-    def read(self, found: OpenSource, split: str) -> tuple[Table, RowReader]:
+    def read(self, found: OpenedSource, split: str) -> tuple[Table, RowReader]:
         """A split's rows, with the columns that are used and how they are read."""
         table = found.table(split)
         reader = self.reader(found, split, table.columns)
         return table.only(reader.columns.used()), reader
 
-    def _problems(self, found: OpenSource, split: str, count: int | None, seed: int) -> Sequence[Problem]:
+    def _problems(self, found: OpenedSource, split: str, count: int | None, seed: int) -> Sequence[Problem]:
         if count is not None and count < 0:
             raise UserError(f"expected a number of problems of at least 0, got {count}")
         if self.options.streaming:

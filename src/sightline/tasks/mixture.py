@@ -9,9 +9,9 @@ from typing import Any, overload
 import numpy as np
 
 from ..errors import UserError
-from .loading.stream import StreamedProblems
+from .loading.streaming import StreamedProblems
 from .problem import Problem, Task
-from .prompt_lengths import outline
+from .prompt_length_filter import outline
 from .rows.row_errors import BadRow
 
 

@@ -12,8 +12,8 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from ..charts.geometry import local_mean
 from ..charts.metric_titles import MetricColumn
+from ..tokens.score_statistics import TOP
 from ..tokens.shading import words
-from ..tokens.statistics import TOP
 from .canvas import BLUE, DASHES, GREY, INKS, ORANGE, VERDICTS, label, panels, plain_numbers
 from .curves import Curve
 from .tables import FigureTable

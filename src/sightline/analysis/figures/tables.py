@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..readers.samples import SavedAnswer
-from ..tokens.statistics import (
+from ..tokens.score_statistics import (
     TOP,
     Mean,
     answer_means,

@@ -13,8 +13,7 @@ from ..charts.number_format import counted, duration
 from ..readers.inspect_data import InspectedAnswer, InspectedProblem, Inspection, read_inspection
 from ..readers.settings import shown
 from ..tokens.inspect_payload import details
-from ..tokens.shading import Shade, shades, weight_shades
-from ..tokens.statistics import (
+from ..tokens.score_statistics import (
     Mean,
     answer_means,
     by_verdict,
@@ -24,6 +23,7 @@ from ..tokens.statistics import (
     pooled,
     positive,
 )
+from ..tokens.shading import Shade, shades, weight_shades
 from ..tokens.strips import longest_shown, strip
 from .base import data_block, page
 

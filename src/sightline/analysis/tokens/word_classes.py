@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..readers.samples import SavedAnswer
-from .statistics import Mean, column, mean
+from .score_statistics import Mean, column, mean
 from .strips import align
 
 CLASSES = ("number", "content word", "function word", "symbol", "markup")

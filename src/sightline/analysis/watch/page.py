@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from ..charts.number_format import duration
 from ..pages.base import page
 from ..pages.run_sections import accuracy_rows, curve_charts, interval_rows, problems, subject
-from .followed import RunSnapshot
+from .followed_run import RunSnapshot
 
 SERVED = ("report.html", "metrics.jsonl", "eval.json", "samples.json", "config.yaml", "log.txt")
 """The files of a run that can be had from the server, and no others."""

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from ...errors import UserError
 from ..readers.confined_files import open_inside, signature
-from .followed import FollowedRun
+from .followed_run import FollowedRun
 from .page import SERVED, watch_page
 
 PORT = 8642

@@ -12,10 +12,10 @@ from ...rewards import grade_many
 from ...tasks import DataOptions, load_task
 from ...tasks.loading.known_datasets import Columns
 from ...tasks.problem import Problem
-from ...tasks.rows.columns import PlacedProblem, RowReader
-from ...tasks.rows.images import Origin
+from ...tasks.rows.decode_images import Origin
 from ...tasks.rows.prompts import PromptTemplate, chat, load_template
 from ...tasks.rows.row_errors import BadRow, Fault, UnusableRow, summary
+from ...tasks.rows.row_reader import PlacedProblem, RowReader
 from .benchmark import Benchmark
 from .locate import FoundSplit, find, under
 from .row import BenchmarkRow

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...errors import UserError
 from ...tasks.loading.local_files import parquet_table
-from ...tasks.loading.open_source import OpenSource, Source
+from ...tasks.loading.sources import OpenedSource, Source
 from ...tasks.loading.tables import Table
 from .benchmark import Benchmark, Split
 
@@ -65,7 +65,7 @@ def _from_copy(name: str, benchmark: Benchmark, split: Split, root: Path) -> Fou
     if not files:
         source = Source(str(root), split=split.name or None)
         try:
-            opened = OpenSource(source)
+            opened = OpenedSource(source)
             chosen = opened.chosen([split.name])
             return FoundSplit(chosen, opened.table(chosen), root, str(root), None)
         except UserError as error:
@@ -77,7 +77,7 @@ def _from_copy(name: str, benchmark: Benchmark, split: Split, root: Path) -> Fou
         raise UserError(
             f"{name}: {len(files)} files in {root} fit {split.files}: {', '.join(files)}; keep one"
         )
-    opened = OpenSource(Source(files[0], image_dir=str(root)))
+    opened = OpenedSource(Source(files[0], image_dir=str(root)))
     return FoundSplit(split.name, opened.table(opened.splits[0]), root, files[0], None)
 
 
@@ -89,7 +89,7 @@ def _from_source(name: str, benchmark: Benchmark, split: Split) -> FoundSplit:
         split=split.name or None,
     )
     try:
-        opened = OpenSource(source)
+        opened = OpenedSource(source)
         chosen = opened.chosen(["test", "testmini", "validation"])
         table = opened.table(chosen)
     except UserError as error:

@@ -16,8 +16,8 @@ from ...tasks.problem import Problem
 from ...views import PixelView, Swapped, fingerprint, generator
 from ..backends import Backend, Reply, Request
 from ..benchmarks.load import OpenBenchmark
-from ..kept_images import keep_image
 from .jsonl_records import Generation, Key, append_lines, recover
+from .kept_images import keep_image
 from .results_folder import ResultsFolder
 
 SIGHTED = "sighted"

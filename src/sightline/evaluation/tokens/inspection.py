@@ -23,10 +23,10 @@ from ...models.scoring.score import score
 from ...rollouts import Rollouts
 from ...tasks.problem import Problem
 from ...views import PixelView, View, rgb
-from ..image_addresses import data_addresses
 from .occlusion_maps import occlusion_maps
-from .rounding import TokenTexts, plain, short
+from .page_images import data_addresses
 from .scored_samples import as_rollouts
+from .token_texts import TokenTexts, plain, short
 from .top_tokens import TopTokens, attention_shares, likeliest
 
 SCHEMA = "sightline.inspect/1"

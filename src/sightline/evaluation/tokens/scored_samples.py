@@ -16,7 +16,7 @@ from ...models.loading import LoadedModel
 from ...models.scoring.score import score
 from ...rollouts import Rollouts
 from ...views import Black
-from ..run.answers import AnsweredProblems
+from ..run.answer_and_grade import AnsweredProblems
 
 SIGNALS = ("visual_focus", "exact_kl")
 

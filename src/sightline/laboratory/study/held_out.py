@@ -13,7 +13,7 @@ import torch
 
 from ...engines.progress import Moment, Watcher
 from ...errors import UserError
-from ...evaluation.run.answers import AnsweredProblems, answer
+from ...evaluation.run.answer_and_grade import AnsweredProblems, answer
 from ...evaluation.tokens.scored_samples import as_rollouts
 from ...evaluation.tokens.token_summaries import share_of_half
 from ...methods import Needs

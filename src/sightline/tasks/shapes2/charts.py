@@ -11,8 +11,8 @@ from PIL import Image
 from ..shapes.canvas import SIDE, Canvas, Colour, shade
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
 from ..shapes.vocabulary import COLOURS
+from .difficulty import Difficulty
 from .example import PuzzleExample
-from .level import Difficulty
 from .puzzle import Fact, signed
 from .vocabulary import BAR, MARKS
 

@@ -12,8 +12,8 @@ from ..shapes.canvas import DIGIT_HEIGHT, DIGIT_WIDTH, SIDE, Canvas, shade, stam
 from ..shapes.counting import THINGS, Thing
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
 from ..shapes.vocabulary import COLOURS, NOTHING, SHAPES
+from .difficulty import Difficulty
 from .example import PuzzleExample
-from .level import Difficulty
 from .puzzle import Fact, signed
 from .vocabulary import TAG
 

@@ -14,8 +14,8 @@ from ...errors import UserError
 from ..shapes.world import World, WorldTask
 from .charts import chart_example
 from .dials import dial_example
+from .difficulty import FIRST_LEVEL, LEVELS, Difficulty
 from .example import PuzzleExample
-from .level import FIRST_LEVEL, LEVELS, Difficulty
 from .objects import object_example
 
 NAME = "shapes-2"

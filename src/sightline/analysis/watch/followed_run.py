@@ -17,7 +17,7 @@ from ..readers.metrics import Metrics
 from ..readers.run import SavedRun, parse, read_evaluation
 from ..readers.samples import Sample, mapping, read_samples
 from .completions import Completion, newest_completions
-from .tail import MetricsTail
+from .metrics_tail import MetricsTail
 
 MOST_SAMPLES = 6
 WATCHED = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from ...errors import UserError
 from ..problem import Problem
 from ..rows.row_errors import UnusableRow
-from .open_source import OpenSource
+from .sources import OpenedSource
 
 if TYPE_CHECKING:
     from ..dataset_task import DatasetTask
@@ -36,7 +36,7 @@ class StreamedProblems(Sequence[Problem]):
     sequential = True
     """Tells an engine to keep to the order."""
 
-    def __init__(self, task: DatasetTask, found: OpenSource, split: str, count: int | None, seed: int):
+    def __init__(self, task: DatasetTask, found: OpenedSource, split: str, count: int | None, seed: int):
         stated = found.stated_rows(split)
         if count is None and stated is None:
             raise UserError(f"{task.name} does not say how many rows it has; set limit when streaming")

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..loading.known_datasets import Columns
 from ..problem import Problem
-from . import images
-from .images import Origin
+from . import decode_images as images
+from .decode_images import Origin
 from .prompts import clean, pieces
 from .row_errors import Fault, UnusableRow
 

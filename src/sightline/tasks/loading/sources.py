@@ -98,7 +98,7 @@ def parse_source(spec: Any) -> Source:
     return Source(**given | {"source": os.fspath(place) if isinstance(place, os.PathLike) else place})
 
 
-class OpenSource:
+class OpenedSource:
     """A source that has been found: its splits, and the tables behind them."""
 
     def __init__(self, source: Source):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ..views import rgb
+from ...views import rgb
 
 LOSSLESS_SIDE = 200
 """Images up to this size in pixels stay as they are."""

@@ -56,7 +56,7 @@ def describe(
     }
 
 
-def begin(
+def start_run(
     folder: ResultsFolder, settings: Mapping[str, Any], benchmarks: Sequence[OpenBenchmark]
 ) -> dict[str, Any]:
     """Write settings and problems of a new run, or hold those of a stored one against them.
