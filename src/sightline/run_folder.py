@@ -16,9 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from .errors import UserError
+from .plain_files import read_plain
 
 LOCK = ".lock"
 """Locked by the process that writes into a run folder; says who that is, and that the folder is ours."""
@@ -202,8 +201,8 @@ def _is_ours(folder: RunFolder) -> bool:
     if lock.is_file() and lock.read_bytes().startswith(_HELD_BY.encode()):
         return True
     try:
-        return "sightline" in yaml.safe_load(folder.config.read_text(encoding="utf-8"))["versions"]
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return "sightline" in read_plain(folder.config)["versions"]
+    except (OSError, ValueError, TypeError, KeyError):
         return False
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import copy
+import json
 import re
+from collections.abc import Iterator
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import pytest
 from evaluation_fixtures import generation, item, make_image, results_folder
 from PIL import Image
 from saved_run import ATTACK
 
-from sightline.analysis.pages.results import write_results_page
+from sightline.analysis.pages.results import write_comparison_page, write_results_page
 from sightline.analysis.readers.results_samples import MOST_SAMPLES
 from sightline.errors import UserError
+from sightline.evaluation.report.comparison import compare, headline
 from sightline.evaluation.run.kept_images import LONGEST_SIDE, keep_image
 from sightline.evaluation.run.results import write_results
+from sightline.run_folder import write_json
 
 
 def page_of(folder) -> str:
@@ -101,6 +107,103 @@ def test_only_kept_images_are_embedded(tmp_path: Path, name: str) -> None:
     html = page_of(results_folder(folder, [one], [generation(one, "\\boxed{4}", images=[name])]))
     assert "data:image" not in html.replace('href="data:,"', "")
     assert "This image was left out." in html
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside a value."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value[:1]):
+            yield from places(inner, (*path, key))
+
+
+def damaged(value: Any, path: tuple[Any, ...], change: Any) -> Any:
+    value = copy.deepcopy(value)
+    inner = value
+    for key in path[:-1]:
+        inner = inner[key]
+    if change is GONE:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = change
+    return value
+
+
+GONE = object()
+CHANGES = (GONE, None, [], {}, "x", -1, float("nan"), True, [[]], {"a": 1})
+
+
+def test_no_damage_to_results_is_a_traceback(tmp_path: Path) -> None:
+    """Every value of results.json, taken away or replaced: a page, or one line that names it."""
+    items = [item(0), item(1, "A", choices=("1", "2"))]
+    rows = [generation(one, f"\\boxed{{{n + 4}}}", view=view) for n, one in enumerate(items)
+            for view in ("sighted", "black")]  # fmt: skip
+    folder = results_folder(tmp_path, items, rows)
+    write_results(folder, "strict")
+    whole = json.loads(folder.results.read_text())
+    refused = 0
+    for path in places(whole):
+        for change in CHANGES:
+            folder.results.write_text(json.dumps(damaged(whole, path, change)))
+            try:
+                write_results_page(folder.path)
+            except UserError as error:
+                refused += 1
+                assert "\n" not in str(error)
+                assert "sightline score" in str(error)
+    assert refused > 300
+
+
+def test_no_damage_to_a_comparison_is_a_traceback(tmp_path: Path) -> None:
+    runs = []
+    for name, said in (("a", "4"), ("b", "5")):
+        items = [item(n, labels={"kind": str(n % 2)}) for n in range(4)]
+        rows = [generation(one, f"\\boxed{{{said if n else 4}}}") for n, one in enumerate(items)]
+        runs.append(results_folder(tmp_path / name, items, rows))
+        write_results(runs[-1], "strict")
+    found = compare(*runs, "strict")
+    target = tmp_path / "comparison.json"
+    write_json(target, found)
+    assert write_comparison_page(tmp_path).is_file()
+    whole = json.loads(target.read_text())
+    for path in places(whole):
+        for change in CHANGES:
+            target.write_text(json.dumps(damaged(whole, path, change)))
+            try:
+                write_comparison_page(tmp_path)
+            except UserError as error:
+                assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"protocol": 5}', "[" * 10_000])
+def test_a_damaged_results_file_is_one_line_when_runs_are_compared(tmp_path: Path, text: str) -> None:
+    folder = results_folder(tmp_path, [item(0)], [generation(item(0), "\\boxed{4}")])
+    folder.results.write_text(text)
+    with pytest.raises(UserError, match="sightline score"):
+        headline(folder, folder, None)
+
+
+def test_damaged_records_are_left_out_and_said(tmp_path: Path) -> None:
+    items = [item(0), item(1)]
+    folder = results_folder(tmp_path, items, [generation(one, "\\boxed{4}") for one in items])
+    write_results(folder, "strict")
+    first, second = folder.generations.read_text().splitlines()
+    folder.generations.write_text(f"{first}\n{second[:20]}\n[]\n{json.dumps({'view': 1})}\n")
+    html = write_results_page(folder.path).read_text()
+    assert "generations.jsonl: 3 lines damaged or none of ours were left out." in html
+
+
+def test_records_outside_the_folder_are_not_read(tmp_path: Path) -> None:
+    one = item(0)
+    folder = results_folder(tmp_path / "run", [one], [generation(one, "\\boxed{4} private")])
+    write_results(folder, "strict")
+    results = json.loads(folder.results.read_text())
+    folder.generations.rename(tmp_path / "outside.jsonl")
+    for name in ("../outside.jsonl", str(tmp_path / "outside.jsonl")):
+        results["files"]["generations"] = name
+        folder.results.write_text(json.dumps(results))
+        assert "private" not in write_results_page(folder.path).read_text()
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]"])

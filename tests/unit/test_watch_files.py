@@ -4,10 +4,12 @@ import json
 import os
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from patient import patient
+from pyarrow import parquet
 from saved_run import ATTACK, metrics, write_run
 
 from sightline.analysis.readers.confined_files import names_inside, open_inside
@@ -282,6 +284,56 @@ def test_the_newest_rollouts_are_shown(tmp_path):
     assert rows[1].numbers[0] == ("accuracy", "0")
     (folder / "completions_00012.parquet").write_bytes(b"PAR1 not really")
     assert newest_completions(tmp_path) == ("12", [])
+
+
+def test_rollouts_that_unpack_to_gigabytes_are_shown_in_little_memory(tmp_path):
+    """A million rows of one long text: 8 GB if they were all unpacked, a few kB on the disk."""
+    texts = pa.array(["x" * 8000])
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, dtype=np.int32)), texts)
+    (tmp_path / "completions").mkdir()
+    path = tmp_path / "completions/completions_00001.parquet"
+    parquet.write_table(pa.table({"completion": column}), path, store_schema=False)
+    assert path.stat().st_size < 100_000
+    step, rows = newest_completions(tmp_path)
+    assert step == "1"
+    assert [row.text for row in rows] == ["x" * 4000] * 8
+
+
+def test_rollouts_that_cannot_be_read_are_said(tmp_path):
+    write_run(tmp_path)
+    (tmp_path / "completions").mkdir()
+    (tmp_path / "completions/completions_00003.parquet").write_bytes(b"PAR1 nothing PAR1")
+    html = watch_page(FollowedRun(tmp_path).now(), [], 3)
+    assert "The rollouts logged at step 3 could not be read" in html
+
+
+def test_settings_that_stand_for_millions_are_refused_and_said(tmp_path):
+    write_run(tmp_path)
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 8)}]}}" for n in range(1, 10)]
+    (tmp_path / "config.yaml").write_text("\n".join(lines))
+    moment = FollowedRun(tmp_path).now()
+    assert any("config.yaml could not be read: it stands for more than" in note for note in moment.run.notes)
+    assert moment.step == 40
+
+
+def test_a_table_of_metrics_has_a_size(tmp_path, monkeypatch):
+    """A million short lines and then one with many quantities would be a table of gigabytes."""
+    monkeypatch.setattr("sightline.analysis.readers.metrics.MOST_CELLS", 1000)
+    rows = [*({"step": n} for n in range(400)), {"step": 400, **dict.fromkeys("abcdef", 1)}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for found in (read_metrics(tmp_path / "metrics.jsonl"), MetricsTail(tmp_path).read()):
+        assert len(found.steps) * max(len(found.columns), 1) <= 1000
+        assert any("larger than any of a run of ours" in note for note in found.notes)
+
+
+def test_an_endless_line_is_skipped(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    rows = [{"step": 1, "loss": 1}, {"step": 2, "x": "x" * 9_000_000}, {"step": 3}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = read_metrics(path)
+    assert found.steps.tolist() == [1, 3]
+    assert any("unreadable" in note for note in found.notes)
 
 
 def test_chat_messages_are_read_as_their_texts(tmp_path):

@@ -82,6 +82,30 @@ def test_it_listens_on_the_loopback_address_alone(server):
     assert server.server_address[0] == "127.0.0.1"
 
 
+def test_files_that_take_long_keep_nobody_from_the_last_page(run, monkeypatch):
+    """One reader at a time, and no lock is held while it reads."""
+    monkeypatch.setattr("sightline.analysis.watch.server.PATIENCE", 0.3)
+    release, entered = threading.Event(), threading.Event()
+    with WatchServer(run, 0) as server:
+        first = server.page()
+        made = server.followed.now
+
+        def slow():
+            entered.set()
+            release.wait(30)
+            return made()
+
+        monkeypatch.setattr(server.followed, "now", slow)
+        (run / "log.txt").touch()
+        monkeypatch.setattr(server.followed, "stamp", lambda: ("another",))
+        assert server.page() == server.page() == first
+        assert entered.is_set()
+        release.set()
+        monkeypatch.setattr("sightline.analysis.watch.server.PATIENCE", 20)
+        assert server.page() != b""
+        assert server._stamp == ("another",)
+
+
 @pytest.mark.parametrize(
     "host", ["127.0.0.1", "localhost", "LOCALHOST:99", "127.0.0.1:8642", "[::1]:80", "[::1]"]
 )

@@ -5,7 +5,6 @@ It reads a results folder, or what `sightline compare` wrote, from its files alo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ..charts.axes import axis
 from ..charts.geometry import HEAD, ROW, WIDTH, IntervalChart, Whisker
 from ..charts.number_format import counted, number, percent, points
 from ..readers.results_samples import Samples, read_samples
+from ..readers.results_structure import COMPARISON, RESULTS, read_checked
 from ..readers.samples import mapping
 from .base import page
 
@@ -37,7 +37,8 @@ def write_results_page(folder: Path) -> Path:
         UserError: the folder has no results, or cannot be written to.
     """
     path = Path(folder)
-    results = _load(RunFolder(path).results, "sightline eval")
+    again = f"sightline score {path}"
+    results = read_checked(RunFolder(path).results, RESULTS, "sightline eval", again)
     samples = read_samples(path, results)
     return _write(
         path,
@@ -61,19 +62,20 @@ def write_comparison_page(folder: Path) -> Path:
         UserError: the folder has no comparison, or cannot be written to.
     """
     path = Path(folder)
-    comparison = _load(path / "comparison.json", "sightline compare")
+    comparison = read_checked(path / "comparison.json", COMPARISON, "sightline compare", "sightline compare")
+    samples = read_samples(path, comparison)
     return _write(
         path,
         name=path.resolve().name,
         results=None,
         comparison=comparison,
         facts=[],
-        notes=list(comparison.get("notes", [])),
+        notes=[*comparison["notes"], *samples.notes],
         rows=[],
         chart=_difference_chart(comparison),
         blind_views=[],
         repeated=False,
-        samples=read_samples(path, comparison),
+        samples=samples,
     )
 
 
@@ -88,16 +90,6 @@ def _write(path: Path, **content: Any) -> Path:
     return target
 
 
-def _load(path: Path, verb: str) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({error}); expected a folder that {verb} wrote") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{path} holds no results; expected a folder that {verb} wrote")
-    return found
-
-
 def _facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Short facts for the head of the page."""
     decoding, prompt = mapping(results.get("decoding")), mapping(results.get("prompt"))
@@ -109,7 +101,7 @@ def _facts(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     )
     versions = mapping(results.get("versions")).items()
     facts = [
-        ("Decoding", f"{how}, {counted(int(decoding.get('samples', 1)), 'sample')} a problem"),
+        ("Decoding", f"{how}, {counted(int(decoding.get('samples') or 1), 'sample')} a problem"),
         ("Backend", results.get("backend")),
         ("Precision", str(results.get("dtype") or "").removeprefix("torch.")),
         ("Device", results.get("device")),
@@ -139,7 +131,7 @@ def _notes(results: Mapping[str, Any], samples: Samples) -> list[str]:
         failed = sum(measured["counts"]["failed"] for measured in found["views"].values())
         if failed:
             notes.append(f"{name}: {counted(failed, 'sample')} failed, neither right nor wrong.")
-        undecided = sum(measured["counts"].get("undecided", 0) for measured in found["views"].values())
+        undecided = sum(measured["counts"].get("undecided") or 0 for measured in found["views"].values())
         if undecided:
             judged = f"{counted(undecided, 'answer')} could not be judged"
             notes.append(f"{name}: {judged}, neither right nor wrong.")

@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-MOST_BYTES = 64_000_000
-"""Larger files are not read whole."""
-
 
 @dataclass(frozen=True)
 class Signature:

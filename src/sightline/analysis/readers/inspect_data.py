@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...plain_files import Refused, read_plain
 from ..charts.number_format import counted, number
 from .embedded_images import EmbeddedImage, embedded_image
 from .samples import SavedAnswer, answer, items, mapping, numbers, text
 
 INSPECTION = "inspect.json"
 SCHEMA = "sightline.inspect/1"
+MOST_BYTES = 512_000_000
 MOST_PROBLEMS = 1000
 MOST_CELLS = 4096
 MOST_NOTES = 20
@@ -96,15 +97,13 @@ def read_inspection(folder: Path) -> Inspection:
     """
     path = folder / INSPECTION
     try:
-        saved = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+        saved = read_plain(path, MOST_BYTES)
     except OSError as error:
         raise UserError(
             f"cannot read {path}: {error.strerror}; expected a folder that `sightline inspect` wrote"
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} is no JSON ({type(error).__name__}); run `sightline inspect` again"
-        ) from error
+    except Refused as error:
+        raise UserError(f"{path} {error}; run `sightline inspect` again") from error
     found = mapping(saved)
     if found.get("schema") != SCHEMA:
         raise UserError(f"{path} has the schema {found.get('schema')!r}, expected {SCHEMA!r}; "

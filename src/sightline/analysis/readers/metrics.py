@@ -7,12 +7,20 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from ..charts.number_format import counted, number
 
 MOST_COLUMNS = 500
+MOST_BYTES = 256_000_000
+"""Of a file of metrics; what comes after them is not read."""
+MOST_CELLS = 30_000_000
+"""Steps times quantities."""
+MOST_IN_A_LINE = 1_000_000
+"""Bytes; a longer line is none of ours and is skipped."""
+_AT_ONCE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,18 @@ class MetricsReader:
         self._values: dict[str, array] = {}
         self._lines = 0
         self._broken: list[int] = []
+        self.cut = False
+        """Whether the file went on after what was read of it."""
 
     def feed(self, lines: Iterable[str]) -> None:
         """Read further lines."""
         for line in lines:
             self._lines += 1
-            row = _row(line)
+            row = _row(line) if len(line) <= MOST_IN_A_LINE else {}
             step = number(row.get("step"))
-            if step is not None:
+            if step is not None and self._cells(more=0) > MOST_CELLS:
+                self.cut = True
+            elif step is not None:
                 self._append(step, row)
             elif line.strip():
                 self._broken.append(self._lines)
@@ -63,7 +75,9 @@ class MetricsReader:
                 continue
             column = self._values.get(name)
             if column is None:
-                if len(self._values) >= MOST_COLUMNS:
+                if self._cells(more=1) > MOST_CELLS:
+                    self.cut = True
+                if self.cut or len(self._values) >= MOST_COLUMNS:
                     continue
                 column = self._values[name] = array("d")
             missing = len(self._steps) - len(column)
@@ -71,6 +85,10 @@ class MetricsReader:
                 column.extend([np.nan] * missing)
             column.append(found)
         self._steps.append(step)
+
+    def _cells(self, more: int) -> int:
+        """What a table would hold with `more` quantities."""
+        return (len(self._steps) + 1) * (len(self._values) + more)
 
     def table(self) -> Metrics:
         """All that was read, sorted by step; of several lines for one step the last counts."""
@@ -93,6 +111,8 @@ class MetricsReader:
         if broken:
             lines = counted(len(broken), "line")
             yield f"metrics.jsonl: {lines} unreadable or without a step were skipped, first line {broken[0]}."
+        if self.cut:
+            yield "metrics.jsonl is larger than any of a run of ours; what comes late in it was not read."
         if repeated:
             yield f"metrics.jsonl repeats {counted(repeated, 'step')} (a resumed run); the later lines count."
         if len(self._values) >= MOST_COLUMNS:
@@ -106,9 +126,26 @@ def read_metrics(path: Path) -> Metrics:
     """
     reader = MetricsReader()
     if path.is_file():
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            reader.feed(lines)
+        with path.open("rb") as file:
+            for part in whole_lines(file, MOST_BYTES):
+                reader.feed(part)
+            reader.cut |= bool(file.read(1))
     return reader.table()
+
+
+def whole_lines(file: BinaryIO, most: int) -> Iterator[list[str]]:
+    """The lines of the first `most` bytes of a file, in parts. An endless line comes in pieces, which are
+    no JSON."""
+    rest, left = b"", most
+    while left > 0 and (part := file.read(min(_AT_ONCE, left))):
+        left -= len(part)
+        whole, newline, rest = (rest + part).rpartition(b"\n")
+        if len(rest) > MOST_IN_A_LINE:
+            whole, newline, rest = whole + newline + rest, b"\n", b""
+        if newline:
+            yield whole.decode("utf-8", "replace").split("\n")
+    if rest:
+        yield [rest.decode("utf-8", "replace")]
 
 
 def _row(line: str) -> dict[str, object]:

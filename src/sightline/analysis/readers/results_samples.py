@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...plain_files import Refused, parse_json
+from ...structure import fault
 from ..charts.number_format import counted
+from .confined_files import open_inside, signature
 from .embedded_images import EmbeddedImage, embedded_image
+from .metrics import MOST_IN_A_LINE, whole_lines
+from .results_structure import GENERATION, PROBLEM, VERDICT
 from .samples import mapping
 
+MOST_BYTES = 512_000_000
+"""Of a file of records; what comes after them is not read."""
 MOST_SAMPLES = 160
 MOST_PICTURE_BYTES = 12_000_000
 """Of all images of a page; later samples are shown without theirs."""
@@ -82,6 +88,8 @@ class _Case:
     verdicts: Mapping[str, Mapping[tuple[str, int], Mapping[str, Any]]]
     """Protocol -> (view, sample) -> verdict."""
     folder: Path
+    images: str
+    """The folder inside `folder` that holds the kept images."""
 
 
 def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
@@ -89,8 +97,9 @@ def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
     the rest, spread evenly over the benchmarks."""
     headline = str(results.get("protocol"))
     *before, (folder, files) = _folders(path, results)
-    cases = _cases(folder, files)
-    earlier = {_key(case): case for other in before for case in _cases(*other)}
+    notes: list[str] = []
+    cases = _cases(folder, files, notes)
+    earlier = {_key(case): case for other in before for case in _cases(*other, notes)}
     wanted = mapping(results.get("flips"))
     if before:
         cases = [c for c in cases if c.problem["id"] in wanted.get(str(c.problem["benchmark"]), ())]
@@ -105,8 +114,9 @@ def read_samples(path: Path, results: Mapping[str, Any]) -> Samples:
         shown.append(sample)
     counts = {kind: sum(kind in sample.kinds for sample in shown) for kind in KINDS}
     left = sum(any(p is None for p in sample.images) for sample in shown)
-    notes = (f"The images of {counted(left, 'sample')} were left out of this page.",) if left else ()
-    return Samples(tuple(shown), counts, len(cases), notes)
+    if left:
+        notes.append(f"The images of {counted(left, 'sample')} were left out of this page.")
+    return Samples(tuple(shown), counts, len(cases), tuple(notes))
 
 
 def _folders(path: Path, results: Mapping[str, Any]) -> list[tuple[Path, Mapping[str, Any]]]:
@@ -121,28 +131,48 @@ def _key(case: _Case) -> tuple[str, str]:
     return str(case.problem["benchmark"]), str(case.problem["id"])
 
 
-def _cases(folder: Path, files: Mapping[str, Any]) -> list[_Case]:
+def _cases(folder: Path, files: Mapping[str, Any], notes: list[str]) -> list[_Case]:
     generations: dict[tuple[str, str], dict[tuple[str, int], Mapping[str, Any]]] = {}
-    for row in _lines(folder / str(files.get("generations"))):
+    for row in _lines(folder, files.get("generations"), GENERATION, notes):
         key = row["benchmark"], row["problem"]
         generations.setdefault(key, {})[row["view"], row["sample"]] = row
     verdicts: dict[tuple[str, str], dict[str, dict[tuple[str, int], Mapping[str, Any]]]] = {}
     for protocol, name in mapping(files.get("scores")).items():
-        for row in _lines(folder / str(name)):
+        for row in _lines(folder, name, VERDICT, notes):
             of = verdicts.setdefault((row["benchmark"], row["problem"]), {})
             of.setdefault(protocol, {})[row["view"], row["sample"]] = row
     return [
-        _Case(row, generations[key], verdicts.get(key, {}), folder / str(files.get("images")))
-        for row in _lines(folder / str(files.get("problems")))
+        _Case(row, generations[key], verdicts.get(key, {}), folder, str(files.get("images")))
+        for row in _lines(folder, files.get("problems"), PROBLEM, notes)
         if ("sighted", 0) in generations.get(key := (row["benchmark"], row["id"]), {})
     ]
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    if path.is_file():
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                yield json.loads(line)
+def _lines(folder: Path, name: Any, structure: Any, notes: list[str]) -> Iterator[dict[str, Any]]:
+    """The records of a file inside the folder; what is none is left out and counted in the notes."""
+    file = open_inside(folder, str(name))
+    if file is None:
+        return
+    skipped = 0
+    with file:
+        for lines in whole_lines(file, MOST_BYTES):
+            for line in filter(str.strip, lines):
+                row = _record(line)
+                if fault(row, structure) is None:
+                    yield row
+                else:
+                    skipped += 1
+        if file.read(1):
+            notes.append(f"{name} has more than {MOST_BYTES:,} bytes; what comes after them was not read.")
+    if skipped:
+        notes.append(f"{name}: {counted(skipped, 'line')} damaged or none of ours were left out.")
+
+
+def _record(line: str) -> Any:
+    try:
+        return parse_json(line) if len(line) <= MOST_IN_A_LINE else None
+    except Refused:
+        return None
 
 
 def _kinds(case: _Case, headline: str) -> tuple[str, ...]:
@@ -189,7 +219,7 @@ def _sample(
         problem=str(problem["id"]),
         labels=", ".join(str(value) for value in mapping(problem.get("labels")).values() if value),
         question=str(problem["question"]),
-        choices=tuple(map(str, problem.get("choices", ()))),
+        choices=tuple(map(str, problem.get("choices") or ())),
         gold=str(problem["answer"]),
         text=None if text is None else text[:MOST_CHARACTERS],
         cut=max(0, len(text or "") - MOST_CHARACTERS),
@@ -229,18 +259,20 @@ def _images(
 ) -> tuple[tuple[EmbeddedImage | None, ...], int]:
     found: list[EmbeddedImage | None] = []
     used = 0
-    for name in generation.get("images", ()):
-        address = _embedded(case.folder, str(name))
+    for name in generation.get("images") or ():
+        address = _embedded(case, str(name), room - used)
         fits = address is not None and used + len(address) <= room
         found.append(embedded_image(address) if fits else None)
         used += len(address) if address is not None and fits else 0
     return tuple(found), used
 
 
-def _embedded(folder: Path, name: str) -> str | None:
-    """A kept image as a data address; None if it is not there, or its name leads elsewhere."""
+def _embedded(case: _Case, name: str, room: int) -> str | None:
+    """A kept image as a data address; None if it is not there, leads elsewhere, or is too large."""
     kind = {".png": "png", ".jpg": "jpeg"}.get(Path(name).suffix)
-    file = folder / name
-    if kind is None or Path(name).name != name or not file.is_file():
+    file = None if kind is None or "/" in name else open_inside(case.folder, f"{case.images}/{name}")
+    if file is None:
         return None
-    return f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode('ascii')}"
+    with file:
+        content = file.read(room) if signature(file).size < room else b""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}" if content else None

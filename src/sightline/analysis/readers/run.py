@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...errors import UserError
+from ...plain_files import Refused, parse_plain, read_plain
 from ...run_folder import RunFolder
 from ..charts.number_format import number
 from .incidents import Incident, incidents
@@ -95,16 +93,25 @@ def _load(path: Path, what: str, notes: list[str]) -> Any:
     if not path.is_file():
         notes.append(f"{path.name} is missing, so {what} cannot be shown.")
         return None
-    return parse(path.name, path.read_text(encoding="utf-8", errors="replace"), what, notes)
-
-
-def parse(name: str, text: str, what: str, notes: list[str]) -> Any:
-    """YAML or JSON by the file's name; None, and a note, if it is neither."""
     try:
-        return yaml.safe_load(text) if name.endswith(".yaml") else json.loads(text)
-    except (ValueError, yaml.YAMLError, RecursionError) as error:
-        notes.append(f"{name} could not be read ({type(error).__name__}), so {what} cannot be shown.")
+        return read_plain(path)
+    except (Refused, OSError) as error:
+        notes.append(_refused(path.name, what, error))
         return None
+
+
+def parse(name: str, content: bytes, what: str, notes: list[str]) -> Any:
+    """YAML or JSON by the file's name; None, and a note, if it is neither or more than we read."""
+    try:
+        return parse_plain(name, content)
+    except Refused as error:
+        notes.append(_refused(name, what, error))
+        return None
+
+
+def _refused(name: str, what: str, error: Exception) -> str:
+    why = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{name} could not be read: it {why}, so {what} cannot be shown."
 
 
 def _dated(path: Path) -> str | None:

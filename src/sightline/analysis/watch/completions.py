@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..charts.number_format import number, numeral
-from ..readers.confined_files import MOST_BYTES, names_inside, open_inside
+from ..readers.confined_files import names_inside, open_inside
+from ..readers.parquet_rows import LONGEST, read_rows
 from ..readers.samples import items, mapping
 
 MOST_ROWS = 8
-LONGEST = 4000
+MOST_BYTES = 64_000_000
 KNOWN = ("step", "prompt", "completion")
 
 
@@ -30,7 +30,8 @@ class Completion:
 def newest_completions(folder: Path) -> tuple[str, list[Completion]]:
     """The step and some rollouts of the last file of `completions/`; nothing if there is none.
 
-    Rows are taken evenly from the whole batch. A file that is damaged or still being written gives nothing.
+    Rows are taken evenly from the whole batch. A file that is damaged, still being written, or more than a
+    small process can read gives the step and nothing.
     """
     names = [
         name
@@ -45,22 +46,8 @@ def newest_completions(folder: Path) -> tuple[str, list[Completion]]:
         return "", []
     with file:
         content = file.read(MOST_BYTES + 1)
-    rows = _rows(content) if len(content) <= MOST_BYTES else []
-    chosen = [
-        rows[math.floor(place * len(rows) / min(MOST_ROWS, len(rows)))]
-        for place in range(min(MOST_ROWS, len(rows)))
-    ]
-    return str(int(re.sub(r"\D", "", newest))), [_completion(row) for row in chosen]
-
-
-def _rows(content: bytes) -> list[dict[str, Any]]:
-    import pyarrow
-    from pyarrow import parquet
-
-    try:
-        return parquet.read_table(pyarrow.BufferReader(content)).to_pylist()
-    except (pyarrow.ArrowException, OSError, ValueError):
-        return []
+    rows = read_rows(content, MOST_ROWS) if len(content) <= MOST_BYTES else None
+    return str(int(re.sub(r"\D", "", newest))), [_completion(row) for row in rows or []]
 
 
 def _completion(row: dict[str, Any]) -> Completion:

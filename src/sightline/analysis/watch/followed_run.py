@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ...plain_files import MOST_BYTES
 from ..charts.number_format import number
-from ..readers.confined_files import MOST_BYTES, Signature, names_inside, open_inside, signature
+from ..readers.confined_files import Signature, names_inside, open_inside, signature
 from ..readers.incidents import incidents, stall
 from ..readers.metrics import Metrics
 from ..readers.run import SavedRun, parse, read_evaluation
@@ -121,13 +122,8 @@ class FollowedRun:
             found = signature(file)
             known = self._parsed.get(name)
             if known is None or known[0] != found:
-                content = file.read(MOST_BYTES + 1)
                 said: list[str] = []
-                if len(content) > MOST_BYTES:
-                    value = None
-                    said.append(f"{name} is too large to be shown here.")
-                else:
-                    value = parse(name, content.decode("utf-8", "replace"), what, said)
+                value = parse(name, file.read(MOST_BYTES + 1), what, said)
                 known = self._parsed[name] = (found, value, said)
         notes.extend(known[2])
         return known[1]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..readers.confined_files import open_inside, signature
-from ..readers.metrics import Metrics, MetricsReader
+from ..readers.metrics import MOST_BYTES, Metrics, MetricsReader
 
 REMEMBERED = 256
 """Bytes before the place reached, by which a file that was written anew is told from one that grew."""
@@ -56,7 +56,7 @@ class MetricsTail:
     def _feed(self, file: BinaryIO) -> None:
         file.seek(self._place)
         changed = False
-        while part := file.read(1 << 22):
+        while part := file.read(min(1 << 22, MOST_BYTES - self._place)):
             end = part.rfind(b"\n") + 1
             if end == 0 and len(part) == 1 << 22:  # no line of ours is that long
                 end = len(part)
@@ -67,5 +67,6 @@ class MetricsTail:
             self._before = (self._before + part[:end])[-REMEMBERED:]
             file.seek(self._place)
             changed = True
+        self._reader.cut |= self._place >= MOST_BYTES
         if changed:
             self._metrics = self._reader.table()

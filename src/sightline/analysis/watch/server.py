@@ -9,6 +9,9 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +27,13 @@ PORT = 8642
 SECONDS = 3
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
 """Names under which a browser of this machine asks; any other may belong to a page that rebound its own."""
+
+PATIENCE = 10.0
+"""Seconds that a request waits for a page that is being made; then it gets the last one."""
+WAITING = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="refresh" content="3">'
+    b"<title>Sightline</title><p>The files of this run are being read.</p></html>"
+)
 
 HEADERS = {
     "Cache-Control": "no-store",
@@ -54,7 +64,8 @@ class WatchServer(ThreadingHTTPServer):
         self.followed, self.seconds = FollowedRun(folder), seconds
         self._lock = threading.Lock()
         self._stamp: tuple[Any, ...] | None = None
-        self._page = b""
+        self._page = WAITING
+        self._making: Future[None] | None = None
         try:
             super().__init__(("127.0.0.1", port), Handler)
         except OSError as error:
@@ -68,14 +79,43 @@ class WatchServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/"
 
     def page(self) -> bytes:
-        """The page at this moment, made anew when a file was written to; one request at a time reads them."""
+        """The page at this moment, made anew when a file was written to.
+
+        One thread at a time reads the files, and no lock is held meanwhile: files that take long, or are
+        meant to, keep nobody from the last page that was made.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while (left := deadline - time.monotonic()) > 0:
+            making = self._made_or_making(self.followed.stamp())
+            if making is None:
+                break
+            try:
+                making.result(left)
+            except FutureTimeout:
+                break
         with self._lock:
-            stamp = self.followed.stamp()
-            if stamp != self._stamp:
-                served = [name for name in SERVED if self.has(name)]
-                self._page = watch_page(self.followed.now(), served, self.seconds).encode()
-                self._stamp = stamp
             return self._page
+
+    def _made_or_making(self, stamp: tuple[Any, ...]) -> Future[None] | None:
+        """What to wait for if the page is older than `stamp`; None if it is not."""
+        with self._lock:
+            if self._making is None or self._making.done():
+                if stamp == self._stamp:
+                    return None
+                self._making = Future()
+                threading.Thread(target=self._make, args=(stamp, self._making), daemon=True).start()
+            return self._making
+
+    def _make(self, stamp: tuple[Any, ...], making: Future[None]) -> None:
+        try:
+            served = [name for name in SERVED if self.has(name)]
+            made = watch_page(self.followed.now(), served, self.seconds).encode()
+        except BaseException as error:
+            making.set_exception(error)
+            return
+        with self._lock:
+            self._page, self._stamp = made, stamp
+        making.set_result(None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A browser that hung up is none of our errors."""

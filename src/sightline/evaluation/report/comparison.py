@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,7 +9,9 @@ from dataclasses import asdict
 from typing import Any
 
 from ...errors import UserError
+from ...plain_files import Refused, read_plain
 from ...rewards import PROTOCOLS
+from ...structure import TEXT, Optional, fault
 from ..run.ask import SIGHTED
 from ..run.grading import Scored, read_scores, score
 from ..run.results import group
@@ -188,7 +189,13 @@ def headline(first: ResultsFolder, second: ResultsFolder, wanted: str | None) ->
 
 
 def _reported(folder: ResultsFolder) -> str:
-    settings = folder.settings()
+    settings: Any = folder.settings()
     if folder.results.is_file():
-        settings = json.loads(folder.results.read_text(encoding="utf-8"))
-    return str(settings.get("protocol", "strict"))
+        again = f"write it again with sightline score {folder.path}"
+        try:
+            settings = read_plain(folder.results)
+        except (OSError, Refused) as error:
+            raise UserError(f"{folder.results} cannot be read: it {error}; {again}") from error
+        if wrong := fault(settings, {"protocol": Optional(TEXT)}):
+            raise UserError(f"{folder.results} is damaged: {wrong}; {again}")
+    return settings.get("protocol") or "strict"

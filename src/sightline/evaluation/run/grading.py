@@ -11,9 +11,12 @@ from ...errors import UserError
 from ...rewards import PROTOCOLS, Verdict, grade_many
 from ...rewards.answers.latex import canonical
 from ...rewards.answers.numbers.units import quantity
+from ...structure import FLAG, TEXT, Maybe, fault
 from ..benchmarks.load import Item
 from .jsonl_records import Generation, read_generations, read_lines, write_lines
 from .results_folder import ResultsFolder
+
+_SCORE = {"correct": Maybe(FLAG), "answer": Maybe(TEXT), "how": TEXT, "why_not": Maybe(TEXT)}
 
 WITHIN = "tolerance"
 """How an answer was accepted that is no equal number but lies within the benchmark's own tolerance."""
@@ -64,6 +67,8 @@ def read_scores(folder: ResultsFolder, protocol: str) -> list[Scored]:
     if len(rows) != len(generations):
         raise UserError(f"{path} has {len(rows)} verdicts on {len(generations)} generations; {again}")
     for number, (row, generation) in enumerate(zip(rows, generations, strict=True), 1):
+        if wrong := fault(row, _SCORE):
+            raise UserError(f"{path}, line {number}: {wrong}; {again}")
         if row.get("protocol") != protocol:
             raise UserError(f"{path}, line {number} is by protocol {row.get('protocol')}; {again}")
         if row.get("of") != _fingerprint(generation):

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...plain_files import Refused, parse_json
 from ...run_folder import write_text
+from ...structure import COUNT, FLAG, TEXT, Many, Maybe, fault
 
 Key = tuple[str, str, str, int]
 """Benchmark, view, problem and number of a sample."""
@@ -43,6 +45,19 @@ class Generation:
         return self.benchmark, self.view, self.problem, self.sample
 
 
+MOST_BYTES = 2_000_000_000
+"""Of a file of records."""
+_GENERATION = {
+    **dict.fromkeys(("benchmark", "view", "problem", "prompt"), TEXT),
+    **dict.fromkeys(("sample", "seed"), COUNT),
+    **dict.fromkeys(("text", "failed"), Maybe(TEXT)),
+    "truncated": FLAG,
+    "tokens": Maybe(COUNT),
+    "token_ids": Maybe(Many(COUNT)),
+    "images": Many(TEXT),
+}
+
+
 def append_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Append one JSON object per line, in one write that is on the disk when this returns."""
     if not rows:
@@ -61,16 +76,16 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     if not path.is_file():
         return []
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path} has more than {MOST_BYTES:,} bytes, as none that `sightline eval` writes")
     lines = path.read_bytes().split(b"\n")
     lines.pop()  # empty, or what a killed run had half written
     rows = []
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UserError(
-                f"{path}, line {number} is no JSON: {str(error)[:80]}; the file is damaged"
-            ) from error
+            row = parse_json(line.decode("utf-8", "replace"))
+        except Refused as error:
+            raise UserError(f"{path}, line {number} {error}; the file is damaged") from error
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number} is no JSON object but {type(row).__name__}")
         rows.append(row)
@@ -95,6 +110,8 @@ def read_generations(path: Path) -> list[Generation]:
             raise UserError(
                 f"{path}, line {number} lacks {', '.join(missing)}; expected what `sightline eval` writes"
             )
+        if wrong := fault(row, _GENERATION):
+            raise UserError(f"{path}, line {number}: {wrong}; the file is damaged")
         generation = Generation(**{name: row[name] for name in names})
         if generation.key in found:
             raise UserError(f"{path}, line {number}: {' '.join(map(str, generation.key))} is there twice")

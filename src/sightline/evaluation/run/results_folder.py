@@ -10,13 +10,32 @@ from typing import Any
 import yaml
 
 from ...errors import UserError
+from ...plain_files import Refused, read_plain
 from ...rewards import PROTOCOLS
 from ...run_folder import RunFolder, write_text
+from ...structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
 from ..benchmarks.load import Item
 from .jsonl_records import read_lines
 
 KIND = "evaluation"
 """What `config.yaml` says of a run that `sightline eval` made."""
+
+
+_SETTINGS = {
+    "model": Optional(TEXT),
+    "decoding": Optional({"samples": COUNT, "temperature": NUMBER}),
+    "sets": Optional(Each(Each(Maybe(object)))),
+    "seed": Optional(COUNT),
+    "expected_samples": Optional(COUNT),
+    "protocol": Optional(TEXT),
+}
+_PROBLEM = {
+    **dict.fromkeys(("benchmark", "id", "question", "answer", "cluster"), TEXT),
+    "choices": Many(TEXT),
+    "labels": Optional(Each(Maybe(TEXT))),
+    "keys": Optional(Each(Maybe(TEXT))),
+    "tolerance": Optional(NUMBER),
+}
 
 
 @dataclass(frozen=True)
@@ -69,14 +88,16 @@ class ResultsFolder(RunFolder):
             UserError: the folder is none of ours.
         """
         try:
-            found = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            found = read_plain(self.config)
+        except (OSError, Refused) as error:
             raise UserError(
                 f"{self.path} is no results folder: {self.config.name} cannot be read; expected one that "
                 "`sightline eval` wrote"
             ) from error
         if not isinstance(found, dict) or found.get("kind") != KIND:
             raise UserError(f"{self.path} is no results folder; expected one that `sightline eval` wrote")
+        if wrong := fault(found, _SETTINGS):
+            raise UserError(f"{self.config} is damaged: {wrong}; expected what `sightline eval` wrote")
         return found
 
     def write_settings(self, settings: Mapping[str, Any]) -> None:
@@ -90,6 +111,8 @@ class ResultsFolder(RunFolder):
         found: dict[str, dict[str, Item]] = {}
         for row in read_lines(self.problems):
             try:
+                if wrong := fault(row, _PROBLEM):
+                    raise TypeError(wrong)
                 name = row.pop("benchmark")
                 item = Item(**{**row, "choices": tuple(row["choices"])})
             except (KeyError, TypeError) as error:

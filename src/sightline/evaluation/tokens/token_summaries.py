@@ -8,12 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from ...errors import UserError
 from ...signals import SIGNALS
+from ...structure import COUNT, NUMBER, TEXT, Many, fault
 from ..run.grading import Scored
 from ..run.jsonl_records import read_lines
 from ..run.results_folder import ResultsFolder
 from .token_scores import DEPENDENCY, FOCUS
 
+_ROW = {
+    **dict.fromkeys(("benchmark", "problem"), TEXT),
+    "sample": COUNT,
+    **dict.fromkeys((DEPENDENCY, FOCUS), Many(NUMBER)),
+}
 PARTS = 10
 """Parts of an answer over which its visual focus is followed."""
 RESAMPLES = 4000
@@ -43,9 +50,12 @@ def dependence(
       halves, with a 95 % interval over problems.
     """
     verdicts = {(one.item.id, one.generation.sample): one for one in sighted if one.correct is not None}
+    rows = read_lines(folder.token_scores)
+    if wrong := fault(rows, Many(_ROW)):
+        raise UserError(f"{folder.token_scores} is damaged: {wrong}; remove it, the answers stay")
     answers = [
         _answer(row, verdicts[row["problem"], row["sample"]])
-        for row in read_lines(folder.token_scores)
+        for row in rows
         if row["benchmark"] == benchmark and (row["problem"], row["sample"]) in verdicts
     ]
     answers = [answer for answer in answers if len(answer.dependency)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +13,14 @@ import yaml
 
 from ... import __version__
 from ...errors import UserError
+from ...plain_files import MOST_BYTES, Refused, parse_json, read_plain
 from ...provenance import provenance
 from ...run_folder import RunFolder, write_text
+from ...structure import NUMBER, Many, fault
 from .plan import Plan, from_plain
 
+MOST_UNPACKED = 256_000_000
+"""Bytes of a training's metrics."""
 FORMAT = 1
 """Of the files in a study's folder; another number means they do not mean the same."""
 
@@ -76,9 +80,10 @@ class StudyFolder:
 
     def _stored(self) -> Mapping[str, Any]:
         try:
-            stored = yaml.safe_load(self.config.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise UserError(f"{self.path} is no study's folder: {error}") from error
+            stored = read_plain(self.config)
+        except (OSError, Refused) as error:
+            why = error.strerror if isinstance(error, OSError) else f"it {error}"
+            raise UserError(f"{self.path} is no study's folder: {self.config.name}: {why}") from error
         if not isinstance(stored, dict) or stored.get("kind") != "study":
             raise UserError(f"{self.path} holds something else than a study; choose another --output_dir")
         came = (stored.get("format"), stored.get("sightline"))
@@ -159,23 +164,52 @@ class StudyRun:
     @property
     def revision(self) -> str | None:
         """The state of the code that made a finished run."""
-        return json.loads(self.summary.read_text(encoding="utf-8")).get("git_revision")
+        return self._read(self.summary).get("git_revision")
 
     @property
     def failed(self) -> str | None:
         """Why it failed; None if it did not."""
         if self.finished or not self.failure.is_file():
             return None
-        return str(json.loads(self.failure.read_text(encoding="utf-8"))["error"])
+        return str(self._read(self.failure).get("error"))
 
     def read_evaluations(self) -> list[dict[str, Any]]:
         """The measurements in order of steps."""
-        lines = self.evaluations.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        try:
+            with self.evaluations.open("rb") as file:
+                lines = file.read(MOST_BYTES).decode("utf-8", "replace").splitlines()
+            rows = [parse_json(line) for line in lines]
+        except (OSError, Refused) as error:
+            raise self._damaged(self.evaluations, str(error)) from error
+        if wrong := fault(rows, Many({"step": NUMBER})):
+            raise self._damaged(self.evaluations, wrong)
+        return rows
 
     def read_metrics(self) -> list[str]:
         """The lines of the training's metrics."""
-        return gzip.decompress(self.metrics.read_bytes()).decode("utf-8").splitlines()
+        try:
+            with gzip.open(self.metrics) as file:
+                content = file.read(MOST_UNPACKED + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise self._damaged(self.metrics, str(error) or type(error).__name__) from error
+        if len(content) > MOST_UNPACKED:
+            raise self._damaged(self.metrics, f"it unpacks to more than {MOST_UNPACKED:,} bytes")
+        return content.decode("utf-8", "replace").splitlines()
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        try:
+            found = read_plain(path)
+        except (OSError, Refused) as error:
+            raise self._damaged(path, str(error)) from error
+        if not isinstance(found, dict):
+            raise self._damaged(path, "it holds no fields")
+        return found
+
+    def _damaged(self, path: Path, why: str) -> UserError:
+        return UserError(
+            f"{path} is damaged ({why}); remove the folder {self.path} and give sightline study --resume, "
+            "which makes this run again"
+        )
 
 
 def compress(source: Path, target: Path) -> None:
