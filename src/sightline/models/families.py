@@ -6,7 +6,7 @@ Nothing here lists model names where a property of the config says the same.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -65,9 +65,14 @@ def longest_sequence(config: Any) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None)
 
 
-def type_ids(model: PreTrainedModel, input_ids: Tensor) -> dict[str, Tensor]:
-    """The token-type input of `model`'s family (1 on image tokens), as keyword arguments; may be empty."""
-    accepted = inspect.signature(model.base_model.forward).parameters
+def type_ids(
+    model: PreTrainedModel, input_ids: Tensor, of: Callable[..., Any] | None = None
+) -> dict[str, Tensor]:
+    """The token-type input of `model`'s family (1 on image tokens), as keyword arguments; may be empty.
+
+    Those that `of` takes, the backbone's forward by default.
+    """
+    accepted = inspect.signature(of or model.base_model.forward).parameters
     is_image = (input_ids == image_token_id(model.config)).to(torch.int64)
     return {name: is_image for name in ("mm_token_type_ids", "token_type_ids") if name in accepted}
 
@@ -129,11 +134,12 @@ def positions(model: Any, input_ids: Tensor, attention_mask: Tensor, vision: dic
     hidden from attention or dropped.
     """
     if hasattr(model.base_model, "get_rope_index") and "image_grid_thw" in vision:
-        index, _ = model.base_model.get_rope_index(
+        rope_index = model.base_model.get_rope_index
+        index, _ = rope_index(
             input_ids,
             image_grid_thw=vision["image_grid_thw"],
             attention_mask=attention_mask,
-            **type_ids(model, input_ids),
+            **type_ids(model, input_ids, of=rope_index),  # verl's forwards do not name what they pass on
         )
         return index
     return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
+from transformers import AutoProcessor, AutoTokenizer
+
+# transformers 5.5 to 5.10 hide it under its short name where torchvision is not installed.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.processing_utils import ProcessorMixin
 from transformers.utils.import_utils import is_torchvision_available
 
@@ -42,17 +45,21 @@ def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
 
 
 def _image_only(path: str | Path, **hub: Any) -> ProcessorMixin:
-    image_processor = AutoImageProcessor.from_pretrained(path, backend="pil", **hub)
+    name = _processor_class(path, **hub)
+    try:
+        image_processor = AutoImageProcessor.from_pretrained(path, backend="pil", **hub)
+    except ImportError as error:
+        raise UserError(
+            f"{name} needs torchvision, which is not installed; pip install torchvision"
+        ) from error
     tokenizer = AutoTokenizer.from_pretrained(path, **hub)
     template = getattr(tokenizer, "chat_template", None) or _saved_chat_template(path)
-    name = _processor_class(path, **hub)
-    base = getattr(transformers, name, ProcessorMixin)
-    if "video_processor" not in base.get_attributes():
-        raise UserError(f"{name} needs torchvision, which is not installed; pip install torchvision")
+    base: Any = getattr(transformers, name, ProcessorMixin)
     saved, _ = ProcessorMixin.get_processor_dict(path, **hub)
     accepted = inspect.signature(base.__init__).parameters.keys() - {*base.get_attributes(), "chat_template"}
     options = {key: saved[key] for key in accepted & saved.keys()}
-    return image_only_class(name)(image_processor, tokenizer, chat_template=template, **options)
+    build = image_only_class(name) if "video_processor" in base.get_attributes() else base
+    return build(image_processor, tokenizer, chat_template=template, **options)
 
 
 def _processor_class(path: str | Path, **hub: Any) -> str:
