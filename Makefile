@@ -5,6 +5,7 @@
 #              (BENCHMARKS="grading data soak" runs others of the folder)
 # make performance  puts what `make bench` measured into docs/performance.md
 # make test-vllm  builds .venv-vllm (vLLM for CPUs) and checks that sampler and trainer agree
+# make test-verl  builds .venv-verl (verl, without trl) and trains with it on two CPU ranks
 #
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from a CPU package index
 # (smaller by gigabytes on Linux machines without a GPU).
@@ -22,7 +23,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench performance test-vllm clean
+.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -55,8 +56,17 @@ test-vllm: .venv-vllm/.ready
 .venv-vllm/.ready: tests/with_vllm/requirements.txt pyproject.toml
 	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install --quiet --disable-pip-version-check \
-	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement tests/with_vllm/requirements.txt --editable .
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement tests/with_vllm/requirements.txt --editable '.[trl]'
 	.venv-vllm/bin/python -m pip uninstall --quiet --yes torchaudio torchcodec # of no use here, and they fail to load
+	touch $@
+
+test-verl: .venv-verl/.ready
+	.venv-verl/bin/python -m pytest tests/with_verl --override-ini filterwarnings= $(ARGS)
+
+.venv-verl/.ready: tests/with_verl/requirements.txt pyproject.toml
+	test -x .venv-verl/bin/python || $(PYTHON) -m venv .venv-verl
+	.venv-verl/bin/python -m pip install --quiet --disable-pip-version-check \
+	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement tests/with_verl/requirements.txt --editable .
 	touch $@
 
 .venv/.torch: constraints.txt
@@ -65,7 +75,7 @@ test-vllm: .venv-vllm/.ready
 	touch $@
 
 .venv/.run: .venv/.torch pyproject.toml
-	$(PIP) --editable .
+	$(PIP) --editable '.[trl]'
 	touch $@
 
 .venv/.dev: .venv/.torch pyproject.toml
@@ -73,4 +83,4 @@ test-vllm: .venv-vllm/.ready
 	touch $@ .venv/.run
 
 clean:
-	rm -rf .venv .venv-vllm
+	rm -rf .venv .venv-vllm .venv-verl
