@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
 from trl.trainer.grpo_config import GRPOConfig
 
-from ....errors import UserError
+from ...command_line import plain_data
 from .batch_sizes import check_batches
 from .hardware import check_machine, check_trackers
 from .value_ranges import check_bounds
@@ -17,18 +16,14 @@ PLAIN_DATA = ("method_options", "rewards", "task", "columns")
 """Settings that a flag may give as JSON or YAML."""
 
 
-def _plain(name: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{name} is not valid JSON or YAML: {text}") from error
-
-
 @dataclass
 class TrainConfig(GRPOConfig):
     """`GRPOConfig` plus what Sightline adds. TRL's names, meanings and defaults are untouched, but for
     `logging_steps` (1: metrics.jsonl holds every step)."""
 
+    engine: str = field(
+        default="trl", metadata={"help": "The library that trains: trl, or verl with its own --help."}
+    )
     method: str = field(
         default="vgpo", metadata={"help": "How tokens are credited: grpo, vgpo, vppo, pgpo, ..."}
     )
@@ -148,7 +143,5 @@ class TrainConfig(GRPOConfig):
         check_batches(self)
         super().__post_init__()
         for name in PLAIN_DATA:
-            value = getattr(self, name)
-            if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-                setattr(self, name, _plain(name, value))
+            setattr(self, name, plain_data(name, getattr(self, name)))
         check_trackers(self.report_to)
