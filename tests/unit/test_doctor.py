@@ -190,3 +190,26 @@ def test_lines_for_people(capsys: pytest.CaptureFixture[str], monkeypatch: pytes
     lines = capsys.readouterr().out.splitlines()
     assert lines[-1] == "nothing is broken; training was not tried"
     assert all(line.split()[0] in (GOOD, NOTE, BROKEN, "→") for line in lines[:-1])
+
+
+NEEDED_BY = {"trl": Requirement("trl>=1.16,<1.17"), "verl": Requirement("verl>=0.9.1,<0.10")}
+
+
+@pytest.mark.parametrize(
+    ("here", "states"),
+    [
+        ({"trl": "1.16.0"}, ["good", "note"]),
+        ({"verl": "0.9.1"}, ["note", "good"]),
+        ({}, ["broken", "broken"]),
+        ({"trl": "1.16.0", "verl": "0.9.1"}, ["good", "note"]),
+        ({"verl": "0.8.0"}, ["note", "broken"]),
+    ],
+)
+def test_one_engine_is_enough(here: dict[str, str], states: list[str]) -> None:
+    found = doctor_checks.engines(NEEDED_BY, here.get)
+    assert [result.state for result in found] == states
+    assert all(result.advice for result in found if result.state != "good")
+
+
+def test_the_packages_extras_name_what_engines_need() -> None:
+    assert set(doctor_checks.engine_requirements()) <= {"trl", "verl"}

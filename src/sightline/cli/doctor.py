@@ -29,6 +29,7 @@ def main(argv: Sequence[str]) -> int:
         ("libraries", _libraries),
         ("GPU", doctor_checks.gpus),
         ("flash-attn", lambda: [doctor_checks.flash_attention()]),
+        ("engines", _engines),
         ("vLLM", lambda: [doctor_checks.vllm(installed_vllm())]),
         ("disk", _disks),
         ("hub", lambda: [doctor_checks.hub()]),
@@ -72,6 +73,10 @@ def _closing(broken: Sequence[CheckResult], untried: bool) -> str:
 def _libraries() -> list[CheckResult]:
     tested, needed = doctor_checks.constraints(), doctor_checks.requirements()
     return doctor_checks.libraries(tested, needed, doctor_checks.installed_version)
+
+
+def _engines() -> list[CheckResult]:
+    return doctor_checks.engines(doctor_checks.engine_requirements(), doctor_checks.installed_version)
 
 
 def _disks() -> list[CheckResult]:

@@ -22,6 +22,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from ..engines import ENGINES
+from ..engines.registry import USUAL
 from ..engines.vllm_versions import check_vllm
 from ..errors import UserError
 
@@ -62,6 +63,18 @@ def requirements() -> list[Requirement]:
     """What Sightline needs wherever it runs, extras left out."""
     found = [Requirement(line) for line in requires("sightline") or ()]
     return [needed for needed in found if needed.marker is None or needed.marker.evaluate({"extra": ""})]
+
+
+def engine_requirements() -> dict[str, Requirement]:
+    """Engine -> the requirement on its library, from the package's extras."""
+    found = {}
+    for line in requires("sightline") or ():
+        needed = Requirement(line)
+        for name, facts in ENGINES.items():
+            extra = needed.marker is not None and needed.marker.evaluate({"extra": name})
+            if extra and needed.name == facts.library:
+                found[name] = needed
+    return found
 
 
 def needed_python() -> str:
@@ -191,6 +204,34 @@ def vllm(found: str | None) -> CheckResult:
     return CheckResult("vLLM", GOOD, found)
 
 
+def engines(needed: Mapping[str, Requirement], installed: Callable[[str], str | None]) -> list[CheckResult]:
+    """Each engine's library; one of them is enough, and verl cannot start beside trl 1.x."""
+    found = {name: installed(requirement.name) for name, requirement in needed.items()}
+    none = not any(found.values())
+    results = []
+    for name, requirement in needed.items():
+        subject, here, install = f"engine {name}", found[name], f"pip install 'sightline[{name}]'"
+        if here is None:
+            results.append(CheckResult(subject, BROKEN if none else NOTE, "not installed", install))
+        elif not requirement.specifier.contains(here, prereleases=True):
+            wrong = f"{requirement.name} {here}, needed {requirement.specifier}"
+            results.append(CheckResult(subject, BROKEN, wrong, install))
+        elif name == "verl" and Version(found.get("trl") or "0") >= Version("1"):
+            advice = "give each engine an environment of its own"
+            results.append(
+                CheckResult(subject, NOTE, f"verl {here} cannot start beside trl {found['trl']}", advice)
+            )
+        else:
+            results.append(CheckResult(subject, GOOD, f"{requirement.name} {here}"))
+    return results
+
+
+def usual_engine() -> str:
+    """The engine whose training is tried: the usual one, or another where it is not installed."""
+    here = [name for name, facts in ENGINES.items() if installed_version(facts.library) is not None]
+    return USUAL if USUAL in here or not here else here[0]
+
+
 def disk(subject: str, folder: Path) -> CheckResult:
     """Room and permission to write where a run or a download goes."""
     while not folder.exists():
@@ -259,6 +300,7 @@ def training(more: Sequence[str] = ()) -> CheckResult:
     with tempfile.TemporaryDirectory(prefix="sightline-doctor-") as folder:
         run = Path(folder) / "run"
         flags = {
+            "engine": usual_engine(),
             "model": "embedded",
             "task": "shapes",
             "method": "vgpo",

@@ -18,8 +18,10 @@ import yaml
 from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
 from ..engines.checkpoints import last_checkpoint
+from ..engines.command_line import chosen_engine
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
+from ..engines.registry import USUAL
 from ..engines.resume_settings import check_resumed
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel
@@ -38,7 +40,7 @@ log = logging.getLogger(__name__)
 def main(argv: Sequence[str]) -> int:
     """Run one training from the command line, or one rank of it."""
     started = time.perf_counter()
-    trainer = engine()
+    trainer = engine(chosen_engine(argv) or USUAL)
     settings = trainer.parse(argv)
     args = settings.train
     ranks = trainer.ranks(settings)

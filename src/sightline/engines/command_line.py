@@ -143,13 +143,13 @@ def check_finite(settings: Sequence[Any], names: Iterable[str]) -> None:
             raise UserError(f"{name} must be a finite number, got {value}")
 
 
-def flags_given(flags: Sequence[str], actions: Mapping[str, argparse.Action]) -> set[str]:
+def flags_given(flags: Sequence[str], actions: Iterable[argparse.Action]) -> set[str]:
     """The settings that flags name.
 
     Raises:
         UserError: a flag is unknown; the nearest valid ones are named.
     """
-    by_option = {option: dest for dest, action in actions.items() for option in action.option_strings}
+    by_option = {option: action.dest for action in actions for option in action.option_strings}
     given = set()
     for word in flags:
         if not word.startswith("--"):

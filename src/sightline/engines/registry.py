@@ -133,6 +133,7 @@ class EngineFacts:
 
 ENGINES: dict[str, EngineFacts] = {
     "trl": EngineFacts(library="trl", vllm=("0.22.0", "0.31.0")),
+    "verl": EngineFacts(library="verl", vllm=("0.18.0", "0.24.0")),
 }
 """Engines by name: the folder beside this file."""
 USUAL = "trl"
@@ -149,5 +150,14 @@ def engine(name: str = USUAL) -> Engine:
         raise unknown_name("engine", name, ENGINES)
     library = ENGINES[name].library
     if find_spec(library) is None:
-        raise UserError(f"the {name} engine needs {library}, which is not installed; pip install {library}")
+        raise UserError(
+            f"the {name} engine needs {library}, which is not installed; pip install 'sightline[{name}]'"
+            f"{_others(name)}"
+        )
     return cast(Engine, import_module(f".{name}.engine", __package__))
+
+
+def _others(name: str) -> str:
+    """Which other engines are here."""
+    here = [one for one, facts in ENGINES.items() if one != name and find_spec(facts.library) is not None]
+    return f", or train with --engine {here[0]}" if here else ""

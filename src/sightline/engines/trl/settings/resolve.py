@@ -103,7 +103,7 @@ def parse(argv: Sequence[str]) -> Settings:
     for name, value in dict(config.pop("env", None) or {}).items():
         os.environ[str(name)] = str(value)
     check_yaml(config, actions, config_file, _HINTS, PLAIN_DATA)
-    by_flag = flags_given(flags, actions)
+    by_flag = flags_given(flags, parser._actions)
     method = method_of(flags, config, TrainConfig.method)
     defaults = grpo_settings(method.objective)
     parser.set_defaults_with_config(**{"output_dir": fresh_name("train")} | defaults | config)

@@ -1,0 +1,1 @@
+"""A task's problems, prompts and rewards in the forms verl asks for."""

@@ -1,0 +1,1 @@
+"""Settings of a verl run: flags, YAML and a method's defaults -> checked settings -> verl's configuration."""

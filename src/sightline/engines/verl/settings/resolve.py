@@ -1,0 +1,149 @@
+"""Flags, YAML and the method's defaults -> one resolved set of settings, and what set each."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from transformers import HfArgumentParser
+
+from ....errors import UserError
+from ....methods import Method
+from ....run_folder import fresh_name
+from ...command_line import (
+    OVERRIDES,
+    check_finite,
+    check_yaml,
+    flags_given,
+    method_of,
+    parsed,
+    plain_data,
+    read_yaml,
+    split_config,
+)
+from .checks import check_settings
+from .config import PLAIN_DATA, VerlConfig
+from .counterparts import no_counterpart
+from .objective import objective_settings
+from .overrides import Override, overrides_of
+
+_HINTS = typing.get_type_hints(VerlConfig)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A run's resolved settings."""
+
+    train: VerlConfig
+    method: Method
+    set_by: dict[str, str]
+    """Setting -> "flag", "yaml" or "method"; what is not named has its default."""
+    given: tuple[str, ...]
+    """Overrides of verl's configuration behind `--`, which come last."""
+
+    def describe_method(self) -> str:
+        """What the method set and what overrode it, then each setting in verl's words, one a line."""
+        parts = []
+        for name, value in objective_settings(self.method.objective).items():
+            now, source = getattr(self.train, name), self.set_by[name]
+            parts.append(
+                f"{name} {now}" if source == "method" else f"{name} {now} (by {source}, not {value})"
+            )
+        groups, rounds = self.method.objective.informative_groups, self.train.max_rounds
+        if groups is not None and rounds > 1:
+            parts.append(f"groups whose mean {groups.key} is not between {groups.low} and {groups.high} "
+                         f"make room, in up to {rounds} batches of prompts")  # fmt: skip
+        return f"method {self.method.name} sets: {', '.join(parts)}"
+
+    def overrides(self) -> list[Override]:
+        """verl's configuration for these settings, without those behind `--`."""
+        return overrides_of(self.train, self.method)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Every setting as plain data, for config.yaml and the model card."""
+        return dataclasses.asdict(self.train) | {
+            "method_options": dict(self.method.options),
+            "generation_batch_size": self.train.batch_rollouts,
+            "verl": [str(one) for one in self.overrides()] + list(self.given),
+        }
+
+
+class _Parser(HfArgumentParser):
+    """transformers' parser; wrong use raises instead of exiting."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see sightline train --engine verl --help")
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Resolve a command line. Precedence: behind `--`, a flag, the YAML, the method's own defaults, ours.
+
+    Raises:
+        UserError: a key, method or option is unknown or has no counterpart in verl (its own key is named), a
+            value is of a wrong type or out of its range, or the config file is missing or not a mapping.
+    """
+    wanted: Any = VerlConfig
+    parser = _Parser(
+        dataclass_types=wanted,
+        prog="sightline train --engine verl",
+        description="Train a vision-language model with verl.",
+        usage="sightline train --engine verl --config FILE [--any_field value] [-- verl.key=value ...]",
+        allow_abbrev=False,
+    )
+    words, given = _split_overrides(argv)
+    flags, file = split_config(words)
+    if "-h" in flags or "--help" in flags:
+        parser.print_help()
+        raise SystemExit(0)
+    actions = {action.dest: action for action in parser._actions}
+    config = read_yaml(file) if file else {}
+    for name, value in dict(config.pop("env", None) or {}).items():
+        os.environ[str(name)] = str(value)
+    _check_counterparts([*config, *_named(flags)], actions)
+    check_yaml(config, actions, file, _HINTS, PLAIN_DATA)
+    by_flag = flags_given(flags, parser._actions)
+    method = method_of(flags, config, VerlConfig.method)
+    defaults = objective_settings(method.objective)
+    parser.set_defaults(**{"output_dir": fresh_name("train")} | defaults | config)
+    (train,) = parsed(parser, flags)
+    check_finite([train], [*config, *by_flag])
+    for name in PLAIN_DATA:
+        setattr(train, name, plain_data(name, getattr(train, name)))
+    check_settings(train, method)
+    set_by = (
+        dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
+    )
+    return Settings(train, method, set_by, tuple(given))
+
+
+def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line in front of `--` and behind it.
+
+    Raises:
+        UserError: a word behind it is no override of verl's.
+    """
+    words = list(argv)
+    if OVERRIDES not in words:
+        return words, []
+    place = words.index(OVERRIDES)
+    given = words[place + 1 :]
+    for word in given:
+        if "=" not in word and not word.startswith("~"):
+            raise UserError(f"behind -- stand verl's own settings as key=value, got {word!r}")
+    return words[:place], given
+
+
+def _named(flags: Sequence[str]) -> list[str]:
+    words = [flag.removeprefix("--").split("=", 1)[0] for flag in flags if flag.startswith("--")]
+    return [word.replace("-", "_") for word in words]
+
+
+def _check_counterparts(names: Sequence[str], known: Mapping[str, Any]) -> None:
+    """Refuse settings of TRL's that verl has under another name, or not at all."""
+    for name in names:
+        if name not in known:
+            no_counterpart(str(name))

@@ -1,0 +1,42 @@
+"""What the trainer asks of the workers beside verl's own numbers; plain data that travels with a batch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ....methods import Method
+from ....methods import method as make_method
+
+KEY = "sightline"
+"""The name under which a request travels in a batch's extra information."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Measure a method's scores, or add its terms to the loss."""
+
+    wants: Literal["scores", "terms"]
+    method: str
+    options: dict[str, Any]
+    seed: int
+    step: int
+    """Rollout batch, from which second views are drawn."""
+    rows_per_pass: int
+    aggregation: str = "token-mean"
+    """verl's `loss_agg_mode`."""
+    loss_scale: int | None = None
+    """verl's `loss_scale_factor`."""
+
+    def plain(self) -> dict[str, Any]:
+        """The request as plain data, from which `request_of` makes it again."""
+        return asdict(self)
+
+    def build(self) -> Method:
+        """The method that is asked about."""
+        return make_method(self.method, **self.options)
+
+
+def request_of(plain: Any) -> Request | None:
+    """The request of a batch, if it carries one."""
+    return Request(**plain) if plain else None

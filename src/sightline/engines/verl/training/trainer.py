@@ -1,0 +1,242 @@
+# pyright: reportMissingImports=false
+"""verl's synchronous trainer with a method's weights on the advantages. Nothing of verl is copied.
+
+A step of verl, in the order in which it calls what is overridden here:
+    _fetch_one_gen_batch     prompts, named by their place in the run
+    GroupBuffer.sample       finished groups; uninformative ones make room
+    _balance_batch           rows to ranks, a prompt's rollouts together
+    _compute_old_log_prob    old log-probs, entropy and scores in one pass of the workers
+    _compute_advantage       A·w over the whole batch
+    _update_actor            mini-batches; extra terms are added by the workers
+    _save_checkpoint, on_step_end, _compute_metrics
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+import torch
+import transfer_queue as tq
+from omegaconf import OmegaConf, open_dict
+from tensordict import TensorDict
+from torch import Tensor
+from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
+from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
+from verl.workers.utils.padding import response_to_nested
+
+from ....methods import method as make_method
+from ....objectives import group_advantages, overlong_penalty
+from ....rollouts import Rollouts
+from ...credit import count_without_image, loss_terms, token_advantages
+from ...metric_names import DRIFT, PLACEHOLDER_MASS, ROWS_LEFT_OUT
+from ..run_signals import RunSignals
+from .batch_order import in_groups
+from .group_buffer import GroupBuffer
+from .metrics import logged_by_rewards, reward_metrics
+from .request import KEY, Request
+from .rows import MASS, SCORE, SCORED, plain
+from .run_record import RunRecord
+
+MODE = "sightline"
+"""The name under which verl finds this trainer (trainer.v1.trainer_mode)."""
+
+
+@register_trainer(MODE)
+class SightlineTrainer(PPOTrainerSync):
+    """GRPO of verl whose advantages carry a method's token weights, from statistics over the whole batch."""
+
+    def __init__(self, config: Any):
+        with open_dict(config):
+            self.asked: dict[str, Any] = OmegaConf.to_container(config[KEY], resolve=True)  # pyright: ignore
+            config.trainer.v1.trainer_mode = "sync"  # compared as a word elsewhere in verl
+        self.method = make_method(self.asked["method"], **self.asked["options"])
+        self.signals = RunSignals(self.asked["folder"])
+        self.record = RunRecord(self, self.asked)
+        self._drawn = 0
+        self.measured: dict[str, float] = {}
+        """What is measured of the batch in hand beside verl's metrics."""
+        super().__init__(config)
+
+    # --- prompts and groups ---------------------------------------------------------------------------
+
+    def _build_replay_buffer(self) -> GroupBuffer:
+        sampler = self.config.trainer.v1.sampler
+        selection = self.method.objective.informative_groups if self.asked["max_rounds"] > 1 else None
+        return GroupBuffer(
+            selection=selection,
+            metric="reward" if selection and selection.key == "overall" else self.asked["accuracy"],
+            max_rounds=self.asked["max_rounds"],
+            check=self._check_rollouts,
+            trainer_mode=self.trainer_mode,
+            trainer_config=self.config.trainer.v1.get(self.trainer_mode, {}),
+            max_off_policy_threshold=sampler.max_off_policy_threshold,
+            max_off_policy_strategy=sampler.max_off_policy_strategy,
+            sampler_kwargs=sampler.sampler_kwargs,
+            refill_fn=self._add_prompts_to_generate,
+            train_batch_size=self.config.data.train_batch_size,
+        )
+
+    def _check_rollouts(self) -> None:
+        """Raise what went wrong in a rollout or a reward, or that a process that samples is gone."""
+        self.signals.raise_failure()
+        for worker in self.agent_loop_manager.agent_loop_workers:
+            try:
+                ray.get(worker.__ray_ready__.remote(), timeout=5)
+            except ray.exceptions.GetTimeoutError:
+                continue  # busy
+
+    def _fetch_one_gen_batch(self) -> TensorDict:
+        """verl's batch, whose prompts are named by step and place instead of at random: names order rows."""
+        batch = super()._fetch_one_gen_batch()
+        numbers = range(self._drawn, self._drawn + len(batch))
+        self._drawn += len(batch)
+        self.replay_buffer.draws.asked += len(batch)
+        names = [f"{self.global_steps:07d}-{number:05d}" for number in numbers]
+        batch["uid"] = TensorDict.from_dict({"uid": names}, batch_size=[len(batch)])["uid"]
+        return batch
+
+    def on_train_begin(self) -> None:
+        """After a checkpoint was loaded, before the first step."""
+        self.record.begin()
+
+    def on_step_begin(self) -> None:
+        """Count prompts from 0 in every step, so that their names are the same in a resumed run."""
+        self._drawn = 0
+        self.record.step_begins()
+
+    def _balance_batch(self, batch: Any, metrics: Any, *args: Any, **kwargs: Any) -> Any:
+        """Rows to ranks as `in_groups` orders them; verl would part a prompt's rollouts by length."""
+        role, group = "actor", self.actor_rollout_wg
+        if role not in group._dispatch_info:
+            group._dispatch_info[role] = group._query_dispatch_info(role)
+        ranks = max(group._dispatch_info[role]) + 1
+        multiple = self._get_required_batch_multiple(ranks)
+        batch = upsample_batch_to_divisible_size(batch, multiple, self.tokenizer.eos_token_id)
+        rows = sorted(range(len(batch.keys)), key=lambda row: batch.keys[row])
+        uids = [batch.keys[row].split("_")[0] for row in rows]
+        lengths = [batch.tags[row]["seq_len"] for row in rows]
+        batch.reorder([rows[place] for place in in_groups(uids, lengths, ranks)])
+        return batch
+
+    # --- scores -> weights -> advantages ----------------------------------------------------------------
+
+    def _request(self, wants: Any) -> dict[str, Any]:
+        actor = self.config.actor_rollout_ref.actor
+        return Request(
+            wants=wants,
+            method=self.method.name,
+            options=dict(self.method.options),
+            seed=self.asked["seed"],
+            step=self.global_steps,
+            rows_per_pass=self.config.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu,
+            aggregation=actor.loss_agg_mode,
+            loss_scale=actor.loss_scale_factor,
+        ).plain()
+
+    def _compute_old_log_prob(self, batch: Any, metrics: Any) -> Any:
+        batch.extra_info[KEY] = self._request("scores")
+        try:
+            return super()._compute_old_log_prob(batch, metrics)
+        finally:
+            batch.extra_info.pop(KEY, None)
+
+    def _compute_advantage(self, batch: Any, metrics: Any) -> Any:
+        """verl's own (returns, corrections), then A·w in place of its advantages."""
+        batch = super()._compute_advantage(batch, metrics)
+        names = sorted(self.method.needs.signals)
+        fields = ["uid", "response_mask", "rm_scores", "extra_info", "extra_fields", SCORED, MASS]
+        fields += ["old_log_probs", "rollout_log_probs", *(SCORE + name for name in names)]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        if SCORED not in data.keys():  # noqa: SIM118 (a TensorDict)
+            raise RuntimeError("the workers run verl's own engine; set VERL_ENGINE_VENDOR=sightline there")
+        sampled = data["response_mask"].to_padded_tensor(0)
+        scored = data[SCORED].to_padded_tensor(0).amax(1) > 0
+        usable = torch.tensor([info.get("unusable") is None for info in plain(data["extra_info"])])
+        real = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
+        self.measured = {ROWS_LEFT_OUT: float((real & ~(scored & usable)).sum())}
+        mask = sampled * (scored & usable & real)[:, None]
+        advantages = self._group_advantages(data, sampled, real)
+        self._measure(data, mask, real)
+        rollouts = self._stand_in(data, mask)
+        scores = {name: data[SCORE + name].to_padded_tensor(0) for name in names}
+        if names:
+            token, found = token_advantages(self.method, advantages, rollouts, scores)
+        else:
+            token, found = advantages[:, None] * mask, count_without_image(rollouts)
+        self.measured |= found
+        fields = TensorDict(
+            {"advantages": response_to_nested((token * mask).float(), data["response_mask"])},
+            batch_size=len(batch),
+        )
+        return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
+
+    def _group_advantages(self, data: Any, mask: Tensor, real: Tensor) -> Tensor:
+        """Group advantages [B] of the rewards, with the objective's punishment of overlong responses."""
+        objective = self.method.objective
+        rewards = data["rm_scores"].to_padded_tensor(0).sum(1)
+        if objective.overlong is not None:
+            longest = self.config.data.max_response_length
+            rewards = rewards + overlong_penalty(mask.sum(1), longest, objective.overlong)
+        groups = _numbered(plain(data["uid"]))
+        found = torch.zeros_like(rewards)
+        scaled = objective.scale_advantages == "group"
+        found[real] = group_advantages(rewards[real], groups[real], scale=scaled)
+        self.measured |= reward_metrics(rewards[real], groups[real])
+        return found
+
+    def _measure(self, data: Any, mask: Tensor, real: Tensor) -> None:
+        """How far sampler and trainer are apart, and what the rewards logged."""
+        tokens = mask.sum().clamp(min=1)
+        self.measured[PLACEHOLDER_MASS] = float((data[MASS].to_padded_tensor(0) * mask).sum() / tokens)
+        if "rollout_log_probs" in data.keys():  # noqa: SIM118 (a TensorDict)
+            apart = data["old_log_probs"].to_padded_tensor(0) - data["rollout_log_probs"].to_padded_tensor(0)
+            self.measured[DRIFT] = float((apart.abs() * mask).sum() / tokens)
+        fields = plain(data["extra_fields"])
+        self.measured |= logged_by_rewards([one for one, kept in zip(fields, real, strict=True) if kept])
+
+    def _stand_in(self, data: Any, mask: Tensor) -> Rollouts:
+        """What `token_advantages` reads of the batch; no token ids and no images come to this process."""
+        info = plain(data["extra_info"])
+        empty = torch.zeros(len(mask), 0, dtype=torch.long)
+        return Rollouts(
+            prompt_ids=empty,
+            prompt_mask=empty,
+            response_ids=torch.zeros_like(mask),
+            mask=mask.long(),
+            group_ids=_numbered(plain(data["uid"])),
+            images=[[None] * int(one["images"]) for one in info],
+        )
+
+    def _update_actor(self, batch: Any, metrics: Any) -> Any:
+        if loss_terms(self.method):
+            batch.extra_info[KEY] = self._request("terms")
+        try:
+            return super()._update_actor(batch, metrics)
+        finally:
+            batch.extra_info.pop(KEY, None)
+
+    # --- the run's folder ----------------------------------------------------------------------------
+
+    def _save_checkpoint(self) -> None:
+        super()._save_checkpoint()
+        self.record.saved()
+
+    def on_step_end(self) -> None:
+        """verl's weight sync; a run that is asked to stop saves first and has this as its last step."""
+        if self.signals.stop_wanted() and self.global_steps < self.total_training_steps:
+            if not self.record.waiting:
+                self._save_checkpoint()
+            self.total_training_steps = self.global_steps
+            self.record.stopped = True
+        super().on_step_end()
+
+    def _compute_metrics(self, batch: Any, metrics: Any, *args: Any, **kwargs: Any) -> None:
+        super()._compute_metrics(batch, metrics, *args, **kwargs)
+        metrics.update(self.record.step_ends(metrics, self.measured))
+
+
+def _numbered(uids: list[str]) -> Tensor:
+    """Equal numbers for equal names."""
+    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
+    return torch.tensor([numbers[uid] for uid in uids])

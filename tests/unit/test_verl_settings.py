@@ -1,0 +1,123 @@
+"""Our settings in verl's words; what has no counterpart is named with verl's own key."""
+
+from pathlib import Path
+
+import pytest
+
+from sightline.engines.verl.settings import checks
+from sightline.engines.verl.settings.checks import check_libraries
+from sightline.engines.verl.settings.overrides import overrides_of
+from sightline.engines.verl.settings.resolve import parse
+from sightline.errors import UserError
+
+CPU = ["--model", "embedded", "--use_cpu", "true", "--bf16", "false"]
+HIDDEN = "{second_grad: true, view: text_only}"
+ACTOR, ROLLOUT = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
+
+
+def verl_of(*flags: str) -> dict[str, object]:
+    settings = parse([*CPU, *flags])
+    return {one.key: one.value for one in overrides_of(settings.train, settings.method)}
+
+
+def test_sizes_are_prompts_and_rows_as_verl_counts_them() -> None:
+    flags = ["--n_gpus_per_node", "2", "--per_device_train_batch_size", "16", "--num_generations", "8"]
+    flags += ["--gradient_accumulation_steps", "2", "--generation_batch_size", "128", "--max_steps", "6"]
+    found = verl_of(*flags, "--save_steps", "4")
+    assert found["data.train_batch_size"] == 16
+    assert found[f"{ACTOR}.ppo_mini_batch_size"] == 8
+    assert found[f"{ACTOR}.ppo_micro_batch_size_per_gpu"] == 16
+    assert found[f"{ROLLOUT}.log_prob_micro_batch_size_per_gpu"] == 16
+    assert found[f"{ROLLOUT}.n"] == 8
+    assert found["trainer.total_training_steps"] == 3, "two optimizer steps are one of verl's"
+    assert found["trainer.save_freq"] == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("vppo", {"clip_ratio_high": 0.28, "loss_agg_mode": "token-mean", "use_kl_loss": False}),
+        ("grpo", {"clip_ratio_high": 0.2, "loss_agg_mode": "seq-mean-token-mean"}),
+        ("gspo", {"clip_ratio_low": 3e-4, "policy_loss.loss_mode": "gspo"}),
+        ("dr_grpo", {"loss_agg_mode": "seq-mean-token-sum-norm", "loss_scale_factor": 256}),
+    ],
+)
+def test_the_objective_is_the_methods(method: str, expected: dict[str, object]) -> None:
+    found = verl_of("--method", method)
+    assert {name: found[f"{ACTOR}.{name}"] for name in expected} == expected
+
+
+def test_dual_clip_is_the_methods_or_never_binds() -> None:
+    assert verl_of("--method", "vppo")[f"{ACTOR}.clip_ratio_c"] == 1e6
+    assert verl_of("--method", "vppo", "--delta", "3.0")[f"{ACTOR}.clip_ratio_c"] == 3.0
+
+
+def test_a_flag_goes_over_the_yaml_which_goes_over_the_method(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "engine: verl\nmodel: embedded\nuse_cpu: true\nbf16: false\nepsilon: 0.1\nepsilon_high: 0.3\n"
+    )
+    settings = parse(["--config", str(file), "--epsilon_high", "0.4"])
+    assert (settings.train.epsilon, settings.train.epsilon_high) == (0.1, 0.4)
+    assert settings.set_by["epsilon"] == "yaml" and settings.set_by["epsilon_high"] == "flag"
+    assert settings.set_by["loss_type"] == "method"
+
+
+def test_what_stands_behind_the_dashes_is_verls_and_comes_last() -> None:
+    settings = parse([*CPU, "--seed", "1", "--", "trainer.test_freq=5", "+x.y=1"])
+    assert settings.given == ("trainer.test_freq=5", "+x.y=1")
+    assert settings.as_dict()["verl"][-2:] == ["trainer.test_freq=5", "+x.y=1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--logging_steps", "5"], "give -- trainer.logger=VALUE"),
+        (["--warmup_ratio", "0.1"], r"lr_warmup_steps_ratio=VALUE"),
+        (["--use_vllm", "true"], "set sampler: vllm"),
+        (["--use_peft", "true"], "not supported by the verl engine yet"),
+        (["--learning_rat", "1"], "learning_rate"),
+        (["--", "--lr"], "key=value"),
+        (["--num_generations", "3"], "whole groups of num_generations 3"),
+        (["--generation_batch_size", "12"], "nearest that are: 8 or 16"),
+        (["--generation_batch_size", "16", "--max_steps", "3"], "nearest that do: 2 or 4"),
+        (["--temperature", "0"], "temperature above 0"),
+        (["--sampler", "vlm"], "vllm"),
+        (["--bf16", "true"], "float32"),
+        (["--method", "papo", "--method_options", HIDDEN, "--use_cpu", "false"], "packed rows"),
+        (["--report_to", "wandbb"], "wandb"),
+        (["--loss_type", "bnpo"], "loss_type"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_one_line(flags: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse([*CPU, *flags])
+
+
+def test_a_gpu_run_without_a_gpu_says_so() -> None:
+    with pytest.raises(UserError, match="no GPU was found"):
+        parse(["--model", "embedded"])
+
+
+@pytest.mark.parametrize(
+    ("found", "trl", "message"),
+    [
+        (None, None, r"pip install 'sightline\[verl\]'"),
+        ("0.8.0", None, "written for verl >= 0.9.1"),
+        ("0.9.1", "1.16.0", "pip uninstall trl"),
+    ],
+)
+def test_another_verl_or_a_trl_beside_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, found: str | None, trl: str | None, message: str
+) -> None:
+    versions = {"verl": found, "trl": trl}
+
+    def version(name: str) -> str:
+        if versions[name] is None:
+            raise checks.PackageNotFoundError(name)
+        return str(versions[name])
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: versions[name])
+    monkeypatch.setattr(checks, "version", version)
+    with pytest.raises(UserError, match=message):
+        check_libraries()
