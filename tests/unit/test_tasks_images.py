@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import io
 import os
+import socket
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -230,6 +233,64 @@ def test_addresses_are_followed_only_where_allowed_and_never_into_this_network(s
     assert fault_of(f"{server}/none", allowed) is Fault.MISSING_IMAGE
     monkeypatch.setattr("sightline.tasks.rows.decode_images.MOST_BYTES", 10)
     assert fault_of(f"{server}/a.png", allowed) is Fault.DECOMPRESSION_BOMB
+
+
+def test_a_name_that_answers_otherwise_a_moment_later_leads_nowhere_else(server, monkeypatch):
+    """The address that was checked is the one connected to."""
+    port = int(server.rpartition(":")[2])
+    asked, dialled, real = [], [], socket.getaddrinfo
+
+    def resolve(host, *rest, **more):
+        if host != "images.example":
+            return real(host, *rest, **more)
+        asked.append(host)
+        return real("8.8.8.8" if len(asked) == 1 else "127.0.0.1", *rest, **more)
+
+    def connect(connection, where):
+        dialled.append(where[0])
+        raise OSError("unreachable")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    assert fault_of(f"http://images.example:{port}/a.png", Origin(allow_urls=True)) is Fault.MISSING_IMAGE
+    assert (len(asked), set(dialled)) == (1, {"8.8.8.8"})
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700:4700::1111", True),
+        *((inside, False) for inside in ("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1",
+          "224.0.0.1", "0.0.0.0", "::1", "fe80::1%1", "fd00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1",
+          "ff02::1")),
+    ],
+)  # fmt: skip
+def test_addresses_inside_a_network_however_they_are_written(address, public):
+    assert downloads._is_public_address(address) is public
+
+
+@pytest.mark.parametrize("stage", ["nothing", "headers", "body"])
+def test_a_server_that_drips_is_given_up_in_all(stage, monkeypatch):
+    """Each piece comes in time; all of them never do."""
+    monkeypatch.setattr(downloads, "TOTAL", 0.4)
+    monkeypatch.setattr(downloads, "is_public", lambda host: host == "127.0.0.1")
+    stop = threading.Event()
+
+    def drip(connection):
+        with connection, contextlib.suppress(OSError):
+            if stage != "nothing":
+                connection.sendall(b"HTTP/1.1 200 OK\r\n" + (b"\r\n" if stage == "body" else b"a: "))
+            while not stop.wait(0.02):
+                connection.sendall(b"" if stage == "nothing" else b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=lambda: drip(listening.accept()[0]), daemon=True).start()
+        started = time.monotonic()
+        with pytest.raises(UnusableRow, match=r"no whole answer within 0\.4 s"):
+            downloads.download(f"http://127.0.0.1:{listening.getsockname()[1]}/a.png", 10**6)
+        stop.set()
+    assert time.monotonic() - started < 15
 
 
 # --- colours and orientation -----------------------------------------------------------------------
