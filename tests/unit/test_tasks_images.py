@@ -261,11 +261,16 @@ def test_a_name_that_answers_otherwise_a_moment_later_leads_nowhere_else(server,
     [
         ("8.8.8.8", True),
         ("2606:4700:4700::1111", True),
-        *((inside, False) for inside in ("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1",
-          "224.0.0.1", "0.0.0.0", "::1", "fe80::1%1", "fd00::1", "::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1",
-          "ff02::1")),
+        *(
+            (inside, False)
+            for inside in (
+                *("10.0.0.1", "127.0.0.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "0.0.0.0"),
+                *("::1", "fe80::1%1", "fd00::1", "ff02::1"),
+                *("::ffff:127.0.0.1", "2002:7f00:1::", "64:ff9b::7f00:1"),
+            )
+        ),
     ],
-)  # fmt: skip
+)
 def test_addresses_inside_a_network_however_they_are_written(address, public):
     assert downloads._is_public_address(address) is public
 
