@@ -3,13 +3,14 @@
 from .format import papers_format, strict_format
 from .functions import REWARDS, Reward, accuracy_reward, format_reward, mixed, reward, text_of
 from .grade import grade, grade_many
-from .protocols import PROTOCOLS
+from .protocols import OF_EVERY_RUN, PROTOCOLS
 from .user import guarded, load_reward
 from .verdict import HOWS, Verdict
 from .workers.pool import Pool
 
 __all__ = [
     "HOWS",
+    "OF_EVERY_RUN",
     "PROTOCOLS",
     "REWARDS",
     "Pool",

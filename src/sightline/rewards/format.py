@@ -16,7 +16,7 @@ def papers_format(response: str) -> bool:
     is looked up piece by piece, each at its first place, which accepts exactly the same responses
     and cannot backtrack.
     """
-    text = _close_up(response)
+    text = close_up(response)
     if not text.startswith(_OPEN):
         return False
     position = 0
@@ -46,7 +46,7 @@ def strict_format(response: str) -> bool:
     return start == 0 and end == len(answer) and bool(content.strip())
 
 
-def _close_up(text: str) -> str:
+def close_up(text: str) -> str:
     """`text` without the white space that touches `<`, `>` or `/`; every run is looked at once."""
 
     def closed(run: re.Match[str]) -> str:

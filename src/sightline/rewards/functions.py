@@ -147,6 +147,7 @@ def _log_verdicts(
 
 REWARDS: dict[str, Callable[[], Reward]] = {
     "accuracy": accuracy_reward,
+    "mathruler": lambda: accuracy_reward("mathruler"),
     "format": format_reward,
     "strict_format": lambda: format_reward(strict=True),
 }

@@ -1,111 +1,112 @@
-r"""Three ways of scoring the same response, by name, so that published figures can be put beside ours.
+r"""Ways of scoring the same response, by name, so that published figures can be put beside ours.
 
 - `strict`: Sightline's own. After the last `</think>`, the last balanced box, the rule of `decision`.
-- `papo`: the last `\boxed{` anywhere, equality as text, number or expression; letters in any brackets
-  and case, but in their order.
-- `lookback`: the same with the sides swapped as well, or **the gold letter contained in the upper-cased
-  answer**. It accepts an answer without a box for gold E ("NONE"), and any `\frac` for A, C, F and R.
+- `mathruler`: EasyR1's training reward, and so that of VGPO, VPPO, PAPO and PGPO.
+- `papo`: PAPO-Eval, which is the same rule.
+- `lookback`: Look-Back's evaluation: the same, or math-verify's verdict, or a gold letter that the
+  answer contains.
 
-The last two follow the published descriptions, not their code; what they accept wrongly is theirs.
+All but the first reproduce the graders they are named after; what these accept wrongly is theirs.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 from sightline.errors import unknown_name
 
-from .answers.choices import letters
-from .answers.decision import decide, unreadable
-from .answers.extract import after_thinking, boxes, last_box
-from .answers.latex import canonical, compact
-from .answers.numbers.units import quantity, same_quantity
+from .answers.decision import MAX_LENGTH, decide, unreadable
+from .answers.extract import after_thinking, last_box
 from .answers.rules.comparison import Symbolic
-from .answers.words import is_expression
+from .published import mathruler
+from .published.lookback import contained
 from .verdict import Verdict
-
-_NAMED = re.compile(r"[A-Za-z]\s*=\s*([^=]+)")
 
 Decide = Callable[[str, str, Sequence[str], Symbolic], Verdict]
 
 
+@dataclass(frozen=True)
+class Protocol:
+    """One way of scoring."""
+
+    extract: Callable[[str], str | None]
+    """What it takes for the answer of a response; None if the response gives none."""
+    decide: Decide
+    """Its verdict on an answer."""
+    no_box: str | None = None
+    """The text that it grades where there is no answer."""
+
+
 def extract(response: str, protocol: str) -> str | None:
     """What a protocol takes for the answer; None if the response gives none."""
-    if _known(protocol) is decide:
-        return last_box(after_thinking(response))
-    start = response.rfind("\\boxed{")
-    found = boxes(response[start:]) if start >= 0 else []
-    return found[0][2].strip() if found and found[0][0] == 0 else None
+    return _known(protocol).extract(response)
 
 
 def decide_by(protocol: str, answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -> Verdict:
     """The verdict of a protocol on the content of a box; raises `Undecided` if `symbolic` does."""
-    return _known(protocol)(answer, gold, choices, symbolic)
+    return _known(protocol).decide(answer, gold, choices, symbolic)
 
 
 def without_box(protocol: str, gold: str) -> Verdict:
-    """The verdict on a response that gives no answer: wrong, but for Look-Back's containment in "None"."""
-    if _known(protocol) is _lookback and _contained("None", gold):
-        return Verdict(True, None, "letter", None)
+    """The verdict on a response that gives no answer: wrong, but where the stand-in for it is the gold."""
+    stand_in = _known(protocol).no_box
+    if stand_in is not None:
+        verdict = decide_by(protocol, stand_in, gold, (), lambda *_: False)
+        if verdict.correct:
+            return Verdict(True, None, verdict.how, None)
     return Verdict(False, None, "no box", "the response holds no balanced box after its thinking")
 
 
-def _papo(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -> Verdict:
-    refused = unreadable(answer, gold)
-    if refused:
+def _mathruler(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -> Verdict:
+    if mathruler.same_plain_form(answer, gold):
+        return Verdict(True, answer, "text", None)
+    if refused := _too_long(answer, gold):
         return refused
-    same, how = _plainly_equal(answer, gold, symbolic)
-    return Verdict(same, answer, how, None if same else f"{answer} is not {gold}")
+    asked: list[tuple[str, str]] = []
+
+    def difference(wanted: str, given: str) -> bool:
+        asked.append((wanted, given))
+        return symbolic(wanted, given)
+
+    same = mathruler.same(answer, gold, difference)
+    return Verdict(same, answer, "symbolic" if asked else "text", None if same else f"{answer} is not {gold}")
 
 
 def _lookback(answer: str, gold: str, choices: Sequence[str], symbolic: Symbolic) -> Verdict:
-    if _contained(answer, gold):
+    if contained(answer, gold):
         return Verdict(True, answer, "letter", None)
-    verdict = _papo(answer, gold, choices, symbolic)
-    if verdict.correct or unreadable(answer, gold):
-        return verdict
-    swapped = _papo(gold, answer, choices, symbolic)
-    return replace(swapped, answer=answer) if swapped.correct else verdict
+    if mathruler.same_plain_form(answer, gold):
+        return Verdict(True, answer, "text", None)
+    if refused := _too_long(answer, gold):
+        return refused
+    if mathruler.spoken_form(answer) == mathruler.spoken_form(gold):
+        return Verdict(True, answer, "text", None)
+    same = symbolic(gold, answer)
+    return Verdict(same, answer, "symbolic", None if same else f"{answer} is not {gold}")
 
 
-def _plainly_equal(answer: str, gold: str, symbolic: Symbolic) -> tuple[bool, str]:
-    ours, theirs = canonical(answer), canonical(gold)
-    if compact(ours) == compact(theirs):
-        return True, "text"
-    if letters(theirs):
-        return _symbols(ours) == _symbols(theirs), "letter"
-    ours, theirs = _values(ours, theirs)
-    one, other = quantity(ours), quantity(theirs)
-    if one and other:
-        return same_quantity(one, other), "number"
-    if is_expression(ours) and is_expression(theirs):
-        return symbolic(theirs, ours), "symbolic"
-    return False, "text"
+def _too_long(answer: str, gold: str) -> Verdict | None:
+    """Refused as by `unreadable`, but for empty sides, which the published graders compare."""
+    long = max(len(answer), len(gold)) > MAX_LENGTH
+    refused = unreadable(answer, gold) if long or (answer.strip() and gold.strip()) else None
+    return refused if refused is not None and refused.how == "too long" else None
 
 
-def _symbols(text: str) -> str:
-    """Letters as a symbolic matcher reads them: no brackets, no case, but in their order."""
-    return re.sub(r"[()\[\]\s]", "", text).lower()
-
-
-def _values(ours: str, theirs: str) -> tuple[str, str]:
-    """Both sides, without the `x =` that one of them has in front."""
-    named = [_NAMED.fullmatch(text) for text in (ours, theirs)]
-    if (named[0] is None) == (named[1] is None):
-        return ours, theirs
-    return named[0][1] if named[0] else ours, named[1][1] if named[1] else theirs
-
-
-def _contained(answer: str, gold: str) -> bool:
-    return len(gold.strip()) == 1 and gold.strip().isalpha() and gold.strip().upper() in answer.upper()
-
-
-def _known(protocol: str) -> Decide:
+def _known(protocol: str) -> Protocol:
     if protocol not in PROTOCOLS:
         raise unknown_name("protocol", protocol, PROTOCOLS)
     return PROTOCOLS[protocol]
 
 
-PROTOCOLS: dict[str, Decide] = {"strict": decide, "papo": _papo, "lookback": _lookback}
+_BY_MATHRULER = Protocol(mathruler.extract, _mathruler, mathruler.NO_BOX)
+
+PROTOCOLS: dict[str, Protocol] = {
+    "strict": Protocol(lambda response: last_box(after_thinking(response)), decide),
+    "papo": _BY_MATHRULER,
+    "lookback": Protocol(mathruler.boxed, _lookback, mathruler.NO_BOX),
+    "mathruler": _BY_MATHRULER,
+}
+
+OF_EVERY_RUN = ("strict", "papo", "lookback")
+"""By which an evaluation is graded unasked; "mathruler" is the rule of "papo" under its other name."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import UserError
-from ...rewards import PROTOCOLS, Verdict, grade_many
+from ...rewards import OF_EVERY_RUN, PROTOCOLS, Verdict, grade_many
 from ...rewards.answers.latex import canonical
 from ...rewards.answers.numbers.units import quantity
 from ...structure import FLAG, TEXT, Maybe, fault
@@ -82,7 +82,7 @@ def read_scores(folder: ResultsFolder, protocol: str) -> list[Scored]:
     return found
 
 
-def all_scores(folder: ResultsFolder, grade: Sequence[str] = tuple(PROTOCOLS)) -> dict[str, list[Scored]]:
+def all_scores(folder: ResultsFolder, grade: Sequence[str] = OF_EVERY_RUN) -> dict[str, list[Scored]]:
     """Verdicts by every protocol: graded anew for those in `grade`, the others as they are stored."""
     found = {}
     for protocol in PROTOCOLS:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...rewards import PROTOCOLS
+from ...rewards import OF_EVERY_RUN
 from ...run_folder import write_json
 from ..report.summary import blindness, compare_protocols, measure
 from ..report.tables import markdown_table, mean_accuracy, write_csv
@@ -20,7 +20,7 @@ Grouped = dict[str, dict[str, list[Scored]]]
 
 
 def write_results(
-    folder: ResultsFolder, protocol: str, *, grade: Sequence[str] = tuple(PROTOCOLS)
+    folder: ResultsFolder, protocol: str, *, grade: Sequence[str] = OF_EVERY_RUN
 ) -> dict[str, Any]:
     """Grade by the protocols in `grade`, read the other scores, and write results.json, .csv and .md.
 

@@ -53,9 +53,11 @@ def main() -> None:
     _limit_memory()
     from ..answers.symbolic import symbolic
     from ..protocols import decide_by
+    from ..published.engines import ENGINES
 
     for gold, answer in _FIRST:  # what is imported on first use is no part of an answer's time
         symbolic(gold, answer)
+        ENGINES["lookback"](gold, answer)
     gc.freeze()  # a collection in a worker then leaves the shared pages shared
     try:
         control = socket.socket(fileno=0)
@@ -72,7 +74,12 @@ def main() -> None:
             worker = os.fork()
             if not worker:
                 control.close()
-                _serve(socket.socket(fileno=files[0]), decide_by, symbolic)
+                _serve(
+                    socket.socket(fileno=files[0]),
+                    lambda protocol, **asked: decide_by(
+                        protocol, **asked, symbolic=ENGINES.get(protocol, symbolic)
+                    ),
+                )
             os.close(files[0])
             workers.add(worker)
             control.sendall(REPLY.pack(worker))
@@ -91,23 +98,23 @@ def _ended(worker: int, workers: set[int]) -> int:
     return os.waitpid(worker, 0)[1]
 
 
-def _serve(connection: socket.socket, decide_by: Any, symbolic: Any) -> NoReturn:
+def _serve(connection: socket.socket, decide: Any) -> NoReturn:
     """A worker's life: it answers questions until the parent lets go of it."""
     sys.addaudithook(_refuse)
     stream = connection.makefile("rwb")
     while (question := _read(stream)) is not None:
         signal.setitimer(signal.ITIMER_PROF, question.pop("computing"))  # then SIGPROF ends the process
-        verdict = _answer(question, decide_by, symbolic)
+        verdict = _answer(question, decide)
         signal.setitimer(signal.ITIMER_PROF, 0)
         stream.write(frame(verdict))
         stream.flush()
     os._exit(0)
 
 
-def _answer(question: dict[str, Any], decide_by: Any, symbolic: Any) -> dict[str, Any]:
+def _answer(question: dict[str, Any], decide: Any) -> dict[str, Any]:
     """A verdict as a dictionary; what the parsers raise makes the answer wrong, and says so."""
     try:
-        return vars(decide_by(**question, symbolic=symbolic))
+        return vars(decide(**question))
     except (Exception, RecursionError, MemoryError) as error:
         reason = f"cannot be compared: {type(error).__name__}"
         return {"correct": False, "answer": question["answer"], "how": "symbolic", "why_not": reason}

@@ -76,7 +76,7 @@ class TrainConfig(GRPOConfig):
     rewards: dict[str, Any] | str | None = field(
         default="accuracy",
         metadata={
-            "help": "What is rewarded: accuracy, format, strict_format, file.py:function; several with commas"
+            "help": "What is rewarded: accuracy, mathruler, format, strict_format, file.py:function; several with commas"
             " between (weights in reward_weights) or as a mapping of weights: {accuracy: 0.9, format: 0.1}."
         },
     )
