@@ -62,6 +62,14 @@ def test_what_the_published_protocols_accept_and_we_do_not(response, gold, stric
     assert found == [strict, papo, lookback]
 
 
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("-3°", "-3"), ("-2^2", "-4"), ("-2.75 cm", "-2.75"), ("a=3, b=-1+0", "a=3, b=-1"), ("3 apples", "3")],
+)
+def test_look_back_asks_math_verify_of_the_bare_text(answer: str, gold: str) -> None:
+    assert grade(rf"\boxed{{{answer}}}", gold, protocol="lookback").correct
+
+
 def test_a_response_without_a_box_answers_none_to_the_published_graders() -> None:
     for protocol in ("papo", "mathruler", "lookback"):
         assert grade("I cannot say", "none", protocol=protocol).correct

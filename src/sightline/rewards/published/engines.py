@@ -20,7 +20,13 @@ def _read_literally(text: str, evaluate: bool = True, **_: Any) -> Any:
     return arithmetic.read(text, implicit=False, evaluate=evaluate)
 
 
+def _number(text: str) -> Any:
+    """Stands in for SymPy's `Number`, which evaluates a number with a sign as Python."""
+    return -sympy.Number(text[1:]) if text.startswith("-") else sympy.Number(text.removeprefix("+"))
+
+
 math_verify.parser.parse_expr = _read_literally
+math_verify.parser.Number = _number
 
 
 def lookback(gold: str, answer: str) -> bool:
