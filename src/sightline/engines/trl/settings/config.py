@@ -76,8 +76,9 @@ class TrainConfig(GRPOConfig):
     rewards: dict[str, Any] | str | None = field(
         default="accuracy",
         metadata={
-            "help": "What is rewarded: accuracy, mathruler, format, strict_format, file.py:function; several with"
-            " commas between (weights in reward_weights) or as a mapping of weights: {accuracy: 0.9, format: 0.1}."
+            "help": "What is rewarded: accuracy, mathruler, format, strict_format, file.py:function; several "
+            "with commas between (weights in reward_weights) or as a mapping of weights: "
+            "{accuracy: 0.9, format: 0.1}."
         },
     )
     max_rounds: int = field(
