@@ -61,14 +61,18 @@ def row_range(values: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"]) -> Flo
 
 
 def row_min_max(
-    values: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], min_range: float
+    values: Shaped[Tensor, "B T"],
+    mask: Shaped[Tensor, "B T"],
+    min_range: float,
+    epsilon: float = EPSILON,
 ) -> Float[Tensor, "B T"]:
     """(x − min)/(max − min + ε) over the valid positions of each row, in [0, 1]; 0 at padding.
 
-    A row whose range is up to `min_range` is constant and gives 0 everywhere.
+    A row whose range is up to `min_range` is constant and gives 0 everywhere. With `epsilon` 0 the largest
+    value is exactly 1.
     """
     smallest, spread = row_min(values, mask), row_range(values, mask)
-    scaled = (clean(values, mask) - smallest[:, None]) / (spread[:, None] + EPSILON)
+    scaled = (clean(values, mask) - smallest[:, None]) / (spread[:, None] + epsilon)
     return scaled.masked_fill(~mask.bool() | (spread <= min_range)[:, None], 0.0)
 
 

@@ -36,6 +36,15 @@ METHODS = {
     "vgpo": method("vgpo"),
     "vgpo released": method("vgpo", variant="released"),
     "vgpo tokens": method("vgpo", compensate=False, inter=False),
+    "pepo": method("pepo"),
+    "vepo": method("vepo"),
+    "vepo released": method("vepo", variant="released"),
+    "tor": method("tor"),
+    "dupl": method("dupl"),
+    "dupl released": method("dupl", variant="released"),
+    "noisyrollout": method("noisyrollout"),
+    "dvrp": method("dvrp"),
+    "cfpo": method("cfpo"),
 }
 
 
@@ -45,9 +54,12 @@ class Example:
 
     unit: torch.Tensor
     other: torch.Tensor
+    third: torch.Tensor
     mask: torch.Tensor
     group_ids: torch.Tensor
     has_image: torch.Tensor
+    advantages: torch.Tensor
+    noisy: torch.Tensor
 
     def rows(self, index):
         return Example(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
@@ -57,14 +69,21 @@ def scores_of(rule, batch):
     """The batch's numbers as each signal of the method, NaN where they must not matter."""
     dead = ~(batch.mask.bool() & batch.has_image[:, None])
     scores = {}
-    for name, unit in zip(rule.signals, (batch.unit, batch.other), strict=False):
+    for name, unit in zip(rule.signals, (batch.unit, batch.other, batch.third), strict=False):
         low, high = SIGNALS[name].low, min(SIGNALS[name].high, 10.0)
         scores[name] = (low + (high - low) * unit).masked_fill(dead, float("nan"))
     return scores
 
 
+def facts_of(rule, batch):
+    """What the method reads beside scores."""
+    every = {"advantages": batch.advantages, "noisy": batch.noisy, "progress": 0.7}
+    return {name: every[name] for name in rule.reads}
+
+
 def weigh(rule, batch):
-    return rule.weights(scores_of(rule, batch), batch.mask, batch.group_ids, batch.has_image)
+    scores, facts = scores_of(rule, batch), facts_of(rule, batch)
+    return rule.weights(scores, batch.mask, batch.group_ids, batch.has_image, **facts)
 
 
 def near(actual, expected):
@@ -80,12 +99,17 @@ def batches(draw):
     """A batch with ties, zeros, empty rows, rows without images and groups of one."""
     rows, width = draw(st.integers(1, 7)), draw(st.integers(1, 9))
     numbers = st.sampled_from([0.0, 0.1, 0.5, 1.0]) | st.floats(0, 1, width=32)
-    unit = draw(arrays(np.float32, (2, rows, width), elements=numbers))
+    unit = draw(arrays(np.float32, (3, rows, width), elements=numbers))
     lengths = draw(arrays(np.int64, rows, elements=st.integers(0, width)))
     group_ids = draw(arrays(np.int64, rows, elements=st.integers(-2, 2)))
     images = draw(arrays(np.bool_, rows, elements=st.sampled_from([True, True, False])))
     mask = torch.tensor(np.arange(width) < lengths[:, None]).long()
-    return Example(*torch.tensor(unit), mask, torch.tensor(group_ids), torch.tensor(images))
+    advantages = draw(
+        arrays(np.float32, rows, elements=st.sampled_from([0.0, 1.0]) | st.floats(-3, 3, width=32))
+    )
+    noisy = draw(arrays(np.bool_, rows))
+    facts = [torch.tensor(each) for each in (group_ids, images, advantages, noisy)]
+    return Example(*torch.tensor(unit), mask, *facts)
 
 
 def random_batch(seed):
@@ -102,9 +126,12 @@ def random_batch(seed):
     return Example(
         torch.tensor(unit[0]).float(),
         torch.tensor(unit[1]).float(),
+        torch.tensor(np.random.default_rng(seed + 1000).random((rows, width)).round(1)).float(),
         torch.tensor(np.arange(width) < lengths[:, None]).long(),
         torch.tensor(random.integers(-3, int(random.choice([0, 2])), rows) * 7),
         torch.tensor(random.random(rows) < float(random.choice([1.0, 0.7]))),
+        torch.tensor(random.normal(size=rows).round(int(random.choice([0, 3])))).float(),
+        torch.tensor(random.random(rows) < 0.5),
     )
 
 
@@ -114,6 +141,7 @@ def padding(rule, batch):
         batch,
         unit=wide(batch.unit, (2, 3), value=0.9),
         other=wide(batch.other, (2, 3), value=0.1),
+        third=wide(batch.third, (2, 3), value=0.5),
         mask=wide(batch.mask, (2, 3)),
     )
     near(weigh(rule, grown)[:, 2:-3], weigh(rule, batch))
@@ -139,14 +167,15 @@ def imageless(rule, batch):
     scores = scores_of(rule, batch)
     for values in scores.values():
         values[blind] = -1e9
-    near(rule.weights(scores, batch.mask, batch.group_ids, batch.has_image), weights)
+    facts = facts_of(rule, batch)
+    near(rule.weights(scores, batch.mask, batch.group_ids, batch.has_image, **facts), weights)
 
 
 def unchanged(rule, batch):
-    scores = scores_of(rule, batch)
-    given = [*scores.values(), batch.mask, batch.group_ids, batch.has_image]
+    scores, facts = scores_of(rule, batch), facts_of(rule, batch)
+    given = [*scores.values(), batch.mask, batch.group_ids, batch.has_image, batch.advantages, batch.noisy]
     before = [tensor.clone() for tensor in given]
-    rule.weights(scores, batch.mask, batch.group_ids, batch.has_image)
+    rule.weights(scores, batch.mask, batch.group_ids, batch.has_image, **facts)
     for tensor, copy in zip(given, before, strict=True):
         torch.testing.assert_close(tensor, copy, atol=0, rtol=0, equal_nan=True)
 
@@ -164,9 +193,8 @@ def splitting(rule, batch):
 
 
 def constant(rule, batch):
-    flat = replace(
-        batch, unit=batch.unit[:, :1].expand_as(batch.unit), other=batch.other[:, :1].expand_as(batch.unit)
-    )
+    scores = {name: getattr(batch, name) for name in ("unit", "other", "third")}
+    flat = replace(batch, **{name: each[:, :1].expand_as(each) for name, each in scores.items()})
     near(weigh(rule, flat), batch.mask.float())
 
 
@@ -202,12 +230,18 @@ PROPERTIES = {
 }
 
 
-def table():
-    lines = README.read_text().split("## What holds for which")[1].split("\n## ")[0].splitlines()
+def section(title):
+    lines = README.read_text().split(f"## {title}")[1].split("\n## ")[0].splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     for row in rows[2:]:
         for name, cell in zip(rows[0][1:], row[1:], strict=True):
             yield row[0], name, cell
+
+
+def table():
+    yield from section("What holds for which")
+    for name, row, cell in section("What holds for the newer ones"):
+        yield row, name, cell
 
 
 TABLE = list(table())

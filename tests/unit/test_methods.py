@@ -22,9 +22,24 @@ README = (Path(__file__).parents[2] / "docs" / "methods" / "README.md").read_tex
 MASK = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]])
 GROUPS = [7, 7, 2, 2]
 SCORES = torch.tensor([[0.1, 0.9, 0.5, 9.0], [0.2, 0.2, 0.8, 0.3], [0.4, 0.6, 9.0, 9.0], [9.0] * 4])
-VARIANTS = {"vppo": "released", "vgpo": "released", "papo": "released", "pgpo": "snapshot"}
+VARIANTS = {"vppo": "released", "vgpo": "released", "papo": "released", "pgpo": "snapshot"} | dict.fromkeys(
+    ("noisyrollout", "pepo", "vepo", "dupl", "cfpo"), "released"
+)
+KL_OF_A = {"name": "perception_kl", "coefficient": 1, "view": "a"}
+HALF = {"name": "top_fraction", "keep": 0.5}
 NAMES = [name for name in METHODS if name != "custom"]
 EVERY = [(name, "paper") for name in NAMES] + list(VARIANTS.items())
+
+
+def each(built, scores):
+    """The same scores under every signal that a method reads."""
+    return dict.fromkeys(built.signals, scores)
+
+
+def facts(built, rows=4):
+    """What a method reads beside scores."""
+    every = {"advantages": [0.5, -0.5, 1.0, 0.0][:rows], "noisy": [1, 0, 0, 1][:rows], "progress": 0.3}
+    return {name: every[name] for name in built.reads}
 
 
 @pytest.mark.parametrize(("name", "variant"), EVERY)
@@ -185,10 +200,11 @@ def test_bad_scores_are_named_with_row_and_token(name, value, message):
 def test_bad_scores_do_not_matter_at_padding_or_without_an_image(name, variant):
     built = method(name, variant=variant)
     has_image = torch.tensor([True, True, False, True])
-    clean = built.weights(SCORES.clamp(max=1), MASK, GROUPS, has_image)
+    read = facts(built)
+    clean = built.weights(each(built, SCORES.clamp(max=1)), MASK, GROUPS, has_image, **read)
     dirty = SCORES.masked_fill(MASK == 0, float("nan"))
     dirty[2] = torch.tensor([float("inf"), -5.0, 0.0, 0.0])
-    assert torch.equal(built.weights(dirty, MASK, GROUPS, has_image), clean)
+    assert torch.equal(built.weights(each(built, dirty), MASK, GROUPS, has_image, **read), clean)
     assert clean[2].tolist() == [1, 1, 0, 0]
     assert clean[3].tolist() == [0, 0, 0, 0]
 
@@ -232,11 +248,15 @@ def test_a_batch_that_does_not_fit_is_named(change, message):
 def test_lists_and_arrays_are_as_good_as_tensors(name, variant):
     built = method(name, variant=variant)
     scores = SCORES.clamp(max=1)
-    wanted = built.weights(scores, MASK, torch.tensor(GROUPS), torch.tensor([True] * 4))
+    read = facts(built)
+    wanted = built.weights(each(built, scores), MASK, torch.tensor(GROUPS), torch.tensor([True] * 4), **read)
     for form in (torch.Tensor.tolist, torch.Tensor.numpy):
-        assert torch.equal(built.weights(form(scores), form(MASK), tuple(GROUPS), [1] * 4), wanted)
+        given = each(built, form(scores))
+        tensors = {key: form(torch.tensor(value)) for key, value in read.items() if key != "progress"}
+        tensors |= {key: value for key, value in read.items() if key == "progress"}
+        assert torch.equal(built.weights(given, form(MASK), tuple(GROUPS), [1] * 4, **tensors), wanted)
     for ids in ([-9, -9, 2**62, 2**62], np.array([5, 5, 2**64 - 1, 2**64 - 1], dtype=np.uint64)):
-        assert torch.equal(built.weights(scores, MASK, ids), wanted)
+        assert torch.equal(built.weights(each(built, scores), MASK, ids, **read), wanted)
 
 
 @pytest.mark.parametrize(("name", "variant"), [pair for pair in EVERY if pair[0] in ("vppo", "pgpo")])
@@ -280,9 +300,10 @@ def test_empty_batches_give_empty_weights(name, variant):
     built = method(name, variant=variant)
     for shape in ((0, 5), (3, 0), (0, 0)):
         mask = torch.zeros(shape, dtype=torch.long)
-        weights = built.weights(torch.zeros(shape), mask, [0] * shape[0])
+        scores, read = each(built, torch.zeros(shape)), facts(built, shape[0])
+        weights = built.weights(scores, mask, [0] * shape[0], **read)
         assert weights.shape == shape
-        assert statistics(built, torch.zeros(shape), weights, mask, [0] * shape[0])
+        assert statistics(built, scores, weights, mask, [0] * shape[0], **read)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
@@ -290,9 +311,10 @@ def test_empty_batches_give_empty_weights(name, variant):
 def test_any_precision_gives_the_weights_of_its_values(name, variant, dtype):
     built = method(name, variant=variant)
     scores = (SCORES / 10).to(dtype)
-    weights = built.weights(scores, MASK.bool(), torch.tensor(GROUPS, dtype=torch.int32))
+    read = facts(built)
+    weights = built.weights(each(built, scores), MASK.bool(), torch.tensor(GROUPS, dtype=torch.int32), **read)
     assert weights.dtype == torch.float32
-    assert torch.equal(weights, built.weights(scores.double(), MASK, GROUPS))
+    assert torch.equal(weights, built.weights(each(built, scores.double()), MASK, GROUPS, **read))
 
 
 def test_weights_carry_no_gradient():
@@ -440,8 +462,120 @@ def test_pgpo_logs_its_heavy_tail():
 @pytest.mark.parametrize(("name", "variant"), EVERY)
 def test_statistics_are_finite_numbers(name, variant):
     built = method(name, variant=variant)
-    scores = SCORES.clamp(max=1)
+    scores, read = each(built, SCORES.clamp(max=1)), facts(built)
     for has_image in (None, [False] * 4):
-        weights = built.weights(scores, MASK, GROUPS, has_image)
-        found = statistics(built, scores, weights, MASK, GROUPS, has_image)
+        weights = built.weights(scores, MASK, GROUPS, has_image, **read)
+        found = statistics(built, scores, weights, MASK, GROUPS, has_image, **read)
         assert all(type(value) is float and math.isfinite(value) for value in found.values())
+
+
+# --- what a method may read ----------------------------------------------------------------------------
+
+
+def test_what_is_read_and_not_given_is_named():
+    dupl = method("dupl")
+    scores = each(dupl, SCORES)
+    assert dupl.reads == {"advantages", "noisy"}
+    with pytest.raises(UserError, match=r"advantage_bonus reads advantages, which was not given"):
+        dupl.weights(scores, MASK, GROUPS, noisy=[1, 0, 0, 1])
+    with pytest.raises(UserError, match="reads noisy"):
+        dupl.weights(scores, MASK, GROUPS, advantages=[1.0, 0.0, 0.0, 1.0])
+    with pytest.raises(UserError, match=r"progress must be a number in \[0, 1\], got 1.5"):
+        method("pepo").weights(each(method("pepo"), SCORES / 10), MASK, GROUPS, progress=1.5)
+    with pytest.raises(UserError, match="advantages must have one entry per row"):
+        dupl.weights(scores, MASK, GROUPS, advantages=[1.0], noisy=[1, 0, 0, 1])
+    with pytest.raises(UserError, match="noisy must be 0 or 1"):
+        dupl.weights(scores, MASK, GROUPS, advantages=[1.0] * 4, noisy=[2, 0, 0, 1])
+    with pytest.raises(UserError, match="advantages must be finite"):
+        dupl.weights(scores, MASK, GROUPS, advantages=[math.nan, 0.0, 0.0, 1.0], noisy=[1] * 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("dupl", {"entropy_cap": 1.5}, r"1/entropy_cap \+ 1/divergence_cap must be at most 1.*1.16667"),
+        ("dupl", {"noisy": "square"}, "noisy must be 'linear', a number in"),
+        ("dupl", {"noisy": 2}, r"noisy must be a number in \[0, 1\]"),
+        ("vgpo", {"rollouts": {"view": "diffusion", "share": 1.0}}, "leaves no clean rollout"),
+        ("vgpo", {"rollouts": {"view": "text_only"}}, "must replace pixels"),
+        ("vgpo", {"rollouts": {"share": 0.5}}, "rollouts must be a mapping of view, share and anneal"),
+        ("vgpo", {"rollouts": {"view": "black", "anneal": "linear"}}, "lowers the step of a diffusion view"),
+        ("vgpo", {"rollouts": {"view": {"name": "noise"}}}, "per='prompt'"),
+        ("pepo", {"layers": "last"}, "layers of pepo"),
+        ("tor", {"top_p": 0}, r"top_p must be a number in \(0, 1\]"),
+        (
+            "custom",
+            {"views": {"a": "black", "b": "grey"}, "terms": [KL_OF_A]},
+            "no signal or term reads view b",
+        ),
+        (
+            "custom",
+            {"views": {"a": "black"}, "terms": [{"name": "perception_kl", "coefficient": 1}]},
+            "say which view term perception_kl reads, as view: a",
+        ),
+        (
+            "custom",
+            {"views": {"a": "black"}, "signal": "exact_kl", "shapings": [HALF]},
+            "say which view signal exact_kl reads, as exact_kl/a",
+        ),
+        (
+            "custom",
+            {"views": {"a": "black"}, "signal": "exact_kl/b", "shapings": [HALF]},
+            "view of signal exact_kl/b",
+        ),
+        ("custom", {"view": "black", "views": {"a": "black"}}, "not both"),
+        ("custom", {"signal": "entropy@0.3"}, "signal entropy has no parameter"),
+        ("custom", {"signal": "top_p_entropy@2"}, r"top_p must be a number in \(0, 1\]"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(name, options, message):
+    with pytest.raises(UserError, match=message):
+        method(name, **options)
+
+
+def test_two_views_are_named_by_signals_and_terms():
+    built = method(
+        "custom",
+        views={"masked": "black", "noised": {"name": "noise", "sigma": 10}},
+        shapings=[
+            {"name": "top_fraction", "signal": "exact_kl/masked", "keep": 0.5},
+            {"name": "saturated", "signal": "exact_kl/noised", "level": 1.0},
+        ],
+        terms=[{"name": "perception_kl", "coefficient": -0.01, "view": "masked"}],
+    )
+    assert method("custom", **built.options) == built
+    assert built.needs.view is None and list(built.needs.views) == ["masked", "noised"]
+    assert built.needs.view_of("exact_kl/noised") == "noised"
+    scores = {"exact_kl/masked": SCORES, "exact_kl/noised": torch.ones_like(SCORES)}
+    weights = built.weights(scores, MASK, GROUPS)
+    assert weights[0].tolist() == [0, 0.5, 0.5, 0]
+    with pytest.raises(UserError, match="scores lack exact_kl/masked, exact_kl/noised"):
+        built.weights({"exact_kl": SCORES}, MASK, GROUPS)
+
+
+def test_every_method_takes_rollouts():
+    half = {"view": {"name": "diffusion", "step": 300}, "share": 0.5, "anneal": {"kind": "linear"}}
+    for name in NAMES:
+        built = method(name, rollouts=half)
+        assert built.needs.rollouts.count(8) == 4
+        assert built.needs.rollouts.at(0.5).step == 150
+        assert method(name, **json.loads(json.dumps(built.options))) == built
+    assert method("noisyrollout").needs.rollouts.count(7) == 3
+    assert method("noisyrollout", rollouts={"share": 0.0}).needs.rollouts.count(8) == 0
+    with pytest.raises(UserError, match=r"share 0.1 of 4 rollouts is none; give 0, or at least 0\.25"):
+        method("noisyrollout", rollouts={"share": 0.1}).needs.rollouts.count(4)
+
+
+@pytest.mark.parametrize(
+    ("returns", "message"),
+    [
+        (lambda scores, mask: scores[:, 0], r"must return weights of shape \[4, 4\], got shape \[4\]"),
+        (lambda scores, mask: 0.15 - scores, r"finite and ≥ 0, got -0.75 at row 0, token 1"),
+        (lambda scores, mask: scores / 0, "finite and ≥ 0, got inf at row 0, token 0"),
+        (lambda scores, mask: None, "got NoneType"),
+    ],
+)
+def test_a_rule_that_returns_no_weights_is_named(monkeypatch, returns, message):
+    monkeypatch.setitem(SHAPINGS, "mine", Rule(returns))
+    with pytest.raises(UserError, match=f"shaping mine must return weights.*{message[-20:]}"):
+        method("custom", signal="entropy", shapings=["mine"]).weights(SCORES, MASK, GROUPS)

@@ -7,18 +7,28 @@ method("pgpo", signal="visual_focus")                    another signal under th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any
 
 from ..value_checks import known_names, one_of
+from .cfpo import cfpo
 from .custom import custom
+from .dupl import dupl
+from .dvrp import dvrp
 from .grpo import dapo, dr_grpo, grpo, gspo
-from .method import MIN_RANGE, Method, Needs
+from .method import MIN_RANGE, Method
+from .needs import Needs
+from .noised_rollouts import NoisedRollouts, noised_rollouts
+from .noisy_rows import draw_noisy
+from .noisyrollout import noisyrollout
 from .papo import papo
+from .pepo import pepo
 from .pgpo import pgpo
 from .statistics import statistics
+from .tor import tor
+from .vepo import vepo
 from .vgpo import vgpo
 from .vppo import vppo
 
@@ -31,6 +41,13 @@ METHODS: dict[str, Callable[..., Method]] = {
     "vppo": vppo,
     "pgpo": pgpo,
     "vgpo": vgpo,
+    "noisyrollout": noisyrollout,
+    "pepo": pepo,
+    "vepo": vepo,
+    "tor": tor,
+    "dupl": dupl,
+    "dvrp": dvrp,
+    "cfpo": cfpo,
     "custom": custom,
 }
 
@@ -38,18 +55,25 @@ METHODS: dict[str, Callable[..., Method]] = {
 def method(name: str, **options: Any) -> Method:
     """The method of that name with its paper's defaults, changed by `options` (plain data is enough).
 
-    `METHODS[name]` documents the options. Raises `UserError` for an unknown name or option, with the
-    nearest valid ones, and for a value out of range, with the range.
+    `METHODS[name]` documents the options. Every method takes `rollouts` beside them, which of its rollouts
+    are sampled from a noised image, as {"view": "diffusion", "share": 0.5} (`NoisedRollouts`). Raises
+    `UserError` for an unknown name or option, with the nearest valid ones, and for a value out of range,
+    with the range.
     """
     known_names("method", [name], METHODS)
     signature = inspect.signature(METHODS[name])
     if "variant" not in signature.parameters:
         one_of("paper")(f"variant of {name}", options.pop("variant", "paper"))
-    known_names(f"option of {name}", options, signature.parameters)
+    rollouts = None if "rollouts" in signature.parameters else options.pop("rollouts", None)
+    known_names(f"option of {name}", options, [*signature.parameters, "rollouts"])
     bound = signature.bind(**options)
     bound.apply_defaults()
     built = METHODS[name](**options)
+    if rollouts is not None:
+        built = replace(built, rollouts=noised_rollouts(rollouts))
     resolved = {option: getattr(built, option, value) for option, value in bound.arguments.items()}
+    if built.rollouts is not None:
+        resolved["rollouts"] = built.rollouts
     plain = {option: _plain(value) for option, value in {**resolved, **built.options}.items()}
     return replace(built, options=plain)
 
@@ -60,7 +84,19 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Real) and not isinstance(value, bool):
         return int(value) if isinstance(value, Integral) else float(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
     return value.plain() if hasattr(value, "plain") else value
 
 
-__all__ = ["METHODS", "MIN_RANGE", "Method", "Needs", "method", "statistics"]
+__all__ = [
+    "METHODS",
+    "MIN_RANGE",
+    "Method",
+    "Needs",
+    "NoisedRollouts",
+    "draw_noisy",
+    "method",
+    "noised_rollouts",
+    "statistics",
+]

@@ -19,6 +19,10 @@ def statistics(
     mask: Tensor,
     group_ids: Tensor | Sequence[int],
     has_image: Tensor | Sequence[bool] | None = None,
+    *,
+    advantages: Tensor | Sequence[float] | None = None,
+    progress: float = 1.0,
+    noisy: Tensor | Sequence[int] | None = None,
 ) -> dict[str, float]:
     """The numbers that show what a method did to a batch; `weights` are those it returned for it.
 
@@ -33,7 +37,8 @@ def statistics(
 
     A number that is not defined for the batch is left out.
     """
-    batch = checked(method.signals, scores, mask, group_ids, has_image)
+    facts = {"advantages": advantages, "progress": progress, "noisy": noisy}
+    batch = checked(method.signals, scores, mask, group_ids, has_image, **facts)
     found = _weights(weights.to(batch.mask.device), batch) | _rollouts(batch)
     for name in method.signals:
         numbers = _scores(batch.values[name], batch.scores[name], batch)
@@ -46,7 +51,8 @@ def statistics(
             caught = (spread <= method.min_range) & batch.seen.any(-1)
             found[f"rollouts/constant/{step.name}"] = int(caught.sum())
         numbers = step.statistics(*columns, **context)
-        found |= {f"{step.name}/{key}": float(value) for key, value in numbers.items()}
+        owner = step.rule.metrics or step.name
+        found |= {f"{owner}/{key}": float(value) for key, value in numbers.items()}
     return {name: float(value) for name, value in found.items()}
 
 

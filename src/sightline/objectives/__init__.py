@@ -2,7 +2,16 @@
 
 from .advantages import group_advantages, informative_groups, overlong_penalty
 from .settings import OBJECTIVES, GroupSelection, Objective, objective
-from .terms import TERMS, Term, bounded_reference, masked_entropy, perception_kl, sampled_entropy, term
+from .terms import (
+    TERMS,
+    Term,
+    bounded_reference,
+    masked_entropy,
+    perception_kl,
+    robustness_kl,
+    sampled_entropy,
+    term,
+)
 
 __all__ = [
     "OBJECTIVES",
@@ -17,6 +26,7 @@ __all__ = [
     "objective",
     "overlong_penalty",
     "perception_kl",
+    "robustness_kl",
     "sampled_entropy",
     "term",
 ]

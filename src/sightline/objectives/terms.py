@@ -12,6 +12,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from .. import masked
+from ..errors import UserError
 from ..value_checks import between, check_options, known_names, named
 
 TermFunction = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -28,10 +29,18 @@ class Term:
     coefficient: float
     function: TermFunction
     """`(log_probs, other_log_probs, mask) -> [B, T]`, 0 at padding."""
+    view: str | None = None
+    """Which of several second views `other_log_probs` are of; None where there is one."""
 
     def plain(self) -> dict[str, Any]:
         """The term as plain data, from which `term` builds it again if its name is in `TERMS`."""
-        return {"name": self.name, "coefficient": self.coefficient}
+        named = {} if self.view is None else {"view": self.view}
+        return {"name": self.name, "coefficient": self.coefficient, **named}
+
+    @property
+    def reads_view(self) -> bool:
+        """Whether it reads a second view's log-probs."""
+        return self.function is not sampled_entropy
 
 
 def perception_kl(
@@ -44,6 +53,13 @@ def perception_kl(
     """
     difference = (masked.clean(other_log_probs, mask) - masked.clean(log_probs, mask)).clamp(-20.0, 20.0)
     return masked.clean((difference.expm1() - difference).clamp(0.0, 10.0), mask)
+
+
+def robustness_kl(
+    log_probs: Float[Tensor, "B T"], other_log_probs: Float[Tensor, "B T"], mask: Shaped[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
+    """`perception_kl`, to a view that should change nothing: DVRP lowers it where it raises the other."""
+    return perception_kl(log_probs, other_log_probs, mask)
 
 
 def sampled_entropy(
@@ -86,16 +102,21 @@ def _distance(bound: float) -> float:
 
 TERMS: dict[str, TermFunction] = {
     "perception_kl": perception_kl,
+    "robustness_kl": robustness_kl,
     "sampled_entropy": sampled_entropy,
     "masked_entropy": masked_entropy,
 }
 
 
 def term(description: Mapping[str, Any] | Term) -> Term:
-    """A term from plain data, a `name` in `TERMS` and a `coefficient`, or unchanged if it is one."""
+    """A term from plain data, a `name` in `TERMS`, a `coefficient` and the `view` it reads where there are
+    several; unchanged if it is one."""
     if isinstance(description, Term):
         return description
     name, options = named("term", description)
     known_names("term", [name], TERMS)
+    view = options.pop("view", None)
+    if not isinstance(view, str | None):
+        raise UserError(f"{name}: view must be the name of a view, got {view!r}")
     coefficient = check_options(name, options, {"coefficient": between(-math.inf)})["coefficient"]
-    return Term(name, float(coefficient), TERMS[name])
+    return Term(name, float(coefficient), TERMS[name], view)

@@ -18,16 +18,24 @@ from torch import Tensor
 from .. import masked
 from ..errors import UserError
 from ..value_checks import LARGEST, Check, between, check_options, known_names, one_of, switch
+from .bonuses import advantage_bonus, bonus_statistics, check_caps
 from .compensation import SCHEDULES, batch_min_max, late_compensation
+from .gates import gated_range, gated_softmax, gated_statistics
 from .mass import gate_statistics, importance_range, mass_conserving_gate, quantile_gate
+from .selection import FORMS, batch_top_shares, joint_fraction, joint_statistics
 from .tokens import centered_token_weights, saturated, top_fraction, top_fraction_union, top_mass
 from .trajectories import (
     centered_rollout_weights,
     group_range,
+    robust_rollout_scale,
     trajectory_range,
     trajectory_statistics,
     trajectory_weights,
 )
+
+CONTEXT = ("advantages", "progress", "noisy")
+"""What a rule may read beside scores and mask, by naming it as a keyword of its function: the advantages,
+float [B]; how far training has come, optimizer step / max_steps in [0, 1]; which rows are noisy, bool [B]."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +48,23 @@ class Rule:
     optional: Mapping[str, Check] = field(default_factory=dict)
     """Options that may be left out."""
     measured: bool = False
-    """Whether an adjustment that comes first takes the signal as it was measured, not as a score ≥ 0."""
+    """Whether it takes signals as they were measured, not as scores ≥ 0: an adjustment that comes first, or a
+    shaping that none comes before."""
     inputs: int = 1
     """How many different scores it reads."""
     spread: Callable[..., Tensor] | None = None
     """The range `[B]` that is compared with `min_range`; None if there is no min-max."""
     statistics: Callable[..., dict[str, float]] | None = None
     """Numbers of its own worth logging."""
+    together: Callable[..., None] | None = None
+    """Raises for options that do not go together."""
+    metrics: str = ""
+    """What its numbers are logged under; its name where empty."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What of `CONTEXT` its function has to be given."""
+        return frozenset(inspect.signature(self.function).parameters) & frozenset(CONTEXT)
 
 
 @dataclass(frozen=True)
@@ -108,6 +126,45 @@ SHAPINGS: dict[str, Rule] = {
     "centered_rollout_weights": Rule(
         centered_rollout_weights, {}, {**_CLAMP, "scale_rows": switch}, spread=group_range
     ),
+    "robust_rollout_scale": Rule(robust_rollout_scale, {}, {"strength": between(0, 1)}),
+    "gated_softmax": Rule(
+        gated_softmax,
+        {"gate": _FACTOR, "temperature": between(0, LARGEST, above=True), "ramp": switch},
+        measured=True,
+        inputs=2,
+        spread=gated_range,
+        statistics=gated_statistics,
+    ),
+    "batch_top_shares": Rule(
+        batch_top_shares,
+        {
+            "share": between(0, 1),
+            "other_share": between(0, 1),
+            "weight": _FACTOR,
+            "other_weight": _FACTOR,
+        },
+        inputs=2,
+    ),
+    "joint_fraction": Rule(
+        joint_fraction,
+        {"keep": _KEEP, "balance": between(0, 1), "form": one_of(*FORMS), "over_batch": switch},
+        inputs=3,
+        statistics=joint_statistics,
+        metrics="vepo",
+    ),
+    "advantage_bonus": Rule(
+        advantage_bonus,
+        {
+            "entropy_scale": _FACTOR,
+            "entropy_cap": between(0, LARGEST, above=True),
+            "divergence_scale": _FACTOR,
+            "divergence_cap": between(0, LARGEST, above=True),
+            "in_sequence": switch,
+        },
+        inputs=2,
+        statistics=bonus_statistics,
+        together=check_caps,
+    ),
     "trajectory_weights": Rule(
         trajectory_weights,
         {"scale_min": _FACTOR, "scale_max": between(0, LARGEST, optional=True)},
@@ -162,6 +219,8 @@ def _checked(name: str, rule: Rule, options: dict[str, Any]) -> dict[str, Any]:
     used = {option: check for option, check in rule.optional.items() if option in options}
     known_names(f"option of {name}", options, {**rule.checks, **rule.optional})
     checked = check_options(name, options, {**rule.checks, **used})
+    if rule.together is not None:
+        _call(rule.together, (), {}, checked)
     low, high = checked.get("scale_min", 0.0), checked.get("scale_max", math.inf)
     if high is None and low > 1:
         raise UserError(f"{name}: scale_min must be in [0, 1] with the dynamic upper bound, got {low}")

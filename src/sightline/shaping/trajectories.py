@@ -134,3 +134,28 @@ def group_range(
     scaled = masked.row_min_max(scores, mask, min_range) if scale_rows else scores
     sums = masked.row_sum(scaled, mask)
     return masked.group_max(sums, group_ids, counted) - masked.group_min(sums, group_ids, counted)
+
+
+def _lower_median(values: Tensor) -> Tensor:
+    return values.sort().values[(len(values) - 1) // 2]
+
+
+def robust_rollout_scale(
+    scores: Shaped[Tensor, "B T"], mask: Shaped[Tensor, "B T"], *, strength: float = 0.1
+) -> Float[Tensor, "B T"]:
+    """1 + c·tanh((S_i − median)/(MAD + 1e-8)), S_i the mean score of a rollout, over the batch (CGPO).
+
+    MAD is the median of |S_i − median|; both medians are lower ones. Like VPPO's α, but one outlier moves no
+    other rollout's weight. 1 for fewer than two rollouts with tokens.
+
+    Args:
+        strength: c; in [0, 1].
+    """
+    counted = mask.bool().any(-1)
+    means = masked.row_mean(scores, mask)
+    if int(counted.sum()) < 2:
+        return masked.clean(torch.ones_like(means)[:, None].expand(mask.shape), mask)
+    middle = _lower_median(means[counted])
+    spread = _lower_median((means[counted] - middle).abs())
+    scale = 1 + strength * torch.tanh((means - middle) / (spread + masked.EPSILON))
+    return masked.clean(scale[:, None].expand(mask.shape), mask)

@@ -17,7 +17,7 @@ from .dependency import (
 from .distribution import Distribution, Words
 from .focus import hidden_similarity, image_state, mean_direction, visual_focus
 from .nucleus import top_p_entropy
-from .table import SIGNALS, Signal, signal
+from .table import SIGNALS, Signal, signal, split_view
 from .tiled import token_statistics
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "sampled_k3",
     "sampled_symmetric",
     "signal",
+    "split_view",
     "symmetric_kl",
     "token_statistics",
     "top_p_entropy",

@@ -7,14 +7,15 @@ of your own adds rows the same way: `SIGNALS["mine"] = Signal("mine", ..., formu
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from ..errors import UserError, unknown_name
-from ..value_checks import known_names
+from ..value_checks import Check, between, known_names
 from . import dependency, focus, nucleus, sums
 from .distribution import Distribution
 
@@ -62,6 +63,10 @@ class Signal:
     """For "hidden": the prompt's states [n, P, D] and where its image tokens are [n, P] -> [n, D]."""
     every_layer: bool = False
     """For "hidden": whether the formula's mean over all layers is the value, embeddings included."""
+    parameter: tuple[str, Check] | None = None
+    """A keyword of the formula that a name may fill, as `top_p_entropy@0.9`, and its check."""
+    stands_for: str | None = None
+    """The signal that it is a cheaper stand-in for, under whose name its scores may be given too."""
 
     def __post_init__(self) -> None:
         if self.reads not in READS:
@@ -86,17 +91,23 @@ SIGNALS: dict[str, Signal] = {
     for signal in (
         Signal("sampled_k3", True, "log_probs", **_NATS, formula=dependency.sampled_k3),
         Signal("abs_log_ratio", True, "log_probs", **_NATS, formula=dependency.abs_log_ratio),
-        Signal("sampled_entropy_term", False, "log_probs", **_NATS, formula=dependency.sampled_entropy_term),
+        Signal(
+            "sampled_entropy_term", False, "log_probs", **_NATS,
+            formula=dependency.sampled_entropy_term, stands_for="entropy",
+        ),
         Signal(
             "sampled_symmetric", True, "log_probs", -1e-6, torch.inf, _positive_part,
-            formula=dependency.sampled_symmetric,
+            formula=dependency.sampled_symmetric, stands_for="symmetric_kl",
         ),
         Signal("exact_kl", True, "vocabulary", **_NATS, formula=sums.exact_kl),
         Signal("symmetric_kl", True, "vocabulary", **_NATS, formula=sums.symmetric_kl),
         Signal("jensen_shannon", True, "vocabulary", **_NATS, formula=sums.jensen_shannon),
         Signal("entropy", False, "vocabulary", **_NATS, formula=sums.entropy),
         Signal("other_entropy", True, "vocabulary", **_NATS, formula=sums.other_entropy),
-        Signal("top_p_entropy", False, "distribution", **_NATS, formula=nucleus.tiled_top_p_entropy),
+        Signal(
+            "top_p_entropy", False, "distribution", **_NATS,
+            formula=nucleus.tiled_top_p_entropy, parameter=("top_p", between(0, 1, above=True)),
+        ),
         Signal(
             "top_probability_drop", True, "distribution", -1.0, 1.0, _positive_part,
             formula=_top_probability_drop,
@@ -113,7 +124,33 @@ SIGNALS: dict[str, Signal] = {
 }  # fmt: skip
 
 
-def signal(name: str) -> Signal:
-    """The signal of that name; `UserError` with the nearest names if there is none."""
-    known_names("signal", [name], SIGNALS)
-    return SIGNALS[name]
+def signal(reference: str) -> Signal:
+    """The signal of a name; `UserError` with the nearest names if there is none.
+
+    `name@0.9` is the signal with its parameter filled, and `name/view` the one that compares that view of
+    several.
+    """
+    name, _ = split_view(str(reference))
+    base, _, value = name.partition("@")
+    known_names("signal", [base], SIGNALS)
+    found = SIGNALS[base]
+    if not value:
+        return found
+    if found.parameter is None:
+        raise UserError(f"signal {base} has no parameter, got {name}")
+    option, check = found.parameter
+    number = check(f"signal {base}: {option}", _number(value))
+    return replace(found, name=name, formula=partial(found.formula, **{option: number}))
+
+
+def split_view(reference: str) -> tuple[str, str | None]:
+    """`exact_kl/noised` is ("exact_kl", "noised"); a name alone has no view."""
+    name, slash, view = reference.partition("/")
+    return name, view if slash else None
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..errors import UserError
 from ..value_checks import known_names
 from .distribution import Distribution, Logits, Words
-from .table import SIGNALS, Signal
+from .table import SIGNALS, Signal, signal
 
 _BYTES_AT_ONCE = 120_000_000
 """Logits of a tile, both views, take up to this."""
@@ -77,31 +77,31 @@ def _statistics(
     found = {"log_prob": first.log_prob(tokens)}
     if second is not None:
         found["other_log_prob"] = second.log_prob(tokens)
-    chosen = [SIGNALS[name] for name in signals]
+    chosen = [signal(name) for name in signals]
     given = {
         "log_probs": list(found.values()),
         "distribution": [first] if second is None else [first, second],
     }
-    for signal in chosen:
-        if signal.reads in given:
-            seen = given[signal.reads] if signal.compares_views else given[signal.reads][:1]
-            found[signal.name] = signal.formula(*seen)
-    return found | _summed(first, second, [signal for signal in chosen if signal.reads == "vocabulary"])
+    for row in chosen:
+        if row.reads in given:
+            seen = given[row.reads] if row.compares_views else given[row.reads][:1]
+            found[row.name] = row.formula(*seen)
+    return found | _summed(first, second, [row for row in chosen if row.reads == "vocabulary"])
 
 
-def _summed(first: Distribution, second: Distribution | None, signals: list[Signal]) -> dict[str, Tensor]:
+def _summed(first: Distribution, second: Distribution | None, rows: list[Signal]) -> dict[str, Tensor]:
     """The signals that are sums over the vocabulary, part by part."""
-    totals: dict[str, list[Tensor]] = {signal.name: [] for signal in signals}
-    if not signals:
+    totals: dict[str, list[Tensor]] = {row.name: [] for row in rows}
+    if not rows:
         return {}
-    compared = second if any(signal.compares_views for signal in signals) else None
+    compared = second if any(row.compares_views for row in rows) else None
     pieces = first.parts()
     changed = [None] * len(pieces) if compared is None else compared.parts()
     for piece, other in zip(pieces, changed, strict=True):
         log_q = None if compared is None or other is None else compared.part(other)
         words = Words(first.part(piece), log_q)
-        for signal in signals:
-            totals[signal.name].append(signal.formula(words))
+        for row in rows:
+            totals[row.name].append(row.formula(words))
     return {name: torch.stack(parts).sum(0) for name, parts in totals.items()}
 
 
@@ -121,10 +121,10 @@ def _names(signals: Collection[str], other_hidden: Tensor | None) -> list[str]:
 def _check(signals: Collection[str], other_hidden: Tensor | None) -> None:
     known_names(
         "signal of the next-token distribution",
-        signals,
-        [name for name, signal in SIGNALS.items() if signal.reads != "hidden"],
+        [name.partition("@")[0] for name in signals],
+        [name for name, row in SIGNALS.items() if row.reads != "hidden"],
     )
     if other_hidden is None:
         for name in signals:
-            if SIGNALS[name].compares_views:
+            if signal(name).compares_views:
                 raise UserError(f"signal {name} compares two views; other_hidden is None")

@@ -9,12 +9,26 @@ from dataclasses import fields
 from typing import Any
 
 from ..value_checks import known_names, named
-from .attention import TextOnly
+from .anneal import Anneal, anneal
+from .attention import Counterfactual, TextOnly
 from .images import Black, Blur, Grey, Noise, Patches, Swapped, fingerprint, rgb
+from .noised import Augmented, Diffusion
 from .view import PixelView, View, generator
 
 VIEWS: dict[str, type[View]] = {
-    kind.name: kind for kind in (Patches, Noise, Blur, Grey, Black, Swapped, TextOnly)
+    kind.name: kind
+    for kind in (
+        Patches,
+        Noise,
+        Diffusion,
+        Augmented,
+        Blur,
+        Grey,
+        Black,
+        Swapped,
+        TextOnly,
+        Counterfactual,
+    )
 }
 
 
@@ -34,8 +48,12 @@ def view(description: str | dict[str, Any] | View, **options: Any) -> View:
 
 __all__ = [
     "VIEWS",
+    "Anneal",
+    "Augmented",
     "Black",
     "Blur",
+    "Counterfactual",
+    "Diffusion",
     "Grey",
     "Noise",
     "Patches",
@@ -43,6 +61,7 @@ __all__ = [
     "Swapped",
     "TextOnly",
     "View",
+    "anneal",
     "fingerprint",
     "generator",
     "rgb",

@@ -1,10 +1,10 @@
-"""The view that keeps the image where it is and lets nothing attend to it."""
+"""Views that keep the image where it is and change what attention makes of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..value_checks import one_of
+from ..value_checks import between, one_of, settle
 from .view import Per, Stage, View
 
 
@@ -24,3 +24,29 @@ class TextOnly(View):
     def __post_init__(self) -> None:
         one_of("prompt")("view text_only: per", self.per)
         one_of("after_resize")("view text_only: stage", self.stage)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counterfactual(View):
+    """Image tokens that are attended to most replaced, inside every layer, by a mean image value (CFPO).
+
+    In each decoder layer the attention of positions after the image to image tokens that lies above its mean
+    plus `deviations` standard deviations, over all heads together, reads the mean value in place of its own.
+    Only the description is here; the mechanics belong to the model (`models/scoring/counterfactual.py`).
+    """
+
+    name = "counterfactual"
+    kind = "attention"
+    per: Per = "prompt"
+    stage: Stage = "after_resize"
+    deviations: float = 2.0
+    """Standard deviations above the mean from which attention is replaced, in [0, 1e+06]."""
+    mean: str = "scalar"
+    """"scalar": the mean over image tokens and features, one number a head, as the code; "vector": over image
+    tokens alone, as the paper."""
+
+    def __post_init__(self) -> None:
+        one_of("prompt")("view counterfactual: per", self.per)
+        one_of("after_resize")("view counterfactual: stage", self.stage)
+        checks = {"deviations": between(0, 1e6), "mean": one_of("scalar", "vector")}
+        settle(self, "view counterfactual: ", checks)

@@ -29,6 +29,10 @@ class View:
     stage: Stage
     """Applied to the original image, or after the resize to the model's pixel budget."""
 
+    def at(self, progress: float) -> View:
+        """The view at a progress of training in [0, 1]; only views with a schedule change."""
+        return self
+
     def plain(self) -> dict[str, Any]:
         """The view as plain data, from which `view` builds it again."""
         return {"name": self.name, **asdict(self)}

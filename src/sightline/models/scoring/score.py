@@ -43,6 +43,8 @@ class Scoring:
     seed: int
     """With `step`, what random views are drawn from."""
     step: int
+    progress: float = 0.0
+    """How far training has come, in [0, 1]: views with a schedule are taken at it."""
     temperature: float = 1.0
     """That of sampling: log-probs are of the policy that sampled."""
     rows_per_pass: int = 16
@@ -136,7 +138,7 @@ def _views(
         prefilled=ran,
     )
     others = {
-        name: second_view(view, first, seed=chosen.seed, step=chosen.step)
+        name: second_view(view.at(chosen.progress), first, seed=chosen.seed, step=chosen.step)
         for name, view in needs.views.items()
     }
     return {None: first, **others}
