@@ -19,12 +19,16 @@ from sightline.models.generation.decoder import sample
 from sightline.models.generation.prompt_inputs import process, shown_prompts
 from sightline.models.generation.sampling_params import choice
 from sightline.models.scoring.cached_prompts import Prefilled
+from sightline.models.scoring.hidden_states import Reading
 from sightline.models.scoring.score import score
 from sightline.rollouts import Rollouts
 from sightline.views import Patches, TextOnly, View
 
 GROUP = 2
-SIGNALS = frozenset(["exact_kl", "sampled_k3", "entropy", "jensen_shannon", "visual_focus"])
+SIGNALS = frozenset([
+    "exact_kl", "sampled_k3", "entropy", "jensen_shannon", "visual_focus", "hidden_similarity",
+    "symmetric_kl", "other_entropy", "abs_log_ratio",
+])  # fmt: skip
 VIEWS: dict[str, View] = {
     "patches per rollout": Patches(size=8, per="rollout"),
     "patches per prompt": Patches(size=8, per="prompt"),
@@ -109,8 +113,13 @@ class Reference:
         middle = torch.logaddexp(log_p, log_q) - torch.log(torch.tensor(2.0))
         states = seen.hidden_states[layer][0]
         is_image = ids == image_token_id(self.model.config)
-        focus = torch.zeros(count)
+        focus = similarity = torch.zeros(count)
         if is_image.any():
+            layers = [
+                torch.cosine_similarity(layer[0, -count:, None], layer[0, is_image][None], dim=-1).mean(1)
+                for layer in seen.hidden_states
+            ]
+            similarity = torch.stack(layers).mean(0)
             focus = torch.cosine_similarity(states[-count:], states[is_image].mean(0)[None], dim=-1)
         return {
             "log_prob": log_p[picked],
@@ -121,6 +130,10 @@ class Reference:
             "jensen_shannon": 0.5
             * ((log_p.exp() * (log_p - middle)) + log_q.exp() * (log_q - middle)).sum(-1),
             "visual_focus": focus,
+            "hidden_similarity": similarity,
+            "symmetric_kl": 0.5 * ((log_p.exp() - log_q.exp()) * (log_p - log_q)).sum(-1),
+            "other_entropy": -(log_q.exp() * log_q).sum(-1) * bool(is_image.any()),
+            "abs_log_ratio": ratio.abs(),
         }
 
     @torch.no_grad()
@@ -142,6 +155,7 @@ reference = functools.cache(Reference)
 def sampled_in_two_calls(known: Reference, layer: int) -> Prefilled:
     """The prompts as two calls of the sampler ran them, the second one's in reverse; rows as in the batch."""
     model, batch = known.model, known.batch
+    reading = Reading(layer, ("hidden_similarity", "visual_focus"))
     settings = GenerationConfig(max_new_tokens=2, do_sample=True, pad_token_id=0, eos_token_id=1)
     drawn, place = [], torch.zeros(len(batch), dtype=torch.long)
     for numbers in ([0, 1], [3, 2]):
@@ -149,7 +163,7 @@ def sampled_in_two_calls(known: Reference, layer: int) -> Prefilled:
         shown = process(model, known.processor, [batch.images[row] for row in rows])
         asked = shown_prompts(model, batch.prompt_ids[rows], batch.prompt_mask[rows], shown)
         owner = torch.arange(len(rows)).repeat_interleave(GROUP)
-        drawn.append(sample(model, asked, owner, choice(settings, model.generation_config), keep=layer))
+        drawn.append(sample(model, asked, owner, choice(settings, model.generation_config), keep=reading))
         for index, row in enumerate(rows):
             place[row : row + GROUP] = index
     call = (torch.arange(len(batch)) >= 2 * GROUP).long()

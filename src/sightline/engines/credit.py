@@ -7,6 +7,7 @@ and over all ranks: statistics then do not depend on how an engine cuts its batc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,23 +27,35 @@ def token_advantages(
     rollouts: Rollouts,
     scores: Mapping[str, Tensor],
     ranks: Ranks = ONE_PROCESS,
+    *,
+    progress: float = 1.0,
+    noisy: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """A·w [b, T] of this rank's rows, and the metrics of the method's weights by name.
 
     `advantages` [b] are the group advantages of this rank's rows; the rest is that of `token_weights`.
     """
-    weights, metrics = token_weights(method, rollouts, scores, ranks)
+    facts: dict[str, Any] = {"advantages": advantages, "progress": progress, "noisy": noisy}
+    weights, metrics = token_weights(method, rollouts, scores, ranks, **facts)
     return advantages[:, None] * weights, metrics
 
 
 def token_weights(
-    method: Method, rollouts: Rollouts, scores: Mapping[str, Tensor], ranks: Ranks = ONE_PROCESS
+    method: Method,
+    rollouts: Rollouts,
+    scores: Mapping[str, Tensor],
+    ranks: Ranks = ONE_PROCESS,
+    *,
+    advantages: Tensor | None = None,
+    progress: float = 1.0,
+    noisy: Tensor | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """w [b, T] ≥ 0 of this rank's rows, and the metrics of all ranks' weights by name.
 
     `scores` maps the signals of `method.needs` to [b, T]; of `rollouts` only `mask`, `group_ids` and
     `has_image` are read, so `images` may hold stand-ins. Statistics are over the rows of all ranks, which
-    need not be of one length T.
+    need not be of one length T. `advantages` [b], `progress` and `noisy` [b] are what `method.reads` names;
+    rows of an advantage that is not finite (they are left out of the step) count as 0.
 
     Raises:
         UserError: scores that are not finite or out of their range at a valid token (`Method.weights`).
@@ -50,8 +63,17 @@ def token_weights(
     mask, groups = ranks.gather_rows(rollouts.mask), ranks.gather_rows(rollouts.group_ids)
     has_image = ranks.gather_rows(torch.tensor(rollouts.has_image, device=mask.device))
     everything = {name: ranks.gather_rows(values) for name, values in scores.items()}
-    weights = method.weights(everything, mask, groups, has_image)
-    metrics = statistics(method, everything, weights, mask, groups, has_image)
+    rows = {"advantages": advantages, "noisy": noisy}
+    facts: dict[str, Any] = {
+        name: ranks.gather_rows(value).nan_to_num(0.0, 0.0, 0.0)
+        if value.is_floating_point()
+        else ranks.gather_rows(value)
+        for name, value in rows.items()
+        if value is not None and name in method.reads
+    }
+    facts["progress"] = progress
+    weights = method.weights(everything, mask, groups, has_image, **facts)
+    metrics = statistics(method, everything, weights, mask, groups, has_image, **facts)
     return ranks.own(weights)[:, : rollouts.mask.shape[1]], metrics
 
 

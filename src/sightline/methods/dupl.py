@@ -42,7 +42,7 @@ def dupl(
             its `flip` off where answers depend on left and right.
         objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
         variant: "paper" or "released": both divergence and entropy of the sampled token alone, and caps in
-            sequence, so that weights lie in [1/4, 9/4].
+            sequence, so that weights are from 1/4 to 9/4.
         min_range: a range of scores up to this is constant; in [0, 1e+06], in the unit of the scores.
     """
     one_of("paper", "released")("variant of dupl", variant)

@@ -28,7 +28,7 @@ def noisyrollout(
 
     Args:
         rollouts: settings over {view: {name: diffusion, step: 500}, share: 0.5, anneal: {kind: sigmoid,
-            steepness: 30, middle: 2/3}}; the share is in [0, 1).
+            steepness: 30, middle: 2/3}}; the share at least 0 and below 1.
         objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
         variant: "paper" or "released", which adds the scripts' entropy bonus of 1e-3.
     """

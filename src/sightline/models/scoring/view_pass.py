@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +12,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...rollouts import Rollouts
-from ...views import PixelView, View
+from ...views import Counterfactual, PixelView, View
 from ..draw_views import viewer
+from ..families import image_token_id
 from ..generation.prompt_inputs import (
     ProcessedImages,
     Prompts,
@@ -22,6 +24,7 @@ from ..generation.prompt_inputs import (
     without_images,
 )
 from .cached_prompts import Prefilled
+from .counterfactual import replaced_attention
 from .hidden_states import SEGMENT, Reading, SharedPrefix, States, whole
 from .micro_batches import Bundle, Part
 
@@ -43,6 +46,8 @@ class ViewPass:
     """Whether each rollout is shown other images than the rest of its group."""
     image_hidden: bool = False
     """Whether image tokens are hidden from attention."""
+    replaced: Counterfactual | None = None
+    """What changes attention in every layer; its statistics read the answer, so no prompt is shared."""
     shared: bool = True
     """Whether a prompt runs once for all its rollouts."""
     reading: Reading = NOTHING
@@ -102,9 +107,21 @@ class ViewPass:
             if self.shared and part.length > SEGMENT:
                 each = torch.arange(len(part.rows), device=part.rows.device)
                 return SharedPrefix(self.model, prompts, self.reading).respond(each, *self._responses(part))
-            return whole(self.model, prompts, *self._responses(part), self.reading)
+            with self._attention(prompts, part):
+                return whole(self.model, prompts, *self._responses(part), self.reading)
 
         return alone
+
+    def _attention(self, prompts: Prompts, part: Part) -> contextlib.AbstractContextManager[None]:
+        """The attention that whole sequences of a part run with."""
+        if self.replaced is None:
+            return contextlib.nullcontext()
+        _, mask = self._responses(part)
+        image = prompts.input_ids == image_token_id(self.model.config)
+        is_image = torch.cat([image, torch.zeros_like(mask, dtype=torch.bool)], 1)
+        return replaced_attention(
+            self.model, self.replaced, is_image, torch.cat([prompts.attention_mask, mask], 1)
+        )
 
     def _going_on(self, bundle: Bundle, images: list[ProcessedImages]) -> Callable[[int], States]:
         """The states of responses to prompts that run once."""
@@ -139,6 +156,8 @@ class ViewPass:
 
 def second_view(view: View, first: ViewPass, *, seed: int, step: int) -> ViewPass:
     """`first` with its images taken away as `view` says."""
+    if isinstance(view, Counterfactual):
+        return replace(first, replaced=view, shared=False, reading=NOTHING, prefilled=None)
     if not isinstance(view, PixelView):
         return replace(first, image_hidden=True, reading=NOTHING)
     drawn = viewer(view, first.rollouts, first.processor, seed=seed, step=step)
