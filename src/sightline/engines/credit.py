@@ -35,8 +35,8 @@ def token_advantages(
 
     `advantages` [b] are the group advantages of this rank's rows; the rest is that of `token_weights`.
     """
-    facts: dict[str, Any] = {"advantages": advantages, "progress": progress, "noisy": noisy}
-    weights, metrics = token_weights(method, rollouts, scores, ranks, **facts)
+    context = {"advantages": advantages, "progress": progress, "noisy": noisy}
+    weights, metrics = token_weights(method, rollouts, scores, ranks, context)
     return advantages[:, None] * weights, metrics
 
 
@@ -45,17 +45,14 @@ def token_weights(
     rollouts: Rollouts,
     scores: Mapping[str, Tensor],
     ranks: Ranks = ONE_PROCESS,
-    *,
-    advantages: Tensor | None = None,
-    progress: float = 1.0,
-    noisy: Tensor | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, dict[str, float]]:
     """w [b, T] ≥ 0 of this rank's rows, and the metrics of all ranks' weights by name.
 
     `scores` maps the signals of `method.needs` to [b, T]; of `rollouts` only `mask`, `group_ids` and
     `has_image` are read, so `images` may hold stand-ins. Statistics are over the rows of all ranks, which
-    need not be of one length T. `advantages` [b], `progress` and `noisy` [b] are what `method.reads` names;
-    rows of an advantage that is not finite (they are left out of the step) count as 0.
+    need not be of one length T. `context` holds what `method.reads` names, `advantages` [b] and `noisy` [b] of
+    this rank's rows; an advantage that is not finite, whose row is left out of the step, counts as 0.
 
     Raises:
         UserError: scores that are not finite or out of their range at a valid token (`Method.weights`).
@@ -63,15 +60,11 @@ def token_weights(
     mask, groups = ranks.gather_rows(rollouts.mask), ranks.gather_rows(rollouts.group_ids)
     has_image = ranks.gather_rows(torch.tensor(rollouts.has_image, device=mask.device))
     everything = {name: ranks.gather_rows(values) for name, values in scores.items()}
-    rows = {"advantages": advantages, "noisy": noisy}
-    facts: dict[str, Any] = {
-        name: ranks.gather_rows(value).nan_to_num(0.0, 0.0, 0.0)
-        if value.is_floating_point()
-        else ranks.gather_rows(value)
-        for name, value in rows.items()
-        if value is not None and name in method.reads
-    }
-    facts["progress"] = progress
+    facts = {name: value for name, value in (context or {}).items() if name in method.reads}
+    for name, value in facts.items():
+        if isinstance(value, Tensor):
+            rows = value.nan_to_num(0.0, 0.0, 0.0) if value.is_floating_point() else value
+            facts[name] = ranks.gather_rows(rows)
     weights = method.weights(everything, mask, groups, has_image, **facts)
     metrics = statistics(method, everything, weights, mask, groups, has_image, **facts)
     return ranks.own(weights)[:, : rollouts.mask.shape[1]], metrics

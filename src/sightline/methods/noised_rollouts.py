@@ -73,6 +73,7 @@ def noised_rollouts(description: Mapping[str, Any] | NoisedRollouts | None) -> N
     if not isinstance(description, Mapping) or "view" not in description:
         raise UserError(f"rollouts must be a mapping of view, share and anneal, got {description!r}")
     known_names("setting of rollouts", description, [item.name for item in fields(NoisedRollouts)])
-    given = dict(description)
+    given: dict[str, Any] = dict(description)
     shown: Any = make_view(given.pop("view"))
-    return NoisedRollouts(view=shown, **given | {"anneal": make_anneal(given.get("anneal"))})
+    falling = make_anneal(given.pop("anneal", None))
+    return NoisedRollouts(view=shown, anneal=falling, **given)

@@ -29,8 +29,8 @@ def gated_softmax(
     Args:
         gate: α, how much the gate bends S; in [0, 1e+06].
         temperature: τ of the softmax; in (0, 1e+06].
-        ramp: True takes λ = `progress` of the training, from 0 to 1, so that the first step is without weights;
-            False takes 1.
+        ramp: True takes λ = `progress` of the training, from 0 to 1, so that the first step is without
+            weights; False takes 1.
     """
     both = masked.row_min_max(prior, mask, min_range, epsilon=0.0)
     both = both + masked.row_min_max(other, mask, min_range, epsilon=0.0)

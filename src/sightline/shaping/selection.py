@@ -88,11 +88,11 @@ def joint_scores(
     """
     gap = masked.clean(other_entropy, mask) - masked.clean(entropy, mask)
     gap = gap.clamp(min=0) if form == "C" else gap.abs()
-    scaled = [
+    j, d, h = (
         masked.row_min_max(values, mask, min_range, epsilon=0.0).clamp(0, 1)
         for values in (divergence, gap, entropy)
-    ]
-    return masked.clean(FORMS[form](*scaled, balance), mask)
+    )
+    return masked.clean(FORMS[form](j, d, h, balance), mask)
 
 
 def joint_fraction(
