@@ -51,8 +51,8 @@ def token_weights(
 
     `scores` maps the signals of `method.needs` to [b, T]; of `rollouts` only `mask`, `group_ids` and
     `has_image` are read, so `images` may hold stand-ins. Statistics are over the rows of all ranks, which
-    need not be of one length T. `context` holds what `method.reads` names, `advantages` [b] and `noisy` [b] of
-    this rank's rows; an advantage that is not finite, whose row is left out of the step, counts as 0.
+    need not be of one length T. `context` holds what `method.reads` names, `advantages` [b] and `noisy` [b]
+    of this rank's rows; an advantage that is not finite, whose row is left out of the step, counts as 0.
 
     Raises:
         UserError: scores that are not finite or out of their range at a valid token (`Method.weights`).
