@@ -11,21 +11,22 @@ from transformers import Trainer
 from trl.trainer import grpo_trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from sightline.engines.trl import upstream_contract as contract
+from sightline.engines import upstream_members
 from sightline.engines.trl.trainer.perception import PerceptionTrainer
-from sightline.engines.trl.upstream_contract import CONTRACT, check_contract, problem_of
+from sightline.engines.trl.upstream_contract import CONTRACT, check_contract
+from sightline.engines.upstream_members import Member, problem_of
 from sightline.errors import UserError
 
 
 @pytest.fixture(autouse=True)
 def forget() -> Any:
-    contract._broken.cache_clear()
+    upstream_members.broken_members.cache_clear()
     yield
-    contract._broken.cache_clear()
+    upstream_members.broken_members.cache_clear()
 
 
 @pytest.mark.parametrize("member", CONTRACT, ids=lambda member: member.path.partition(":")[2])
-def test_it_holds(member: contract.Member) -> None:
+def test_it_holds(member: Member) -> None:
     assert problem_of(member) is None
     assert member.why
 

@@ -6,33 +6,14 @@ called stands here with the parameters and the piece of source that our code tak
 
 from __future__ import annotations
 
-import functools
-import importlib
-import inspect
-import re
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
 
 from ...errors import UserError
+from ..upstream_members import Member, broken_members
 
 _GRPO = "trl.trainer.grpo_trainer:GRPOTrainer"
 _TRAINER = "transformers.trainer:Trainer"
 _UTILS = "trl.trainer.utils"
-
-
-@dataclass(frozen=True)
-class Member:
-    """One thing we rely on."""
-
-    path: str
-    """`module:qualified.name`"""
-    parameters: tuple[str, ...]
-    """Names that the signature has, in this order (self left out; others may follow)."""
-    markers: tuple[str, ...]
-    """Pieces of its source, white space aside."""
-    why: str
-    """What we take for granted."""
 
 
 CONTRACT = (
@@ -227,46 +208,9 @@ def check_contract(members: tuple[Member, ...] = CONTRACT) -> None:
     Raises:
         UserError: a member is gone or is not what it was; every one of them is named.
     """
-    broken = _broken(members)
+    broken = broken_members(members)
     if broken:
         raise UserError(
             f"trl {version('trl')} with transformers {version('transformers')} is not what this release was "
             f"built on: {'; '.join(broken)}. Install the versions of constraints.txt, such as trl 1.16.0"
         )
-
-
-@functools.lru_cache(maxsize=4)
-def _broken(members: tuple[Member, ...]) -> tuple[str, ...]:
-    return tuple(problem for problem in map(problem_of, members) if problem)
-
-
-def problem_of(member: Member) -> str | None:
-    """What differs from what we rely on, in words; None if nothing does."""
-    name = member.path.partition(":")[2]
-    found = _find(member.path)
-    if found is None:
-        return f"{name} is gone ({member.why})"
-    parameters = [parameter for parameter in inspect.signature(found).parameters if parameter != "self"]
-    places = [parameters.index(one) if one in parameters else -1 for one in member.parameters]
-    if -1 in places or places != sorted(places):
-        return f"{name} takes {', '.join(parameters) or 'nothing'} ({member.why})"
-    source = _squeezed(inspect.getsource(found)) if member.markers else ""
-    for marker in member.markers:
-        if _squeezed(marker) not in source:
-            return f"{name} no longer says `{marker}` ({member.why})"
-    return None
-
-
-def _find(path: str) -> Any:
-    module, _, name = path.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError):
-        return None
-    return inspect.unwrap(found)
-
-
-def _squeezed(source: str) -> str:
-    return re.sub(r"\s+|,(?=\s*[)\]}])", "", source)

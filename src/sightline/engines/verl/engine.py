@@ -32,6 +32,7 @@ from .reward_names import REWARD
 from .run_signals import RunSignals
 from .settings.checks import check_libraries
 from .settings.resolve import Settings, parse
+from .upstream_contract import check_contract
 
 __all__ = ["check_fit", "load_policy", "parse", "ranks", "train"]
 
@@ -84,6 +85,8 @@ def train(
     if credit is not None:
         raise UserError("weights beside the method's own are not supported by the verl engine; use trl")
     check_libraries()
+    os.environ.update(environment(settings.train.use_cpu))
+    check_contract()
     start, step = _resumed_checkpoint(folder.path, settings.train.resume, say)
     for one in settings.overrides():
         if set(one.setting.split(", ")) & settings.set_by.keys():
@@ -92,7 +95,6 @@ def train(
     name, steps = loaded.name, _steps(settings, len(problems))
     del loaded
     _free_memory()
-    os.environ.update(environment(settings.train.use_cpu))
     config = _composed(settings, sections, folder.path, start)
     signals = RunSignals(folder.path)
     signals.clear()

@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """Starts verl: its configuration, the environment of its processes, and the wait for its end."""
 
 from __future__ import annotations
@@ -24,15 +23,17 @@ from .run_signals import FailedError, RunSignals
 _POLL_SECONDS = 0.3
 _LAST_WORDS = 20.0
 """Seconds that verl has to end by itself after one of its processes failed."""
-PLUGIN = "sightline.engines.verl.plugin"
+PLUGIN, CPU_PLATFORM = "sightline.engines.verl.plugin", "sightline.engines.verl.cpu.platform"
 
 
 def environment(use_cpu: bool) -> dict[str, str]:
     """What every process of the run needs before it imports verl; without it verl takes its own engine."""
     modules, found = [PLUGIN], {"TOKENIZERS_PARALLELISM": "false"}
+    given = os.environ.get("VERL_USE_EXTERNAL_MODULES", "").split(",")
     if use_cpu:
-        modules.insert(0, "sightline.engines.verl.cpu.platform")
+        modules.insert(0, CPU_PLATFORM)
         found |= {"VERL_PLATFORM": "cpu", "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    modules += [name for name in given if name and name not in (PLUGIN, CPU_PLATFORM)]  # the user's own
     found |= {"VERL_USE_EXTERNAL_MODULES": ",".join(modules), "VERL_ENGINE_VENDOR": "sightline"}
     for name in ("PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_TOKEN", "WANDB_API_KEY"):
         if name in os.environ:
@@ -51,12 +52,12 @@ def compose(
     Raises:
         UserError: verl refuses an override, or one asks for what the engine cannot do.
     """
-    from hydra import compose as hydra_compose
-    from hydra import initialize_config_module
-    from hydra.errors import HydraException
-    from omegaconf import open_dict
-    from omegaconf.errors import OmegaConfBaseException
-    from verl.utils.config import validate_config
+    from hydra import compose as hydra_compose  # pyright: ignore[reportMissingImports]
+    from hydra import initialize_config_module  # pyright: ignore[reportMissingImports]
+    from hydra.errors import HydraException  # pyright: ignore[reportMissingImports]
+    from omegaconf import open_dict  # pyright: ignore[reportMissingImports]
+    from omegaconf.errors import OmegaConfBaseException  # pyright: ignore[reportMissingImports]
+    from verl.utils.config import validate_config  # pyright: ignore[reportMissingImports]
 
     try:
         with initialize_config_module("verl.trainer.config", version_base=None):
@@ -124,7 +125,7 @@ def run(
         StoppedError: a process died, or the trainer gave up.
         FailedError: anything else.
     """
-    import ray
+    import ray  # pyright: ignore[reportMissingImports]
 
     signals = RunSignals(folder.path)
     follow = _Follower(folder.metrics, signals, watch, moment, say)
@@ -155,7 +156,7 @@ def _wait(running: _Running, signals: RunSignals, stop: CleanStop, follow: _Foll
 
 
 def _raise_failure(error: BaseException | None, signals: RunSignals, folder: Path) -> None:
-    from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
+    from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError  # pyright: ignore[reportMissingImports]
 
     found = signals.failure()
     if found is not None:
@@ -185,7 +186,7 @@ class _Running(threading.Thread):
         self.start()
 
     def run(self) -> None:
-        from verl.trainer.main_ppo import TaskRunnerV1, run_ppo
+        from verl.trainer.main_ppo import TaskRunnerV1, run_ppo  # pyright: ignore[reportMissingImports]
 
         logging.getLogger("ray").setLevel(logging.ERROR)
         try:

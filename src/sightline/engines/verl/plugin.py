@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """Everything that verl must know of Sightline, registered by importing this module.
 
 Every process imports it with verl (VERL_USE_EXTERNAL_MODULES), and again as `external_lib` of the model. A
@@ -11,7 +10,7 @@ import importlib
 import types
 from typing import Any
 
-import verl.workers.config.model as model_config
+import verl.workers.config.model as model_config  # pyright: ignore[reportMissingImports]
 from transformers import AutoConfig, AutoModelForImageTextToText
 
 from ...models.processors import load_processor

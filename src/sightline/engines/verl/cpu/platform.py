@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """A CPU as a platform of verl, which ships cuda, rocm and npu; chosen by VERL_PLATFORM=cpu."""
 
 from __future__ import annotations
@@ -8,9 +7,9 @@ import types
 from typing import Any
 
 import torch
-import verl.utils.distributed as verl_distributed
-from verl.plugin.platform.platform_cuda import PlatformCUDA
-from verl.plugin.platform.platform_manager import PlatformRegistry
+import verl.utils.distributed as verl_distributed  # pyright: ignore[reportMissingImports]
+from verl.plugin.platform.platform_cuda import PlatformCUDA  # pyright: ignore[reportMissingImports]
+from verl.plugin.platform.platform_manager import PlatformRegistry  # pyright: ignore[reportMissingImports]
 
 _ZERO = ("max_memory_allocated", "max_memory_reserved", "memory_allocated", "memory_reserved")
 _ANSWERS = {"get_device_name": "CPU", "mem_get_info": (0, 0), "is_available": True}

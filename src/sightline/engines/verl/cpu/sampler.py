@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """Rollouts of verl by Sightline's own sampler on the CPU, for small models where there is no vLLM."""
 
 from __future__ import annotations
@@ -9,14 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import ray
+import ray  # pyright: ignore[reportMissingImports]
 import torch
 import torch.distributed as dist
 from torch.nn.utils.rnn import pad_sequence
 from transformers import GenerationConfig
-from verl.workers.rollout import base as rollout_base
-from verl.workers.rollout.base import BaseRollout
-from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput
+from verl.workers.rollout import base as rollout_base  # pyright: ignore[reportMissingImports]
+from verl.workers.rollout.base import BaseRollout  # pyright: ignore[reportMissingImports]
+from verl.workers.rollout.replica import RolloutReplica, RolloutReplicaRegistry, TokenOutput  # pyright: ignore[reportMissingImports]
 
 from ....models.families import end_ids, own_end_ids, placeholder_ids
 from ....models.generation.decoder import sample

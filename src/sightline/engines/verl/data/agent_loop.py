@@ -1,12 +1,11 @@
-# pyright: reportMissingImports=false
 """verl's single-turn rollout, which says what went wrong and never samples a multimodal placeholder."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from verl.experimental.agent_loop.agent_loop import register
-from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.experimental.agent_loop.agent_loop import register  # pyright: ignore[reportMissingImports]
+from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop  # pyright: ignore[reportMissingImports]
 
 from ..run_signals import RunSignals
 

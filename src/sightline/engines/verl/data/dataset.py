@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """A task's problems as the rows verl samples from."""
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from torch.utils.data import Dataset
 
 from ....models.prompt_lengths import token_counter
 from ....tasks import DataOptions, load_task
-from ....tasks.prompt_lengths import fitting
+from ....tasks.prompt_length_filter import fitting
 from ...image_placeholders import without_forged_images
 from .messages import shown_images, with_images
 
@@ -70,6 +69,6 @@ KEY = "sightline"
 
 
 def _plain(value: Any) -> Any:
-    from omegaconf import OmegaConf
+    from omegaconf import OmegaConf  # pyright: ignore[reportMissingImports]
 
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value

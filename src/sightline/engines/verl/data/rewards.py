@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """Sightline's rewards where verl asks for them: one response at a time, in processes of their own."""
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase
+from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase  # pyright: ignore[reportMissingImports]
 
 from ....rewards import reward
 from ..reward_names import REWARD

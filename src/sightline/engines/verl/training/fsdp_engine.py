@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """verl's FSDP2 engine, which also measures what a method needs and adds a method's terms to the loss."""
 
 from __future__ import annotations
@@ -10,13 +9,13 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from verl.trainer.ppo.core_algos import agg_loss
-from verl.utils import tensordict_utils as tu
-from verl.utils.device import get_device_id, get_device_name
-from verl.utils.metric import AggregationType, Metric
-from verl.workers.engine.base import EngineRegistry
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
-from verl.workers.utils.padding import no_padding_2_padding
+from verl.trainer.ppo.core_algos import agg_loss  # pyright: ignore[reportMissingImports]
+from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
+from verl.utils.device import get_device_id, get_device_name  # pyright: ignore[reportMissingImports]
+from verl.utils.metric import AggregationType, Metric  # pyright: ignore[reportMissingImports]
+from verl.workers.engine.base import EngineRegistry  # pyright: ignore[reportMissingImports]
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # pyright: ignore[reportMissingImports]
+from verl.workers.utils.padding import no_padding_2_padding  # pyright: ignore[reportMissingImports]
 
 from ....methods import Needs
 from ....models.scoring.score import Scores, score

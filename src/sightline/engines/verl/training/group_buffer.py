@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """verl's replay buffer with Sightline's dynamic sampling: bounds on a group's mean reward, and on rounds."""
 
 from __future__ import annotations
@@ -8,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import transfer_queue as tq
-from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+import transfer_queue as tq  # pyright: ignore[reportMissingImports]
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer  # pyright: ignore[reportMissingImports]
 
 from ....objectives import GroupSelection
 from ...metric_names import GROUP_ROUNDS, GROUPS_SAMPLED, INFORMATIVE_SHARE, UNINFORMATIVE_KEPT

@@ -1,4 +1,3 @@
-# pyright: reportMissingImports=false
 """verl's synchronous trainer with a method's weights on the advantages. Nothing of verl is copied.
 
 A step of verl, in the order in which it calls what is overridden here:
@@ -15,15 +14,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import ray
+import ray  # pyright: ignore[reportMissingImports]
 import torch
-import transfer_queue as tq
-from omegaconf import OmegaConf, open_dict
-from tensordict import TensorDict
+import transfer_queue as tq  # pyright: ignore[reportMissingImports]
+from omegaconf import OmegaConf, open_dict  # pyright: ignore[reportMissingImports]
+from tensordict import TensorDict  # pyright: ignore[reportMissingImports]
 from torch import Tensor
-from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size
-from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer
-from verl.workers.utils.padding import response_to_nested
+from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size  # pyright: ignore[reportMissingImports]
+from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer  # pyright: ignore[reportMissingImports]
+from verl.workers.utils.padding import response_to_nested  # pyright: ignore[reportMissingImports]
 
 from ....methods import method as make_method
 from ....objectives import group_advantages, overlong_penalty
