@@ -10,8 +10,8 @@ import transfer_queue as tq
 from sightline.engines.verl.training.rows import OTHER_LOG_PROBS, SCORE, plain
 from sightline.engines.verl.training.trainer import SightlineTrainer
 
-_TENSORS = ["prompts", "responses", "response_mask", "old_log_probs", "rollout_log_probs", "entropy", "rm_scores",
-            "advantages"]  # fmt: skip
+_TENSORS = ("prompts", "responses", "response_mask", "old_log_probs", "rollout_log_probs", "entropy")
+_TENSORS += ("rm_scores", "advantages")
 _compute_advantage = SightlineTrainer._compute_advantage
 
 
