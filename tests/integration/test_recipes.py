@@ -22,7 +22,9 @@ from sightline.tasks import ShapesTask
 FOLDER = Path(__file__).parents[2] / "recipes"
 PUBLISHED = yaml.safe_load((FOLDER / "published.yaml").read_text())
 SMALL = ["vgpo-3b-lora-24gb"]
-NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml") if path.stem not in ("demo", "published"))
+NAMES = sorted(
+    path.stem for path in FOLDER.glob("*.yaml") if path.stem not in ("demo", "demo-verl", "published")
+)
 
 WITHOUT_A_GPU = ["--use_cpu", "true", "--bf16", "false", "--use_vllm", "false"]
 LINE_OF = {"prompts": "steps_per_generation", "mini_batch_prompts": "gradient_accumulation_steps"} | {

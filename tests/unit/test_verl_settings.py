@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sightline.engines.verl.settings import checks
 from sightline.engines.verl.settings.checks import check_libraries
@@ -121,3 +122,38 @@ def test_another_verl_or_a_trl_beside_it_is_refused(
     monkeypatch.setattr(checks, "version", version)
     with pytest.raises(UserError, match=message):
         check_libraries()
+
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (RECIPES / "verl").glob("*.yaml")))
+def test_a_recipe_trains_what_the_other_engines_recipe_trains(name: str) -> None:
+    other = yaml.safe_load((RECIPES / f"{name}.yaml").read_text())
+    file = RECIPES / "verl" / f"{name}.yaml"
+    train = parse(["--config", str(file), "--use_cpu", "true", "--bf16", "false"]).train
+    same = (
+        "model",
+        "task",
+        "method",
+        "num_generations",
+        "max_steps",
+        "max_completion_length",
+        "learning_rate",
+    )
+    assert {key: getattr(train, key) for key in same} == {key: other[key] for key in same}
+    assert (
+        train.batch_rollouts
+        == other["per_device_train_batch_size"] * train.ranks * other["steps_per_generation"]
+    )
+    updates = other["steps_per_generation"] // other["gradient_accumulation_steps"]
+    assert train.updates == updates
+    assert f"sightline train --config recipes/verl/{name}.yaml" in file.read_text()
+
+
+def test_the_demo_is_the_other_engines_demo() -> None:
+    demo, other = (yaml.safe_load((RECIPES / name).read_text()) for name in ("demo-verl.yaml", "demo.yaml"))
+    train = parse(["--config", str(RECIPES / "demo-verl.yaml")]).train
+    assert train.step_rollouts == other["per_device_train_batch_size"]
+    shared = demo.keys() & other.keys() - {"output_dir", "per_device_train_batch_size"}
+    assert {key: demo[key] for key in shared} == {key: other[key] for key in shared}

@@ -40,11 +40,13 @@ def _backbone(config: type) -> Any:
     return getattr(module, whole.__name__.replace("ForConditionalGeneration", "Model"), None)
 
 
-def register() -> None:
+def register() -> bool:
     """Make verl find our engine, trainer, rollout loop and samplers."""
     model_config.hf_processor = sightline_processor  # a global of the module, looked up when it is called
     for name in _REGISTERING:
         importlib.import_module(f"{__package__}.{name}")
+    return True
 
 
-register()
+PLUGGED = register()
+"""Whether everything is registered; there is no False, an import that fails raises."""
