@@ -22,7 +22,7 @@ from transformers import TrainerCallback
 
 from sightline.engines.trl.data.dataset import training_rows
 from sightline.engines.trl.settings.resolve import Settings, parse
-from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.models.generation.generate import Decoding, Prompt, generate
 from sightline.models.loading import LoadedModel, load_model
 from sightline.tasks import ShapesTask
@@ -37,7 +37,7 @@ REWARDS = [
 ]
 
 
-class Stored(PerceptionTrainer):
+class Stored(TokenCreditTrainer):
     """Plays responses back, and remembers the weighted advantages of this rank's rows."""
 
     responses: list[list[int]]

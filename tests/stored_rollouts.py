@@ -11,7 +11,7 @@ import torch
 
 from sightline.engines.trl.data.dataset import training_rows
 from sightline.engines.trl.settings.resolve import Settings, parse
-from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.models.generation.generate import Decoding, Prompt, generate
 from sightline.models.loading import LoadedModel, load_model
 from sightline.tasks import ShapesTask
@@ -45,7 +45,7 @@ def sampled_responses(
     return [ids[start : start + size] for start in range(0, len(ids), size)]
 
 
-class StoredTrainer(PerceptionTrainer):
+class StoredTrainer(TokenCreditTrainer):
     """Rollout batch k is `stored[k]`; row i of every batch is rewarded with `rewards[i]`."""
 
     def __init__(self, stored: Sequence[list[list[int]]], **kwargs: Any):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from sightline.engines.checkpoints import StoppedError
 from sightline.engines.dynamic_sampling import PromptStream
 from sightline.engines.trl.data.dataset import training_rows
 from sightline.engines.trl.settings.rewards import rewards_of
-from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.errors import UserError
 from sightline.models.loading import LoadedModel, load_model
 from sightline.models.scoring.cached_prompts import Prefilled
@@ -30,17 +29,13 @@ def loaded() -> LoadedModel:
     return load_model("embedded", torch.float32)
 
 
-class Scripted(PerceptionTrainer):
+class Scripted(TokenCreditTrainer):
     """Answers every prompt with a word; how right that is `right` says, by the prompt's number."""
 
     sampled: list[list[int]]
 
     def _generate_single_turn(self, prompt_ids: Any, *_: Any, **__: Any) -> Any:
         return [[7, 8, 9] for _ in prompt_ids], None
-
-    def _sample(self, numbers: Sequence[int]) -> Any:
-        self.sampled.append(list(numbers))
-        return super()._sample(numbers)
 
 
 def scripted(
@@ -65,6 +60,11 @@ def scripted(
         train_dataset=training_rows(ShapesTask(), problems),
     )
     trainer.sampled = []
+    if trainer.group_sampler is not None:
+        sample = trainer.group_sampler.sample
+        trainer.group_sampler.sample = lambda numbers: (
+            trainer.sampled.append(list(numbers)) or sample(numbers)
+        )
     trainer.current_gradient_accumulation_steps = 1
     trainer.model.train()
     return trainer
@@ -90,7 +90,7 @@ def test_uninformative_groups_are_replaced_by_new_prompts(loaded: LoadedModel, t
     out = batch(trainer)
     assert [n for numbers in trainer.sampled for n in numbers] == [0, 1, 2, 3, 4, 5]
     assert [len(numbers) for numbers in trainer.sampled] == [2, 2, 2]
-    assert trainer._rewards[:, 0].tolist() == MIXED + MIXED
+    assert trainer.rollout_batch.rewards[:, 0].tolist() == MIXED + MIXED
     assert out["advantages"].view(2, GROUP).abs().sum(1).min() > 1
     # The images are those of the prompts that stayed.
     problems = ShapesTask().train(PROBLEMS, 3)
@@ -119,9 +119,10 @@ def test_the_next_batch_goes_on_behind_them(loaded: LoadedModel, tmp_path: Path)
 @pytest.mark.parametrize("bound", [0.0, 0.01, 0.5])
 def test_bounds_are_strict(loaded: LoadedModel, tmp_path: Path, bound: float) -> None:
     trainer = scripted(loaded, tmp_path, {0: [1.0, 1.0, 0.0, 0.0], 1: [1.0, 1.0, 1.0, 0.0]})
-    assert trainer.selection is not None
-    trainer.selection = replace(trainer.selection, low=bound)
-    filled = trainer._fill(2)
+    sampler = trainer.group_sampler
+    assert sampler is not None
+    sampler.selection = replace(sampler.selection, low=bound)
+    filled = sampler.fill()
     found = [group.number for group in filled.kept]
     assert found[:1] == ([1] if bound == 0.5 else [0])
     assert all(not group.informative for group in filled.spare)
@@ -130,14 +131,15 @@ def test_bounds_are_strict(loaded: LoadedModel, tmp_path: Path, bound: float) ->
 def test_key_overall_keeps_a_group_of_equal_accuracy(loaded: LoadedModel, tmp_path: Path) -> None:
     key = ("--method_options", '{"objective": {"name": "dapo", "informative_groups": {"key": "overall"}}}')
     trainer = scripted(loaded, tmp_path, {0: [0.5] * GROUP}, *key)
-    assert trainer._informative(torch.tensor([[0.5]] * GROUP + [[0.0]] * GROUP)) == [True, False]
+    assert trainer.group_sampler is not None
+    assert trainer.group_sampler.informative(torch.tensor([[0.5]] * GROUP + [[0.0]] * GROUP)) == [True, False]
 
 
 def test_after_the_last_round_the_rest_is_kept_and_counted(loaded: LoadedModel, tmp_path: Path) -> None:
     trainer = scripted(loaded, tmp_path, {3: MIXED}, "--max_rounds", "2")
     out = batch(trainer)
     assert len(out["advantages"]) == 2 * GROUP
-    assert trainer._rewards[:, 0].tolist() == MIXED + [0.0] * GROUP
+    assert trainer.rollout_batch.rewards[:, 0].tolist() == MIXED + [0.0] * GROUP
     assert metric(trainer, "groups/uninformative_kept") == 1
 
 
@@ -199,7 +201,7 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
     def accuracy(completions: list[Any], id: list[str], **_: Any) -> list[float]:
         return [right.get(numbers[name], RIGHT)[place % GROUP] for place, name in enumerate(id)]
 
-    trainer = PerceptionTrainer(
+    trainer = TokenCreditTrainer(
         method=run.method,
         args=run.train,
         model=loaded.model,
@@ -217,7 +219,7 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
             calls.append((prefilled, going_on, score(*args, **kwargs)))
         return going_on
 
-    monkeypatch.setattr("sightline.engines.trl.trainer.perception.score", both)
+    monkeypatch.setattr("sightline.engines.trl.trainer.trainer.score", both)
     trainer._generate_and_score_completions([trainer.train_dataset[row // GROUP] for row in range(2 * GROUP)])
     ((ran, going_on, again),) = calls
     assert ran.call.tolist() == [0] * GROUP + [1] * GROUP
@@ -227,4 +229,4 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
         assert values.abs().max() > 1e-3
     assert [len(prefix.prompts) for prefix in ran.prefixes] == [1, 1], "no replaced group's prompt is held"
     assert all(not prefix.prompts.vision for prefix in ran.prefixes)
-    assert not trainer._calls and trainer._ran is None
+    assert not trainer.rollout_batch.sampler_calls and trainer.rollout_batch.prefilled is None

@@ -9,7 +9,7 @@ import pytest
 import torch
 from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_trainer
 
-from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.models.loading import load_model
 
 REWARDS = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
@@ -46,15 +46,15 @@ def test_old_log_probs_come_from_the_scoring_pass(
     run = settings(tmp_path, method, {}, *flags(4, 1))
     trainer = stored_trainer(run, [responses], REWARDS)
     passes: list[Any] = []
-    scored = PerceptionTrainer._score
+    scored = TokenCreditTrainer._score
     monkeypatch.setattr(
-        PerceptionTrainer, "_score", lambda self, *given: passes.append(given) or scored(self, *given)
+        TokenCreditTrainer, "_score", lambda self, *given: passes.append(given) or scored(self, *given)
     )
     ours = prepared(trainer)
     assert len(passes) == 1, "one scoring pass gives old log-probs and signals"
 
     stock = stored_trainer(run, [responses], REWARDS)
-    monkeypatch.setattr(PerceptionTrainer, "_asks_for_old_log_probs", lambda self: False)
+    monkeypatch.setattr(TokenCreditTrainer, "_asks_for_old_log_probs", lambda self: False)
     theirs = prepared(stock)
     for mine, other in zip(ours, theirs, strict=True):
         mask = mine["completion_mask"].bool()
@@ -82,7 +82,7 @@ def test_bringing_prompts_together_leaves_the_gradient(
     sides = [batch["prompt_number"].tolist() for batch in trainer._buffered_inputs]
     assert sides == [[0, 0], [0, 0], [1, 1], [1, 1]]
     apart = stored_trainer(run, [responses], REWARDS)
-    monkeypatch.setattr("sightline.engines.trl.trainer.perception.SUMS", ())
+    monkeypatch.setattr("sightline.engines.trl.trainer.trainer.SUMS", ())
     as_drawn = gradient(apart)
     assert [batch["prompt_number"].tolist() for batch in apart._buffered_inputs] != sides
     torch.testing.assert_close(together, as_drawn, atol=1e-6, rtol=1e-4)

@@ -12,7 +12,7 @@ from trl.trainer import grpo_trainer
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from sightline.engines import upstream_members
-from sightline.engines.trl.trainer.perception import PerceptionTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.engines.trl.upstream_contract import CONTRACT, check_contract
 from sightline.engines.upstream_members import Member, problem_of
 from sightline.errors import UserError
@@ -32,7 +32,7 @@ def test_it_holds(member: Member) -> None:
 
 
 def test_every_method_we_override_is_in_it() -> None:
-    ours = [kind for kind in PerceptionTrainer.__mro__ if kind.__module__.startswith("sightline.")]
+    ours = [kind for kind in TokenCreditTrainer.__mro__ if kind.__module__.startswith("sightline.")]
     overridden = {
         name
         for kind in ours
@@ -83,7 +83,6 @@ def test_white_space_and_hanging_commas_do_not_matter() -> None:
 
 def test_a_trainer_checks_it_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(GRPOTrainer, "_tokenize_prompts")
-    from sightline.engines.trl.trainer.checkpointing import ResumableTrainer
-
+    nothing: Any = None
     with pytest.raises(UserError, match="_tokenize_prompts is gone"):
-        ResumableTrainer(model=None, args=None)
+        TokenCreditTrainer(method=nothing, model=nothing, args=nothing, train_dataset=nothing)

@@ -17,7 +17,8 @@ from sightline.engines.image_placeholders import (
     without_placeholders,
 )
 from sightline.engines.trl.preflight import check_fit
-from sightline.engines.trl.trainer.nan_guard import GuardedTrainer
+from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
+from sightline.engines.trl.trainer.vllm_sampling import forget_images
 from sightline.errors import UserError
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
 
@@ -95,7 +96,7 @@ def test_the_trainer_shortens_for_colocated_vllm_alone(
     monkeypatch.setattr(
         GRPOTrainer, "_generate_single_turn", lambda self, *args, **__: recorded._generate_single_turn(*args)
     )
-    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
     trainer.use_vllm, trainer.vllm_mode = True, mode
     trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=0), 0  # vLLM has these weights
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
@@ -122,7 +123,7 @@ def test_an_update_has_vllm_forget_the_images_it_encoded(
         return [], None
 
     monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", sampled)
-    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
     trainer.use_vllm, trainer.vllm_mode = True, mode
     trainer.accelerator = SimpleNamespace(is_main_process=True)  # pyright: ignore
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
@@ -144,10 +145,10 @@ def test_an_update_has_vllm_forget_the_images_it_encoded(
 
 
 def test_one_rank_alone_asks_a_server_to_forget() -> None:
-    trainer = GuardedTrainer.__new__(GuardedTrainer)
+    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
     trainer.vllm_mode, trainer.accelerator = "server", SimpleNamespace(is_main_process=False)  # pyright: ignore
     trainer.vllm_generation = None  # pyright: ignore  # the other ranks hold no client
-    trainer._forget_images()
+    forget_images(trainer)
 
 
 def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> SimpleNamespace:

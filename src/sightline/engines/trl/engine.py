@@ -34,7 +34,7 @@ from .ranks import AccelerateRanks
 from .settings.resolve import Settings, parse
 from .settings.rewards import rewards_of
 from .state.model_export import load_policy, save_trained
-from .trainer.perception import PerceptionTrainer
+from .trainer.trainer import TokenCreditTrainer
 
 __all__ = ["check_fit", "load_policy", "make_trainer", "parse", "ranks", "train"]
 
@@ -48,7 +48,7 @@ def ranks(settings: Settings) -> Ranks:
 
 def make_trainer(
     settings: Settings, loaded: LoadedModel, task: Task, problems: Sequence[Problem], **kwargs: Any
-) -> PerceptionTrainer:
+) -> TokenCreditTrainer:
     """A trainer ready to run. Multimodal placeholders are banned from sampling on every path.
 
     Raises:
@@ -59,7 +59,7 @@ def make_trainer(
     args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
     check_fit(settings, loaded, task, problems)
     rewards, args.reward_weights = rewards_of(settings)
-    trainer = PerceptionTrainer(
+    trainer = TokenCreditTrainer(
         method=settings.method,
         args=args,
         model=loaded.model,

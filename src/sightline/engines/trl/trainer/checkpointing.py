@@ -1,12 +1,17 @@
-"""A GRPOTrainer that can be killed at any moment and goes on with the same numbers."""
+"""Checkpoints that are complete or not there, and hold everything that the next optimizer step depends on.
+
+Beside what transformers saves (weights, optimizer, scheduler, the global generators of every rank) that is
+TRL's counter of micro-batches, the micro-batches of the rollout batch that are left to train on, a reference
+model that follows the policy, and the state of the trainer's own parts.
+"""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError
@@ -14,159 +19,144 @@ from safetensors.torch import load_file
 from transformers.trainer import TRAINING_ARGS_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
-from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ....errors import UserError
 from ...checkpoints import STAGING, StoppedError, publish, rotate, size
-from ..ranks import AccelerateRanks
-from ..state import rollout_buffer as in_hand
-from ..state.reference_model import load_reference, reference_is_copy, save_reference
-from ..upstream_contract import check_contract
+from ..state import rollout_buffer
+from ..state.reference_model import load_reference, save_reference
 
 PROGRESS = "progress.json"
 """Where training stood, beside what transformers saves itself."""
 
 
-class ResumableTrainer(GRPOTrainer):
-    """Checkpoints that are whole or not there, and everything in them that the next step depends on.
+class Part(Protocol):
+    """Something whose state a checkpoint keeps."""
 
-    Beside what transformers saves (weights, optimizer, scheduler, the global generators of every rank)
-    a checkpoint holds TRL's step counter, the rollouts in hand, and what subclasses add to `_progress`.
-    """
+    def state(self) -> Any:
+        """Plain data."""
+        ...
 
-    model: Any
-    args: Any
-    num_generations: Any
-    num_iterations: Any
-    card: Callable[[], str] | None = None
-    """Writes the model card of a checkpoint; none is written without it."""
-    _staging: Path | None = None
-    _sampler: Any = None
+    def restore(self, state: Any) -> None:
+        """Continue where `state` was taken."""
+        ...
 
-    def __init__(self, *, model: Any, args: Any, **kwargs: Any):
-        check_contract()
-        self.ranks = AccelerateRanks(args)
-        with reference_is_copy(args, model):
-            super().__init__(model=model, args=args, **kwargs)
+
+class Checkpointer:
+    """Saves and restores what a trainer needs beside what transformers saves."""
+
+    def __init__(self, trainer: Any, parts: Mapping[str, Part]):
+        """`parts` are kept under their keys in progress.json."""
+        self.trainer, self.parts = trainer, parts
+        self.staging: Path | None = None
+        """The hidden folder in which a checkpoint grows; None while none is saved."""
 
     # --- saving --------------------------------------------------------------------------------------
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        """Save into a hidden folder on all ranks, and give it its name once it is whole and on disk.
+    def save(self, transformers_part: Callable[[], None]) -> None:
+        """Save into a hidden folder on all ranks, and give it its name once it is complete and on disk.
 
         Raises:
             StoppedError: it could not be written, as on a full disk; the checkpoints before it stay.
         """
-        folder = Path(self.args.output_dir)
-        name = f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        self._staging = folder / STAGING
-        staged = self._staging / name
+        folder = Path(self.trainer.args.output_dir)
+        name = f"{PREFIX_CHECKPOINT_DIR}-{self.trainer.state.global_step}"
+        self.staging = folder / STAGING
+        staged = self.staging / name
         try:
-            self._together(self._make_staging, staged)
-            self._together(super()._save_checkpoint, model, trial)
-            self._together(self._save_in_hand, staged)
-            self._together(self._publish, staged, folder / name, main_only=True)
+            self._on_all_ranks(self._make_staging, staged)
+            self._on_all_ranks(transformers_part)
+            self._on_all_ranks(self._save_ours, staged)
+            self._on_all_ranks(self._publish, staged, folder / name, main_only=True)
         except SavingError as error:
             self._give_up(folder, name, error)
         finally:
-            self._staging = None
+            self.staging = None
 
-    def _together(self, action: Callable[..., Any], *args: Any, main_only: bool = False) -> None:
+    def _on_all_ranks(self, action: Callable[..., Any], *args: Any, main_only: bool = False) -> None:
         """Run one part of saving; if it fails on any rank it has failed on all of them."""
         problem: BaseException | None = None
         try:
-            if not main_only or self.accelerator.is_main_process:
+            if not main_only or self.trainer.ranks.main:
                 action(*args)
         except (OSError, RuntimeError, SafetensorError) as error:
             problem = error
-        if self.ranks.any(problem is not None):
+        if self.trainer.ranks.any(problem is not None):
             raise SavingError(str(problem or "another rank failed")) from problem
 
     def _make_staging(self, staged: Path) -> None:
-        if self.accelerator.is_main_process:
+        if self.trainer.ranks.main:
             shutil.rmtree(staged.parent, ignore_errors=True)
             staged.mkdir(parents=True)
-        self.accelerator.wait_for_everyone()
+        self.trainer.accelerator.wait_for_everyone()
 
-    def _save_in_hand(self, staged: Path) -> None:
-        if self._step % self._micro_steps_per_batch and self._buffered_inputs is not None:
-            in_hand.save(staged, self.accelerator.process_index, self._buffered_inputs)
-        if self.args.sync_ref_model:
-            save_reference(staged, self.ref_model, self.accelerator)
-        if self.accelerator.is_main_process:
+    def _save_ours(self, staged: Path) -> None:
+        trainer = self.trainer
+        if self._amid_rollout_batch:
+            rollout_buffer.save(staged, trainer.ranks.index, trainer._buffered_inputs)
+        if trainer.args.sync_ref_model:
+            save_reference(staged, trainer.ref_model, trainer.accelerator)
+        if trainer.ranks.main:
             (staged / TRAINING_ARGS_NAME).unlink(missing_ok=True)  # a pickle that nothing reads
             (staged / PROGRESS).write_text(json.dumps(self._progress()), encoding="utf-8")
 
     @property
     def _micro_steps_per_batch(self) -> int:
         """Micro-batches that one rollout batch feeds."""
-        return int(self.args.steps_per_generation * self.num_iterations)
+        return int(self.trainer.args.steps_per_generation * self.trainer.num_iterations)
+
+    @property
+    def _amid_rollout_batch(self) -> bool:
+        trainer = self.trainer
+        return trainer._buffered_inputs is not None and trainer._step % self._micro_steps_per_batch != 0
 
     def _progress(self) -> dict[str, Any]:
-        """Plain data from which `_restore` goes on."""
-        rollouts = self._buffered_inputs is not None and self._step % self._micro_steps_per_batch != 0
-        return {
-            "micro_steps": self._step,
+        """Plain data from which `restore` continues."""
+        own = {
+            "micro_steps": self.trainer._step,
             "micro_steps_per_batch": self._micro_steps_per_batch,
-            "rollouts_in_hand": rollouts,
-            "processes": self.accelerator.num_processes,
+            "rollouts_in_hand": self._amid_rollout_batch,
+            "processes": self.trainer.ranks.count,
         }
+        return own | {key: part.state() for key, part in self.parts.items()}
 
     def _publish(self, staged: Path, target: Path) -> None:
-        publish(staged, target, {"step": self.state.global_step, **self._progress()})
+        publish(staged, target, {"step": self.trainer.state.global_step, **self._progress()})
         shutil.rmtree(staged.parent, ignore_errors=True)
-        rotate(target.parent, self.args.save_total_limit)
+        rotate(target.parent, self.trainer.args.save_total_limit)
 
     def _give_up(self, folder: Path, name: str, error: SavingError) -> None:
         needed = 0
-        if self.accelerator.is_main_process and self._staging is not None:
-            needed = size(self._staging)
-            shutil.rmtree(self._staging, ignore_errors=True)
+        if self.trainer.ranks.main and self.staging is not None:
+            needed = size(self.staging)
+            shutil.rmtree(self.staging, ignore_errors=True)
         free = shutil.disk_usage(folder).free
         raise StoppedError(
             f"{name} could not be saved: {error} ({needed / 1e6:,.0f} MB written, {free / 1e6:,.0f} MB free)",
             folder,
         ) from error
 
-    def _get_output_dir(self, trial: Any) -> str:
-        return str(self._staging) if self._staging is not None else super()._get_output_dir(trial)
-
-    def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """The checkpoint's README.md, in place of TRL's in the run folder."""
-        if self.card is None or self._staging is None or not self.accelerator.is_main_process:
+    def write_card(self, card: Callable[[], str] | None) -> None:
+        """Write README.md into the checkpoint that is being saved."""
+        if card is None or self.staging is None or not self.trainer.ranks.main:
             return
-        for folder in self._staging.iterdir():
-            (folder / "README.md").write_text(self.card(), encoding="utf-8")
+        for folder in self.staging.iterdir():
+            (folder / "README.md").write_text(card(), encoding="utf-8")
 
     # --- resuming ------------------------------------------------------------------------------------
 
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        """Load every weight or fail: the trainer's own way renames no legacy key and passes over misses."""
-        target = model or self.model
-        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        elif hasattr(target, "get_base_model"):
-            _load_adapter(target, Path(resume_from_checkpoint))
-        else:
-            kinds = {parameter.dtype for parameter in target.parameters()}
-            exact = kinds.pop() if len(kinds) == 1 else torch.float32
-            saved = type(target).from_pretrained(resume_from_checkpoint, dtype=exact, use_safetensors=True)
-            target.load_state_dict(saved.state_dict(), strict=True)
+    def restore(self, folder: Path) -> None:
+        """Continue from a checkpoint, whose weights and optimizer are loaded already.
 
-    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
-        if checkpoint is not None:
-            folder = Path(checkpoint)
-            self._restore(json.loads((folder / PROGRESS).read_text(encoding="utf-8")), folder)
+        At the end of a rollout batch that may be on other ranks and in other micro-batches.
 
-    def _restore(self, progress: dict[str, Any], folder: Path) -> None:
-        """Go on where `_progress` says.
-
-        Between two rollout batches that may be on other ranks and in other micro-batches.
+        Raises:
+            UserError: it was saved amid a rollout batch by other ranks or in other micro-batches.
         """
+        trainer = self.trainer
+        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
         sizes = progress["processes"], progress["micro_steps_per_batch"]
-        here = self.accelerator.num_processes, self._micro_steps_per_batch
-        self._step = progress["micro_steps"] // sizes[1] * here[1] + progress["micro_steps"] % sizes[1]
+        here = trainer.ranks.count, self._micro_steps_per_batch
+        trainer._step = progress["micro_steps"] // sizes[1] * here[1] + progress["micro_steps"] % sizes[1]
         if progress["rollouts_in_hand"]:
             if sizes != here:
                 raise UserError(
@@ -174,32 +164,30 @@ class ResumableTrainer(GRPOTrainer):
                     f"micro-batches each, here are {here[0]} of {here[1]}; resume with the same, or from a "
                     "checkpoint at the end of a rollout batch"
                 )
-            device = self.accelerator.device
-            self._buffered_inputs = in_hand.load(folder, self.accelerator.process_index, device)
-        if self.args.sync_ref_model:
-            load_reference(folder, self.ref_model, self.accelerator)
-
-    def _get_train_sampler(self, dataset: Any = None) -> Any:
-        self._sampler = super()._get_train_sampler(dataset)
-        return self._sampler
-
-    def _init_training_state(self, *args: Any, **kwargs: Any) -> tuple[int, int]:
-        epochs, steps = super()._init_training_state(*args, **kwargs)
-        generator = getattr(self._sampler, "generator", None)
-        for _ in range(epochs if generator is not None else 0):
-            # Every epoch shuffles with the generator as the one before it left it.
-            torch.randperm(self._sampler.num_samples, generator=generator)
-        return epochs, steps
-
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
-        if self.state.global_step >= self.state.max_steps:
-            self.control.should_training_stop = True  # the last checkpoint of a run that was finished
-            return
-        super()._run_epoch(*args, **kwargs)
+            device = trainer.accelerator.device
+            trainer._buffered_inputs = rollout_buffer.load(folder, trainer.ranks.index, device)
+        if trainer.args.sync_ref_model:
+            load_reference(folder, trainer.ref_model, trainer.accelerator)
+        for key, part in self.parts.items():
+            part.restore(progress[key])
 
 
 class SavingError(Exception):
     """A part of saving failed on some rank."""
+
+
+def load_weights(model: Any, folder: Path) -> None:
+    """Load every weight of a checkpoint into a model that no wrapper shards, or fail.
+
+    transformers' own way renames no legacy key and ignores missing ones.
+    """
+    if hasattr(model, "get_base_model"):
+        _load_adapter(model, folder)
+        return
+    kinds = {parameter.dtype for parameter in model.parameters()}
+    exact = kinds.pop() if len(kinds) == 1 else torch.float32
+    saved = type(model).from_pretrained(folder, dtype=exact, use_safetensors=True)
+    model.load_state_dict(saved.state_dict(), strict=True)
 
 
 def _load_adapter(model: Any, folder: Path) -> None:
@@ -213,3 +201,10 @@ def _load_adapter(model: Any, folder: Path) -> None:
             f"{folder} does not fit this model's adapter: {len(missing)} weights are missing, "
             f"{len(result.unexpected_keys)} are unknown; resume with the settings it was saved with"
         )
+
+
+def replay_epochs(sampler: Any, epochs: int) -> None:
+    """Bring a sampler's generator to where `epochs` epochs leave it: each draws one permutation."""
+    generator = getattr(sampler, "generator", None)
+    for _ in range(epochs if generator is not None else 0):
+        torch.randperm(sampler.num_samples, generator=generator)

@@ -1,4 +1,4 @@
-"""Rows of one prompt brought together among the micro-batches of one optimizer step.
+"""The micro-batches that a rollout batch is split into: their order by prompt, and their token mean.
 
 A micro-batch that holds several rollouts of a prompt encodes its image once. Which rows an optimizer step
 takes stays as TRL drew it; only their order within the step changes, and the step adds them up.
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
+
+from ...ranks import Ranks
 
 PROMPT = "prompt_number"
 """Name of the column that numbers the prompts, int64 [B]."""
@@ -29,6 +31,21 @@ def together(batches: Sequence[Mapping[str, Any]], per_step: int) -> list[dict[s
         return [dict(batch) for batch in batches]
     steps = [batches[start : start + size] for start in range(0, len(batches), size)]
     return [batch for step in steps for batch in _sorted(step)]
+
+
+def normalise_per_step(batches: Sequence[dict[str, Any]], per_step: int, ranks: Ranks) -> None:
+    """Make TRL's token mean exact per optimizer step, as the papers run it.
+
+    TRL divides by the rollout batch's tokens shared evenly over its steps; here each step gets the tokens
+    of its own `per_step` micro-batches on all ranks. Where one step spans several rollout batches TRL's
+    normaliser stays.
+    """
+    if len(batches) % per_step:
+        return
+    tokens = torch.stack([(b["completion_mask"] * b.get("tool_mask", 1)).sum() for b in batches])
+    of_step = ranks.sum(tokens.float()).view(-1, per_step).sum(1)
+    for index, batch in enumerate(batches):
+        batch["num_items_in_batch"] = of_step[index // per_step] * len(batches) / per_step
 
 
 def _sorted(batches: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from trl.trainer.utils import split_pixel_values_by_grid
 
-from sightline.engines.trl.data.group_order import PROMPT, together
+from sightline.engines.trl.data.micro_batches import PROMPT, together
 
 PATCHES = {0: 4, 1: 8, 2: 0, 3: 12}
 """Rows of pixels of each prompt's images; prompt 2 has none."""
