@@ -58,7 +58,7 @@ def test_progress_stretches_every_answer_to_the_same_length():
 
 
 def test_late_over_early_is_the_ratio_that_training_logs():
-    """The same definition as `methods.statistics`: halves by tokens, a middle token in neither."""
+    """The same definition as `methods.statistics`: each answer once, a middle token in neither half."""
     torch = pytest.importorskip("torch")
     from sightline.methods import method, statistics
 

@@ -430,7 +430,7 @@ def test_statistics_say_what_the_weights_did():
     assert found["rollouts/without_tokens"] == 1
     assert found["scores/exact_kl/mean"] == pytest.approx(3.0 / 7)
     assert found["scores/exact_kl/max"] == pytest.approx(0.9)
-    assert found["scores/exact_kl/late_over_early"] == pytest.approx((1.6 / 3) / (0.5 / 3))
+    assert found["scores/exact_kl/late_over_early"] == pytest.approx((0.5 + 0.55) / (0.1 + 0.2))
     assert found["scores/exact_kl/between_group_std"] == 0
     assert found["scores/exact_kl/within_group_std"] == pytest.approx((0.5 - 0.375) / 2)
     assert found["rollouts/constant/trajectory_weights"] == 0

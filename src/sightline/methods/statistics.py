@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from .. import masked
+from ..late_over_early import half_means, late_over_early
 from .inputs import Batch, Scores, checked
 from .method import Method
 
@@ -31,8 +32,8 @@ def statistics(
     - `rollouts/`: counts `without_image`, `without_tokens`, and `constant/<shaping>`, those whose range
       was up to `min_range`.
     - `scores/<signal>/` of tokens with an image, as measured: `mean`, `max`, `rollout_std` of the
-      rollouts' means over all, `within_group_std` and `between_group_std` of them; `late_over_early`,
-      the mean score of the second half of the responses over the first.
+      rollouts' means over all, `within_group_std` and `between_group_std` of them; `late_over_early`
+      (see there): mean over responses of the second half's score over that of the first's.
     - whatever a shaping adds under its own name, as `mass_conserving_gate/mass_factor_max`.
 
     A number that is not defined for the batch is left out.
@@ -96,9 +97,9 @@ def _scores(values: Tensor, scores: Tensor, batch: Batch) -> dict[str, float]:
         "within_group_std": float((means - of_group)[counted].square().mean().sqrt()),
         "between_group_std": float(of_group[counted].std(correction=0)),
     }
-    late = batch.seen.cumsum(-1) * 2 > masked.lengths(batch.seen)[:, None] + 1
-    early = batch.seen.cumsum(-1) * 2 < masked.lengths(batch.seen)[:, None] + 1
-    first = float(masked.mean(scores, batch.seen & early))
-    if first > 0:
-        found["late_over_early"] = float(masked.mean(scores, batch.seen & late)) / first
+    rows = zip(scores.cpu(), batch.seen.cpu(), strict=True)
+    halves = [half_means(row[seen].double().numpy()) for row, seen in rows]
+    ratio = late_over_early([pair for pair in halves if pair is not None])
+    if ratio is not None:
+        found["late_over_early"] = ratio
     return found

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...late_over_early import half_means
+from ...late_over_early import late_over_early as ratio_of
 from ..readers.samples import SavedAnswer
 
 Z_95 = 1.959963984540054
@@ -84,36 +86,23 @@ def over_progress(answers: Iterable[SavedAnswer], name: str, bins: int = 20) -> 
 
 
 def late_over_early(answers: Iterable[SavedAnswer], name: str) -> Mean:
-    """Mean score of the second half of the answers' tokens over that of the first.
+    """Mean score of the second halves of the answers over that of the first, scores ≥ 0 as in `positive`.
 
-    Scores ≥ 0 as in `positive`; a middle token counts in neither half. The interval is that of the
-    logarithm of a ratio of means over answers (delta method).
+    Each answer counts once (`sightline.late_over_early`). The interval is that of the logarithm of a ratio
+    of two means over answers (delta method).
     """
-    halves = []
-    for told in answers:
-        values = positive(name, column(told, name))
-        if np.isfinite(values).sum() > 1:
-            early, late = values[: len(values) // 2], values[(len(values) + 1) // 2 :]
-            halves.append(
-                (np.nansum(early), np.isfinite(early).sum(), np.nansum(late), np.isfinite(late).sum())
-            )
-    return _ratio(np.array(halves, dtype=float).reshape(len(halves), 4))
-
-
-def _ratio(sums: np.ndarray) -> Mean:
-    """(Σ late / Σ late tokens) / (Σ early / Σ early tokens), with its interval."""
-    early, early_tokens, late, late_tokens = sums.sum(0)
-    if len(sums) == 0 or early_tokens == 0 or late_tokens == 0 or early <= 0:
-        return Mean(math.nan, math.nan, math.nan, len(sums))
-    first, second = early / early_tokens, late / late_tokens
-    ratio = second / first
-    if len(sums) == 1:
-        return Mean(float(ratio), math.nan, math.nan, 1)
-    influence = (sums[:, 2] - second * sums[:, 3]) / late_tokens / first
-    influence -= ratio * (sums[:, 0] - first * sums[:, 1]) / early_tokens / first
-    error = math.sqrt(float((influence**2).sum()) * len(sums) / (len(sums) - 1))
-    factor = math.exp(min(Z_95 * error / ratio, 700.0)) if ratio > 0 else math.nan
-    return Mean(float(ratio), float(ratio / factor), float(ratio * factor), len(sums))
+    found = [half_means(positive(name, column(told, name))) for told in answers]
+    halves = [pair for pair in found if pair is not None]
+    ratio = ratio_of(halves)
+    if ratio is None:
+        return Mean(math.nan, math.nan, math.nan, len(halves))
+    if len(halves) == 1 or ratio == 0:
+        return Mean(ratio, math.nan, math.nan, len(halves))
+    early, late = np.array(halves).T
+    influence = (late - ratio * early) / early.sum()
+    error = math.sqrt(float((influence**2).sum()) * len(halves) / (len(halves) - 1))
+    factor = math.exp(min(Z_95 * error / ratio, 700.0))
+    return Mean(ratio, ratio / factor, ratio * factor, len(halves))
 
 
 def _nanmean(values: np.ndarray) -> float:

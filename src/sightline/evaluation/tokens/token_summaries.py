@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import UserError
+from ...late_over_early import Halves, half_means, late_over_early
 from ...signals import SIGNALS
 from ...structure import COUNT, NUMBER, TEXT, Many, fault
 from ..run.grading import Scored
@@ -47,7 +48,7 @@ def dependence(
       the KL of all tokens (0.5 if it is even, near 0 if few tokens carry it).
     - for all, right and wrong answers: their number, `focus` over ten equal parts of the answer (score
       (S+1)/2 in [0, 1]), and `late_over_early`, the mean score of second halves over that of first
-      halves, with a 95 % interval over problems.
+      halves, each answer counted once, with a 95 % interval over problems.
     """
     verdicts = {(one.item.id, one.generation.sample): one for one in sighted if one.correct is not None}
     rows = read_lines(folder.token_scores)
@@ -92,15 +93,14 @@ def share_of_half(values: Values) -> float | None:
 
 
 def _focus(answers: Sequence[_Answer], seed: int) -> dict[str, Any]:
-    long = [answer for answer in answers if len(answer.focus) >= 2]
-    early = np.array([answer.focus[: len(answer.focus) // 2].mean() for answer in long])
-    late = np.array([answer.focus[-(len(answer.focus) // 2) :].mean() for answer in long])
-    ratio = late.sum() / early.sum() if len(long) and early.sum() > 0 else None
+    found = [(answer.cluster, half_means(answer.focus)) for answer in answers]
+    long = [(cluster, halves) for cluster, halves in found if halves is not None]
+    halves = [pair for _, pair in long]
     return {
         "answers": len(answers),
         "focus": _parts(answers),
-        "late_over_early": None if ratio is None else float(ratio),
-        "interval": _ratio_interval(late, early, [answer.cluster for answer in long], seed),
+        "late_over_early": late_over_early(halves),
+        "interval": _ratio_interval(halves, [cluster for cluster, _ in long], seed),
     }
 
 
@@ -114,12 +114,13 @@ def _parts(answers: Sequence[_Answer]) -> list[float | None]:
     return [sum(values) / len(values) if values else None for values in found]
 
 
-def _ratio_interval(late: Values, early: Values, clusters: Sequence[str], seed: int) -> list[float] | None:
+def _ratio_interval(halves: Sequence[Halves], clusters: Sequence[str], seed: int) -> list[float] | None:
     """95 % percentile interval of Σ late / Σ early over problems drawn with replacement."""
     names = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
     if len(names) < 2:
         return None
     index = [names[cluster] for cluster in clusters]
+    early, late = np.array(halves).T
     tops, bottoms = (np.bincount(index, values, minlength=len(names)) for values in (late, early))
     drawn = np.random.default_rng(seed).integers(len(names), size=(RESAMPLES, len(names)))
     below = bottoms[drawn].sum(1)

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ...evaluation.run.answer_and_grade import AnsweredProblems, answer
 from ...evaluation.tokens.scored_samples import as_rollouts
 from ...evaluation.tokens.token_summaries import share_of_half
+from ...late_over_early import half_means, late_over_early
 from ...methods import Needs
 from ...models.generation.generate import Decoding
 from ...models.loading import LoadedModel
@@ -52,7 +53,7 @@ def measured(
     image) accuracy, shares in [0, 1]; `answer_tokens` per greedy answer; and of the first `scored` greedy
     answers, against a black image: `dependency`, the mean exact KL per token in nats, `half_of_kl`, the
     share of tokens, largest first, that hold half of it, and `late_over_early`, the mean visual focus of
-    second halves over that of first halves.
+    second halves over that of first halves, each answer counted once.
     """
     greedy = Decoding(longest)
     often = [problem for problem in problems for _ in range(evaluation.samples)]
@@ -80,14 +81,12 @@ def _looking(loaded: LoadedModel, answered: AnsweredProblems, count: int) -> dic
     scores = score(loaded.model, loaded.processor, rollouts, needs, seed=0, step=0, rows_per_pass=64).signals
     mask = rollouts.mask.bool()
     focus = SIGNALS[FOCUS].score(scores[FOCUS].double())
-    place, length = mask.cumsum(1), mask.sum(1, keepdim=True)
-    late, early = (focus[mask & part] for part in (place * 2 > length + 1, place * 2 < length + 1))
+    halves = [half_means(row[valid].numpy()) for row, valid in zip(focus, mask, strict=True)]
     dependency = scores[DEPENDENCY].double()[mask]
-    first = float(early.mean()) if len(early) else 0.0
     return {
         "dependency": float(dependency.mean()),
         "half_of_kl": share_of_half(dependency.numpy()),
-        "late_over_early": float(late.mean()) / first if first > 0 else None,
+        "late_over_early": late_over_early([pair for pair in halves if pair is not None]),
     }
 
 
