@@ -9,7 +9,8 @@ from html import escape
 from pathlib import Path
 
 from sightline import Needs, method, view
-from sightline.evaluation.tokens.scored_samples import as_rollouts, data_url
+from sightline.evaluation.tokens.scored_samples import as_rollouts
+from sightline.image_addresses import png_address
 from sightline.models.generation.generate import Answer
 from sightline.models.loading import load_model
 from sightline.models.scoring.score import score
@@ -61,7 +62,7 @@ def draw() -> str:
     widths = [12 + 8.2 * len(token) for token in tokens]
     left, top, step = 128, 64, 62
     width, height = left + sum(widths) + 24, top + step * len(ROWS) + 6
-    image, question = data_url(problem.images[0].resize((96, 96), 0)), escape(problem.question)
+    image, question = png_address(problem.images[0].resize((96, 96), 0)), escape(problem.question)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" '
         'font-family="ui-monospace, monospace" role="img">',

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -12,6 +10,7 @@ from PIL import Image
 
 from ..analysis.pages.base import content_policy, printable
 from ..analysis.tokens.strips import LETTERS, LEVELS
+from ..image_addresses import png_address
 from ..tasks.problem import Problem, Task
 
 STYLE = """
@@ -46,9 +45,7 @@ def shown(task: Task, problem: Problem) -> list[dict[str, Any]]:
 def _address(image: Image.Image) -> str:
     small = image.copy()
     small.thumbnail((MOST_SIDE, MOST_SIDE))
-    held = io.BytesIO()
-    small.save(held, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode()}"
+    return png_address(small, optimize=True)
 
 
 def page(**content: Any) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...image_addresses import data_address
 from ...plain_files import Refused, parse_json
 from ...structure import fault
 from ..charts.number_format import counted
@@ -275,4 +275,4 @@ def _embedded(case: _Case, name: str, room: int) -> str | None:
         return None
     with file:
         content = file.read(room) if signature(file).size < room else b""
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}" if content else None
+    return data_address(content, kind) if content and kind else None

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
-import io
 import json
 import os
 import time
@@ -16,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ...errors import UserError, unknown_name
+from ...image_addresses import png_address
 from ...models.generation.generate import Decoding
 from .backend import Reply, Request
 
@@ -173,10 +172,7 @@ def chat_request(model: str, request: Request, decoding: Decoding) -> dict[str, 
 def _part(part: Any, images: Any) -> Any:
     if part.get("type") != "image":
         return part
-    buffer = io.BytesIO()
-    next(images).convert("RGB").save(buffer, format="PNG")
-    address = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
-    return {"type": "image_url", "image_url": {"url": address}}
+    return {"type": "image_url", "image_url": {"url": png_address(next(images).convert("RGB"))}}
 
 
 def _read(reply: Any, deadline: float) -> bytes:

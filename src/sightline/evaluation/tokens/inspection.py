@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ...errors import UserError
 from ...methods import Method, Needs
-from ...models.draw_views import draw_view
+from ...models.draw_views import viewed_images
 from ...models.families import placeholder_ids
 from ...models.generation.generate import Answer, Prompt
 from ...models.loading import LoadedModel
@@ -227,20 +227,7 @@ def _shown(loaded: LoadedModel, rollouts: Rollouts, view: View, seed: int) -> li
     """The images of every row as the scoring pass saw them under `view`; its own where they are kept."""
     if not isinstance(view, PixelView):
         return [list(images) for images in rollouts.images]
-    numbers = rollouts.rollout_numbers if view.per == "rollout" else [0] * len(rollouts)
-    keys = list(zip(rollouts.group_ids.tolist(), numbers, strict=True))
-    rows = sorted({key: row for row, key in reversed(list(enumerate(keys)))}.values())
-    drawn = draw_view(
-        view,
-        [rollouts.images[row] for row in rows],
-        [rollouts.sample_ids[row] for row in rows],
-        loaded.processor,
-        seed=seed,
-        step=0,
-        draws=[numbers[row] for row in rows],
-    )
-    by_key = {keys[row]: images for row, images in zip(rows, drawn, strict=True)}
-    return [by_key[key] for key in keys]
+    return viewed_images(view, rollouts, loaded.processor, seed=seed, step=0)
 
 
 def _likeliest(

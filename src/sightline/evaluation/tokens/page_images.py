@@ -1,13 +1,13 @@
-"""Images as data addresses, small enough that hundreds of them stay one page."""
+"""Images for a page, as data addresses small enough that hundreds of them stay one page."""
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Sequence
 
 from PIL import Image
 
+from ...image_addresses import data_address, png_address
 from ...views import rgb
 
 LOSSLESS_SIDE = 200
@@ -29,18 +29,14 @@ def data_addresses(images: Sequence[Image.Image], most_bytes: int) -> list[str]:
 
 def _address(image: Image.Image, most_bytes: int) -> str:
     if max(image.size) <= LOSSLESS_SIDE:
-        return _encoded(image, "PNG", optimize=True)
+        return png_address(image, optimize=True)
     address = ""
     for side in SIDES:
         small = image.copy()
         small.thumbnail((side, side), Image.Resampling.LANCZOS)
-        address = _encoded(small, "JPEG", quality=_QUALITY, optimize=True)
+        held = io.BytesIO()
+        small.save(held, "JPEG", quality=_QUALITY, optimize=True)
+        address = data_address(held.getvalue(), "jpeg")
         if len(address) <= most_bytes:
             break
     return address
-
-
-def _encoded(image: Image.Image, kind: str, **options: object) -> str:
-    held = io.BytesIO()
-    image.save(held, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(held.getvalue()).decode('ascii')}"

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ...image_addresses import png_address
 from ...methods import Needs
 from ...models.generation.generate import Answer
 from ...models.loading import LoadedModel
@@ -55,17 +54,10 @@ def sample_rows(answered: AnsweredProblems, count: int) -> list[dict[str, Any]]:
             "kind": problem.kind,
             "question": problem.question,
             "answer": problem.answer,
-            "images": [data_url(image) for image in problem.images],
+            "images": [png_address(image.convert("RGB"), optimize=True) for image in problem.images],
         }
         for problem in list(answered.problems)[:count]
     ]
-
-
-def data_url(image: Any) -> str:
-    """An image as a PNG data URL."""
-    buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def as_rollouts(
