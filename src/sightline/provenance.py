@@ -11,7 +11,11 @@ from typing import Any
 _LIBRARIES = (
     "sightline",
     "torch",
+    "torchvision",
     "transformers",
+    "tokenizers",
+    "pillow",
+    "numpy",
     "trl",
     "accelerate",
     "datasets",

@@ -25,26 +25,30 @@ def main(argv: Sequence[str]) -> int:
         "Paired differences between two runs of sightline eval over the same problems, B minus A.",
         "sightline compare runs/eval-before runs/eval-after",
     )
-    parser.add_argument("a", metavar="A", help="a results folder")
-    parser.add_argument("b", metavar="B", help="the one to hold against it")
+    several = "; several runs of one method with other seeds: their folders with commas between"
+    parser.add_argument("a", metavar="A", help=f"a results folder{several}")
+    parser.add_argument("b", metavar="B", help="the one to hold against it, or several")
     parser.add_argument(
         "--protocol", choices=sorted(PROTOCOLS), help="whose verdicts to compare (default: the runs' own)"
     )
     parser.add_argument(
-        "--partial", action="store_true", help="compare runs that were interrupted as they are"
+        "--partial",
+        action="store_true",
+        help="compare what is there of runs that were interrupted, or lack more than 2 %% of their samples",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the sign flips (default 0)")
     parser.add_argument("--output_dir", help="where results go (default: a fresh folder under runs/)")
     parser.add_argument("--overwrite", action="store_true", help="replace the results in output_dir")
     parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
     args = parser.parse_args(list(argv))
-    first, second = ResultsFolder(Path(args.a)), ResultsFolder(Path(args.b))
-    for folder in (first, second):
+    first, second = _folders(args.a), _folders(args.b)
+    for folder in (*first, *second):
         check_complete(folder, args.partial)
-    found = compare(first, second, headline(first, second, args.protocol), seed=args.seed)
+    protocol = headline(first, second, args.protocol)
+    found = compare(first, second, protocol, seed=args.seed, partial=args.partial)
     run = open_run(args.output_dir or fresh_name("compare"), overwrite=args.overwrite)
     write_json(run.path / "comparison.json", found)
-    write_json(run.results, {"kind": "comparison", "a": str(first.path), "b": str(second.path)})
+    write_json(run.results, {"kind": "comparison", "a": args.a, "b": args.b})
     write_text(run.path / "comparison.md", comparison_table(found))
     page = write_comparison_page(run.path)
     if args.json:
@@ -54,8 +58,16 @@ def main(argv: Sequence[str]) -> int:
     for note in found["notes"]:
         screen.say(note)
     _print(found)
+    for remark in found["remarks"]:
+        screen.say(remark)
     print(f"page: {page}")
     return DONE
+
+
+def _folders(given: str) -> list[ResultsFolder]:
+    """The results folders of one side."""
+    paths = [given] if Path(given).exists() else [part for part in given.split(",") if part.strip()]
+    return [ResultsFolder(Path(path.strip())) for path in paths or [given]]
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -67,15 +79,42 @@ def _print(found: Mapping[str, Any]) -> None:
             interval(entry["b"]),
             points(entry["difference"]),
             probability(entry["difference"]["p"]),
+            probability(entry["difference"]["p_corrected"]),
             f"{entry['only_a']} / {entry['only_b']}",
         ]
         for name, entry in found["benchmarks"].items()
     ]
     if average := found["average"]:
         figures = (f"{100 * average[run]:.1f}" for run in ("a", "b"))
-        rows.append(["mean", "", *figures, points(average), probability(average["p"]), ""])
+        rows.append(["mean", "", *figures, points(average), probability(average["p"]), "", ""])
     screen.print_table(
         f"B against A, protocol {found['protocol']}, per cent with 95 % intervals",
-        ["", "problems", "A", "B", "B - A", "p", "only A / only B"],
+        ["", "problems", "A", "B", "B - A", "p", _corrected(found), "only A / only B"],
         rows,
+    )
+    if across := found["across"]:
+        _print_across(across)
+
+
+def _corrected(found: Mapping[str, Any]) -> str:
+    count = found["corrections"]["benchmarks"]
+    return f"p, for {count} benchmark{'s' if count != 1 else ''}"
+
+
+def _print_across(across: Mapping[str, Any]) -> None:
+    middle = across["interquartile_mean"]
+    improved = across["probability_of_improvement"]
+    screen.print_table(
+        f"{across['runs'][0]} runs of A and {across['runs'][1]} of B on {across['benchmarks']} benchmarks, "
+        "95 % bootstrap intervals over runs",
+        ["", "A", "B", "B - A"],
+        [
+            [
+                "interquartile mean",
+                interval(middle["a"]),
+                interval(middle["b"]),
+                points(middle["difference"]),
+            ],
+            ["chance that B beats A", "", interval(improved), ""],
+        ],
     )

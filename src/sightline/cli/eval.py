@@ -30,7 +30,7 @@ from ..evaluation.benchmarks.locate import fetched
 from ..evaluation.run.ask import SIGHTED, EvalPlan, ask, expected
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
-from ..evaluation.run.start import describe, start_run, weights_name
+from ..evaluation.run.start import describe, processor_name, start_run, weights_name
 from ..evaluation.tokens.token_scores import score_tokens
 from ..models.loading import LoadedModel, load_model
 from ..rewards import PROTOCOLS
@@ -39,6 +39,7 @@ from ..tasks import DataOptions
 from ..views import VIEWS, PixelView, view
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
+from .eval_plan import main as plan_main
 from .score import print_results, say_undecided
 from .threads import one_thread_if_small
 
@@ -49,6 +50,8 @@ TOKEN_SCORES = 64
 
 def main(argv: Sequence[str]) -> int:
     """Evaluate one model from the command line."""
+    if any(word == "--plan" or word.startswith("--plan=") for word in argv):
+        return plan_main(argv)
     args = _parser().parse_args(list(argv))
     started = time.perf_counter()
     chosen = suite(args.suite) if args.suite else None
@@ -75,7 +78,7 @@ def main(argv: Sequence[str]) -> int:
             again += ["--output_dir", str(folder.path)]
         screen.say(f"interrupted; go on with: sightline eval {shlex.join([*again, '--resume'])}")
         return INTERRUPTED
-    results = write_results(folder, protocol)
+    results = write_results(folder, protocol, partial=args.partial)
     write_results_page(folder.path)
     seconds = time.perf_counter() - started
     if args.json:
@@ -141,6 +144,9 @@ def _parser() -> VerbParser:
     add("--tries", type=positive, default=3, help="attempts per request at a server (default 3)")
     add("--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)")
     add("--resume", action="store_true", help="go on with the run in output_dir")
+    add("--partial", action="store_true", help="give figures though over 2 %% of the samples are missing")
+    add("--plan", metavar="POINTS", help="measure nothing: how many problems and samples find a difference "
+        "of so many points; see sightline eval --plan 2 --help")  # fmt: skip
     parser.add_results("use only the first N problems of each benchmark")
     return parser
 
@@ -300,6 +306,7 @@ def _origin(args: argparse.Namespace, protocol: str, loaded: LoadedModel | None)
         found |= {"dtype": str(loaded.model.dtype), "device": str(loaded.model.device)}
         found["checkpoint"] = getattr(loaded.model.config, "_commit_hash", None)
         found["weights"] = weights_name(loaded.model)
+        found["processor"] = processor_name(loaded.processor)
     elif args.backend == VLLM:
         found |= {"dtype": args.dtype, "checkpoint": args.revision}
     return found if args.backend in (LOCAL, VLLM) else {**found, "server": args.backend}

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..analysis.pages.results import write_results_page
 from ..errors import UserError
-from ..evaluation.report.tables import interval, percent, points
+from ..evaluation.report.tables import headline, interval, percent, points
 from ..evaluation.run.ask import SIGHTED
 from ..evaluation.run.jsonl_records import read_generations
 from ..evaluation.run.results import write_results
@@ -32,12 +32,16 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts are the run's"
     )
-    parser.add_argument("--partial", action="store_true", help="score a run that was interrupted as it is")
+    parser.add_argument(
+        "--partial",
+        action="store_true",
+        help="give figures of a run that was interrupted, or that lacks over 2 %% of its samples",
+    )
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     args = parser.parse_args(list(argv))
     folder = ResultsFolder(Path(args.run))
     check_complete(folder, args.partial)
-    results = write_results(folder, args.protocol)
+    results = write_results(folder, args.protocol, partial=args.partial)
     write_results_page(folder.path)
     if args.json:
         print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
@@ -73,19 +77,22 @@ def print_results(results: Mapping[str, Any], folder: ResultsFolder, took: str =
             rows.append(
                 [
                     label,
-                    interval(measured["accuracy"]),
-                    points(lost["difference"]) if lost else "",
+                    headline(measured["accuracy"], results["withheld"].get(name)),
+                    points(lost["difference"]) if lost and name not in results["withheld"] else "",
                     str(measured["accuracy"]["n"]),
+                    str(measured["accuracy"]["clusters"]),
                     *(percent(rates[rate]) for rate in ("no_box", "truncated", "timeout", "failed")),
                 ]
             )
     if results["mean_accuracy"] is not None:
-        rows.append(["mean of the benchmarks", percent(results["mean_accuracy"]), *[""] * 6])
+        rows.append(["mean of the benchmarks", percent(results["mean_accuracy"]), *[""] * 7])
     screen.print_table(
         f"{results['model']}, protocol {results['protocol']}, per cent with 95 % intervals",
-        ["", "accuracy", "image gains", "answers", "no box", "cut", "time-out", "failed"],
+        ["", "accuracy", "image gains", "answers", "clusters", "no box", "cut", "time-out", "failed"],
         rows,
     )
+    for warning in results["warnings"]:
+        screen.say(warning)
     _print_scores(results)
     _print_protocols(results)
     print(f"{took}page: {folder.report}; table: {folder.markdown}; figures: {folder.results}")
@@ -108,6 +115,8 @@ def _print_scores(results: Mapping[str, Any]) -> None:
     """The benchmarks' own scores, if any has one."""
     rows = []
     for name, found in results["benchmarks"].items():
+        if name in results["withheld"]:
+            continue
         for score, value in found["views"].get(SIGHTED, {}).get("scores", {}).items():
             if isinstance(value, Mapping):
                 rows.append([f"{name}, {score}", interval(value), str(value["n"])])

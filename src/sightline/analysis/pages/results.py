@@ -50,6 +50,9 @@ def write_results_page(folder: Path) -> Path:
         rows=_rows(results),
         chart=_accuracy_chart(results),
         blind_views=_blind_views(results),
+        sources=_sources(results),
+        profiles=[],
+        withheld=mapping(results.get("withheld")),
         repeated=any(found["views"]["sighted"]["pass_at"] for found in results["benchmarks"].values()),
         samples=samples,
     )
@@ -74,6 +77,9 @@ def write_comparison_page(folder: Path) -> Path:
         rows=[],
         chart=_difference_chart(comparison),
         blind_views=[],
+        sources=[],
+        profiles=_profiles(comparison),
+        withheld={},
         repeated=False,
         samples=samples,
     )
@@ -135,7 +141,7 @@ def _notes(results: Mapping[str, Any], samples: Samples) -> list[str]:
         if undecided:
             judged = f"{counted(undecided, 'answer')} could not be judged"
             notes.append(f"{name}: {judged}, neither right nor wrong.")
-    return [*notes, *samples.notes]
+    return [*results.get("warnings", []), *notes, *samples.notes]
 
 
 def _blind_views(results: Mapping[str, Any]) -> list[str]:
@@ -156,6 +162,20 @@ def _rows(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         for name, found in results["benchmarks"].items()
         if "sighted" in found["views"]
     ]
+
+
+def _profiles(comparison: Mapping[str, Any]) -> list[tuple[float, float, float]]:
+    """Threshold, share of A's scores above it, and of B's."""
+    if not comparison["across"]:
+        return []
+    found = comparison["across"]["profiles"]
+    return list(zip(found["thresholds"], found["a"]["value"], found["b"]["value"], strict=False))
+
+
+def _sources(results: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Benchmarks whose noise could be told apart by its source."""
+    seen = {name: found["views"]["sighted"] for name, found in results["benchmarks"].items()}
+    return [(name, one["noise"]) for name, one in seen.items() if one.get("noise")]
 
 
 def _accuracy_chart(results: Mapping[str, Any]) -> IntervalChart | None:

@@ -13,6 +13,9 @@ _ESTIMATE = {"value": Maybe(NUMBER), "low": Maybe(NUMBER), "high": Maybe(NUMBER)
 _COUNTED = {**_ESTIMATE, "n": Maybe(NUMBER)}
 _SCALAR = (str, int, float, bool)
 _DIFFERENCE = {**_COUNTED, "p": Maybe(NUMBER)}
+_CORRECTED = {**_DIFFERENCE, "p_corrected": Maybe(NUMBER)}
+_NOISE = dict.fromkeys(("standard_error", "questions", "sampling", "another_sample"), NUMBER)
+_PROFILE = {"value": Many(NUMBER)}
 _FILES = {
     "problems": TEXT,
     "generations": TEXT,
@@ -30,7 +33,8 @@ _SET = {
 }
 _RATES = ("no_box", "truncated", "timeout", "failed")
 _VIEW = {
-    "accuracy": _ESTIMATE,
+    "accuracy": {**_ESTIMATE, "clusters": COUNT},
+    "noise": Maybe(_NOISE),
     "detectable_difference": Maybe(NUMBER),
     "pass_at": Each(_ESTIMATE),
     "majority_at": Each(_ESTIMATE),
@@ -67,6 +71,8 @@ RESULTS = {
     "protocol": TEXT,
     "benchmarks": Each(_BENCHMARK),
     "mean_accuracy": Maybe(NUMBER),
+    "warnings": Many(TEXT),
+    "withheld": Each(TEXT),
     "files": _FILES,
     "decoding": Optional({"temperature": Optional(NUMBER), "samples": Optional(COUNT)}),
     "prompt": Optional({"min_pixels": Optional(COUNT), "max_pixels": Optional(COUNT)}),
@@ -75,18 +81,29 @@ COMPARISON = {
     "protocol": TEXT,
     "runs": Many({"path": TEXT, "name": TEXT, "model": TEXT, "files": _FILES}, 2),
     "notes": Many(TEXT),
+    "remarks": Many(TEXT),
+    "corrections": {"benchmarks": COUNT, "breakdowns": COUNT},
     "benchmarks": Each(
         {
             "problems": COUNT,
             "a": _ESTIMATE,
             "b": _ESTIMATE,
-            "difference": {**_DIFFERENCE, "p_flip": Maybe(NUMBER), "detectable": Maybe(NUMBER)},
+            "difference": {**_CORRECTED, "clusters": COUNT, "detectable": Maybe(NUMBER)},
             "only_a": COUNT,
             "only_b": COUNT,
-            "breakdowns": Each(Each(_DIFFERENCE)),
+            "breakdowns": Each(Each(_CORRECTED)),
         }
     ),
-    "average": Maybe({**_ESTIMATE, "a": Maybe(NUMBER), "b": Maybe(NUMBER), "p": Maybe(NUMBER)}),
+    "average": Maybe({**_ESTIMATE, "clusters": COUNT, **dict.fromkeys(("a", "b", "p"), Maybe(NUMBER))}),
+    "across": Maybe(
+        {
+            "runs": Many(COUNT, 2),
+            "benchmarks": COUNT,
+            "interquartile_mean": dict.fromkeys(("a", "b", "difference"), _ESTIMATE),
+            "probability_of_improvement": _ESTIMATE,
+            "profiles": {"thresholds": Many(NUMBER), "a": _PROFILE, "b": _PROFILE},
+        }
+    ),
     "flips": Each(Many(TEXT)),
 }
 GENERATION = {

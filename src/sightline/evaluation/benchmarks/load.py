@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from ...tasks import DataOptions, load_task
 from ...tasks.loading.known_datasets import Columns
 from ...tasks.problem import Problem
 from ...tasks.rows.decode_images import Origin
+from ...tasks.rows.decode_images import decode as decode_image
 from ...tasks.rows.prompts import PromptTemplate, chat, load_template
 from ...tasks.rows.row_errors import BadRow, Fault, UnusableRow, summary
 from ...tasks.rows.row_reader import PlacedProblem, RowReader
+from ...views import fingerprint
 from .benchmark import Benchmark
+from .families import Related, families
 from .locate import FoundSplit, find, under
 from .row import BenchmarkRow
 
@@ -36,12 +40,15 @@ class Item:
     labels: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
     tolerance: float | None = None
+    fingerprints: tuple[str, ...] = ()
+    """Names of its images, equal for equal pixels; of an image in one colour there is none."""
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             **vars(self),
             "choices": list(self.choices),
+            "fingerprints": list(self.fingerprints),
             "labels": dict(self.labels),
             "keys": dict(self.keys),
         }
@@ -96,7 +103,7 @@ def open_benchmark(
             "give --accept_differences to evaluate it as it is; the results will say so"
         )
     refused = {entry["id"] for entry in left_out}
-    kept = [row for row in rows if row.item.id not in refused][:limit]
+    kept = _with_families([row for row in rows if row.item.id not in refused][:limit])
     if not kept:
         raise UserError(f"{name}: no problem could be loaded from {found_splits[0].place}")
     reader = [row.reader for row in kept]
@@ -106,7 +113,7 @@ def open_benchmark(
         lambda index: reader[index](),
         lambda problem: _messages(template, options, problem),
         benchmark.max_new_tokens,
-        _about(benchmark, found_splits, loaded, len(kept), left_out, differences),
+        _about(benchmark, found_splits, loaded, kept, left_out, differences),
     )
 
 
@@ -186,7 +193,7 @@ def _row(
     plain = _plain(asked, found)
     words = reader.words(plain)
     if check_images:
-        reader.sizes(plain)
+        reader.sizes(plain)  # every fault that shows without decoding is named here
     problem_id = f"{reader.name}/{number}"
     item = Item(
         problem_id,
@@ -197,6 +204,7 @@ def _row(
         dict(asked.labels),
         dict(asked.keys),
         asked.tolerance,
+        _fingerprints(reader, plain) if check_images else (),
     )
 
     def decode() -> Problem:
@@ -209,6 +217,36 @@ def _row(
         return _Listed(**vars(problem)) if again.listed else problem
 
     return _Row(item, decode)
+
+
+def _fingerprints(reader: RowReader, row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of a row's images as they are stored, before any resizing."""
+    names = []
+    for value in reader.images(row):
+        image = decode_image(value, reader.origin)
+        if len(image.getcolors(2) or ()) != 1:  # more than one colour
+            names.append((fingerprint([image]) or "")[:16])
+    return tuple(names)
+
+
+def _with_families(rows: Sequence[_Row]) -> list[_Row]:
+    """The rows with a cluster each: the one a column says, else the family it belongs to."""
+    alone = [place for place, row in enumerate(rows) if row.item.cluster == row.item.id]
+    items = [rows[place].item for place in alone]
+    first = families([Related(i.question, i.answer, i.choices, i.fingerprints) for i in items])
+    found = list(rows)
+    for place, item, leader in zip(alone, items, first, strict=True):
+        found[place] = replace(rows[place], item=replace(item, cluster=items[leader].id))
+    return found
+
+
+def _clusters(rows: Sequence[_Row]) -> dict[str, Any]:
+    """How many clusters the problems are in, as how many equal ones they count, and who says so."""
+    sizes = Counter(row.item.cluster for row in rows).values()
+    column = any(row.item.cluster not in {one.item.id for one in rows} for row in rows)
+    by = "a column" if column else "image and question" if len(sizes) < len(rows) else "each its own"
+    effective = sum(sizes) ** 2 / sum(size * size for size in sizes)
+    return {"count": len(sizes), "effective": round(effective, 1), "by": by}
 
 
 def _plain(asked: BenchmarkRow, found: FoundSplit) -> dict[str, Any]:
@@ -248,7 +286,7 @@ def _about(
     benchmark: Benchmark,
     found_splits: Sequence[FoundSplit],
     loaded: int,
-    kept: int,
+    kept: Sequence[_Row],
     left_out: list[dict[str, str]],
     differences: list[str],
 ) -> dict[str, Any]:
@@ -260,7 +298,8 @@ def _about(
         "revision": found_splits[0].revision,
         "expected": benchmark.rows,
         "loaded": loaded,
-        "used": kept,
+        "used": len(kept),
+        "clusters": _clusters(kept),
         "golds_left_out": left_out,
         "differences": differences,
         "note": benchmark.note,
@@ -278,6 +317,7 @@ def _drawn(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark:
     about = {
         "source": benchmark.source, "place": "drawn", "config": None, "splits": ["test"], "revision": None,
         "expected": limit or benchmark.rows, "loaded": len(items), "used": len(items),
+        "clusters": {"count": len(items), "effective": float(len(items)), "by": "each its own"},
         "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": None,
     }  # fmt: skip
     return OpenBenchmark(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...run_folder import write_text
+from .warnings import MOST_MISSING
 
 COLUMNS = (
     "model",
@@ -68,10 +69,12 @@ def _rows(results: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _view_rows(measured: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     accuracy = measured["accuracy"]
     yield _estimate("accuracy", accuracy)
-    low, high = measured["bootstrap"]
-    yield _estimate("accuracy, bootstrap", {**accuracy, "low": low, "high": high})
     found = {"value": measured["detectable_difference"], "n": accuracy["n"], "clusters": accuracy["clusters"]}
     yield _estimate("detectable difference", found)
+    for name, share in (measured["noise"] or {}).items():
+        if name in ("questions", "sampling", "another_sample"):
+            yield {"measure": f"standard error, {name.replace('_', ' ')}", "value": share, "n": accuracy["n"]}
+    yield {"measure": "missing samples", "value": measured["missing"]["share"], "n": measured["samples"]}
     for name, by_k in (("pass@", measured["pass_at"]), ("maj@", measured["majority_at"])):
         for k, estimate in by_k.items():
             yield _estimate(f"{name}{k}", estimate)
@@ -105,7 +108,10 @@ def markdown_table(results: Mapping[str, Any]) -> str:
     """Tables for a paper or a README: accuracy (or avg@k, pass@k, maj@k) with intervals and rates; below it,
     where there are any, the benchmarks' own scores, the blind views, and how other protocols judge."""
     found: Mapping[str, Any] = results["benchmarks"]
-    parts = [_main(found), _caption(results), _own_scores(found), _blind(found), _protocols(results)]
+    refused = results["withheld"]
+    shown = {name: one for name, one in found.items() if name not in refused}
+    parts = [_main(results), _caption(results), _own_scores(shown), _blind(shown), _protocols(results)]
+    parts += [_noise(shown), "\n".join(f"- {warning}" for warning in results["warnings"])]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -117,7 +123,8 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -
     return "\n".join([_line(head), rule, *map(_line, rows)])
 
 
-def _main(benchmarks: Mapping[str, Any]) -> str:
+def _main(results: Mapping[str, Any]) -> str:
+    benchmarks, refused = results["benchmarks"], results["withheld"]
     seen = {name: found["views"]["sighted"] for name, found in benchmarks.items()}
     most = max((one["samples_per_problem"] for one in seen.values()), default=1)
     several = ("pass_at", "majority_at") if most > 1 else ()
@@ -127,16 +134,29 @@ def _main(benchmarks: Mapping[str, Any]) -> str:
         [
             name,
             str(benchmarks[name]["set"]["used"]),
-            interval(one["accuracy"]),
-            *(interval(one[by].get(str(most), _UNDEFINED)) for by in several),
+            headline(one["accuracy"], refused.get(name)),
+            *(interval({} if name in refused else at_k(one, by, most)) for by in several),
+            str(one["accuracy"]["clusters"]),
             *(percent(one["rates"][rate]) for rate in _RATES),
         ]
         for name, one in seen.items()
     ]
-    head += _RATES.values()
-    if (average := mean_accuracy(benchmarks)) is not None:
+    head += ["clusters", *_RATES.values()]
+    if (average := results["mean_accuracy"]) is not None:
         rows.append(["mean of the benchmarks", "", percent(average), *[""] * (len(head) - 3)])
     return _table(head, rows)
+
+
+def headline(accuracy: Mapping[str, Any], refused: str | None) -> str:
+    """Accuracy with its interval, or why it is withheld."""
+    return interval(accuracy) if refused is None else f"withheld: {refused}"
+
+
+def at_k(measured: Mapping[str, Any], by: str, k: int) -> Mapping[str, Any]:
+    """pass@k or maj@k; not defined where more than 2 % of the problems lack k samples."""
+    found = measured[by].get(str(k), _UNDEFINED)
+    left_out = found.get("left_out", 0)
+    return found if left_out <= MOST_MISSING * (left_out + found.get("n", 0)) else _UNDEFINED
 
 
 def mean_accuracy(benchmarks: Mapping[str, Any]) -> float | None:
@@ -155,6 +175,19 @@ def _own_scores(benchmarks: Mapping[str, Any]) -> str:
         if not isinstance(value, int)
     ]
     return _table(["benchmark", "its own score", "value"], rows, words=2)
+
+
+def _noise(benchmarks: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            *(points_of(noise[key]) for key in ("standard_error", "questions", "sampling", "another_sample")),
+        ]
+        for name, found in benchmarks.items()
+        if (noise := found["views"]["sighted"]["noise"])
+    ]
+    head = ["benchmark", "standard error", "from problems", "from sampling", "with another sample"]
+    return _table(head, rows)
 
 
 def _blind(benchmarks: Mapping[str, Any]) -> str:
@@ -201,8 +234,13 @@ def percent(share: float | None) -> str:
 
 def interval(found: Mapping[str, Any]) -> str:
     """`36.3 [32.2, 40.6]`; empty if there is no value, without its ends if they are not defined."""
-    value, low, high = (percent(found[name]) for name in ("value", "low", "high"))
+    value, low, high = (percent(found.get(name)) for name in ("value", "low", "high"))
     return f"{value} [{low}, {high}]" if value and low and high else value
+
+
+def points_of(share: float | None) -> str:
+    """A standard error in points with two decimals; empty if it is not defined."""
+    return "" if share is None or not math.isfinite(share) else f"{100 * share:.2f}"
 
 
 def probability(p: float | None) -> str:
@@ -222,16 +260,41 @@ def points(found: Mapping[str, Any]) -> str:
 
 
 def comparison_table(found: Mapping[str, Any]) -> str:
-    """A comparison for a paper or a README: one row per benchmark."""
-    head = ["benchmark", "problems", "A", "B", "B − A", "p"]
+    """A comparison for a paper or a README: what the runs differ in, then one row per benchmark."""
+    count = found["corrections"]["benchmarks"]
+    head = ["benchmark", "problems", "clusters", "A", "B", "B − A", "p", "p, corrected"]
     rows = [
-        [name, str(one["problems"]), interval(one["a"]), interval(one["b"]), points(one["difference"]),
-         probability(one["difference"]["p"])]
+        [name, str(one["problems"]), str(one["difference"]["clusters"]), interval(one["a"]),
+         interval(one["b"]), points(one["difference"]), probability(one["difference"]["p"]),
+         probability(one["difference"]["p_corrected"])]
         for name, one in found["benchmarks"].items()
     ]  # fmt: skip
+    if average := found["average"]:
+        means = [percent(average[side]) for side in ("a", "b")]
+        rows.append(["mean", "", "", *means, points(average), probability(average["p"]), ""])
     models = [run["model"] for run in found["runs"]]
     caption = (
         f"A: {models[0]}. B: {models[1]}. Protocol {found['protocol']}; per cent, differences in points, "
-        "95 % intervals clustered by problem."
+        f"95 % intervals clustered by problem; p exact, corrected by Holm for {count} "
+        f"benchmark{'s' if count != 1 else ''}."
     )
-    return f"{_table(head, rows)}\n\n{caption}\n"
+    notes, remarks = (
+        "\n".join(f"- {' '.join(one.split())}" for one in found[kind]) for kind in ("notes", "remarks")
+    )
+    parts = [notes, _table(head, rows), caption, _across(found["across"]), remarks]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _across(across: Mapping[str, Any] | None) -> str:
+    if across is None:
+        return ""
+    middle = across["interquartile_mean"]
+    rows = [
+        [
+            "interquartile mean",
+            *(interval(middle[side]) for side in ("a", "b")),
+            points(middle["difference"]),
+        ],
+        ["chance that B beats A", "", interval(across["probability_of_improvement"]), ""],
+    ]
+    return _table([f"{across['runs'][0]} and {across['runs'][1]} runs", "A", "B", "B − A"], rows)

@@ -10,6 +10,7 @@ from ...rewards import OF_EVERY_RUN
 from ...run_folder import write_json
 from ..report.summary import blindness, compare_protocols, measure
 from ..report.tables import markdown_table, mean_accuracy, write_csv
+from ..report.warnings import warnings, withheld
 from ..tokens.token_summaries import dependence
 from .ask import SIGHTED
 from .grading import Scored, all_scores
@@ -20,11 +21,16 @@ Grouped = dict[str, dict[str, list[Scored]]]
 
 
 def write_results(
-    folder: ResultsFolder, protocol: str, *, grade: Sequence[str] = OF_EVERY_RUN
+    folder: ResultsFolder,
+    protocol: str,
+    *,
+    grade: Sequence[str] = OF_EVERY_RUN,
+    partial: bool = False,
 ) -> dict[str, Any]:
     """Grade by the protocols in `grade`, read the other scores, and write results.json, .csv and .md.
 
-    `protocol` is the one whose figures are the run's; the others are set against it.
+    `protocol` is the one whose figures are the run's; the others are set against it. A benchmark of which
+    more than 2 % of the samples are missing has its figures withheld from tables and page, unless `partial`.
     """
     settings = folder.settings()
     verdicts = all_scores(folder, tuple(dict.fromkeys([protocol, *grade])))
@@ -33,9 +39,9 @@ def write_results(
         **settings,
         "protocol": protocol,
         "benchmarks": {
-            name: _benchmark(folder, name, about, protocol, grouped, int(settings.get("seed", 0)))
-            for name, about in settings["sets"].items()
+            name: _benchmark(folder, name, settings, protocol, grouped) for name in settings["sets"]
         },
+        "partial": partial,
         "files": {
             "problems": folder.problems.name,
             "generations": folder.generations.name,
@@ -43,12 +49,20 @@ def write_results(
             "scores": {name: folder.scores(name).name for name in verdicts},
         },
     }
-    results["mean_accuracy"] = mean_accuracy(results["benchmarks"])
+    results["withheld"] = withheld(results["benchmarks"], partial)
+    results["warnings"] = warnings(results["benchmarks"], results["withheld"])
+    results["mean_accuracy"] = None if results["withheld"] else mean_accuracy(results["benchmarks"])
     results.pop("sets")
     write_json(folder.results, results)
     write_csv(folder.table, results)
     folder.markdown.write_text(markdown_table(results), encoding="utf-8")
     return results
+
+
+def expected_samples(settings: Mapping[str, Any], name: str) -> int:
+    """How many samples a run asks of a benchmark under one view."""
+    used, samples = settings["sets"][name].get("used"), (settings.get("decoding") or {}).get("samples")
+    return (used if isinstance(used, int) else 0) * (samples or 1)
 
 
 def group(scored: Sequence[Scored]) -> Grouped:
@@ -62,17 +76,20 @@ def group(scored: Sequence[Scored]) -> Grouped:
 def _benchmark(
     folder: ResultsFolder,
     name: str,
-    about: Mapping[str, Any],
+    settings: Mapping[str, Any],
     protocol: str,
     grouped: Mapping[str, Grouped],
-    seed: int,
 ) -> dict[str, Any]:
+    about, seed = settings["sets"][name], int(settings.get("seed", 0))
+    expected, aggregate = expected_samples(settings, name), about.get("aggregate")
     sighted = grouped[protocol][name][SIGHTED]  # empty, if the run was stopped before it
     views = {SIGHTED: sighted, **grouped[protocol][name]}
     by_protocol = {other: found[name][SIGHTED] for other, found in grouped.items()}
     return {
         "set": dict(about),
-        "views": {view: measure(ones, about.get("aggregate"), seed=seed) for view, ones in views.items()},
+        "views": {
+            view: measure(ones, aggregate, expected=expected, seed=seed) for view, ones in views.items()
+        },
         "blind": {
             view: blindness(sighted, ones, seed=seed) for view, ones in views.items() if view != SIGHTED
         },

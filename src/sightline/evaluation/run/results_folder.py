@@ -35,6 +35,7 @@ _PROBLEM = {
     "labels": Optional(Each(Maybe(TEXT))),
     "keys": Optional(Each(Maybe(TEXT))),
     "tolerance": Optional(NUMBER),
+    "fingerprints": Optional(Many(TEXT)),
 }
 
 
@@ -114,7 +115,8 @@ class ResultsFolder(RunFolder):
                 if wrong := fault(row, _PROBLEM):
                     raise TypeError(wrong)
                 name = row.pop("benchmark")
-                item = Item(**{**row, "choices": tuple(row["choices"])})
+                prints = tuple(row.get("fingerprints") or ())
+                item = Item(**{**row, "choices": tuple(row["choices"]), "fingerprints": prints})
             except (KeyError, TypeError) as error:
                 raise UserError(f"{self.problems} holds a line that is no problem: {error}") from error
             found.setdefault(name, {})[item.id] = item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,7 @@ from .results_folder import KIND, ResultsFolder
 FIXED = ("model", "backend", "decoding", "views", "prompt", "sets", "expected_samples", "seed")
 """Settings on which the stored generations depend."""
 
-KNOWN_OF_MODEL = ("dtype", "checkpoint", "weights")
+KNOWN_OF_MODEL = ("dtype", "checkpoint", "weights", "processor")
 """The same, where the backend tells them."""
 
 _VALUES = 16
@@ -100,6 +101,27 @@ def weights_name(model: nn.Module) -> str:
             flat = values.detach().flatten()
             digest.update(flat[:: max(1, len(flat) // _VALUES)][:_VALUES].float().cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def processor_name(processor: Any) -> dict[str, Any]:
+    """What recognises a processor: its classes, its revision, and names made from its image settings and its
+    chat template. Another way of cutting or resizing images has another."""
+    images: Any = getattr(processor, "image_processor", None)
+    tokenizer: Any = getattr(processor, "tokenizer", None)
+    known = getattr(tokenizer, "init_kwargs", {})
+    settings = images.to_dict() if images is not None and hasattr(images, "to_dict") else {}
+    return {
+        "class": type(processor).__name__,
+        "images": type(images).__name__ if images is not None else None,
+        "tokenizer": type(tokenizer).__name__ if tokenizer is not None else None,
+        "revision": known.get("_commit_hash"),
+        "image settings": _digest({key: settings[key] for key in settings if not key.startswith("_")}),
+        "chat template": _digest(getattr(processor, "chat_template", None)),
+    }
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _brief(value: Any) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..run.grading import Scored
@@ -26,41 +27,56 @@ def we_math(samples: Sequence[Scored]) -> dict[str, Any]:
     - loose: CM = a & m, RM = !a & m;
     - score = (CM + IG/2) / problems, rote rate = RM / (RM + CM), None if both are 0.
 
-    With several samples per question, each round of samples is scored and the rounds are averaged.
+    With several samples per question, each round of samples is scored, and every problem counts once with the
+    mean of its rounds.
     """
     values: dict[str, list[float]] = defaultdict(list)
     problems: list[str] = []
-    rounds = _rounds(samples, lambda one: one.item.cluster)
+    weights: list[float] = []
     incomplete = 0
-    for (cluster, _), answers in rounds.items():
-        whole = [one.correct for one in answers if one.item.keys.get("step") == "multi"]
-        steps = [one.correct for one in answers if one.item.keys.get("step") != "multi"]
-        if len(whole) != 1 or len(steps) not in (2, 3) or None in whole or None in steps:
-            incomplete += 1
-            continue
-        mastered, multi, any_step = all(steps), bool(whole[0]), any(steps)
-        problems.append(cluster)
-        for name, holds in {
-            "IK": not mastered and not multi,
-            "IG": mastered and not multi,
-            "CM strict": mastered and multi,
-            "RM strict": not mastered and multi,
-            "CM loose": any_step and multi,
-            "RM loose": not any_step and multi,
-        }.items():
-            values[name].append(float(holds))
+    for cluster, answered in _rounds(samples, lambda one: one.item.cluster).items():
+        incomplete += answered.lost
+        for answers in answered.rounds:
+            whole = [bool(one.correct) for one in answers if one.item.keys.get("step") == "multi"]
+            steps = [bool(one.correct) for one in answers if one.item.keys.get("step") != "multi"]
+            if len(whole) != 1 or len(steps) not in (2, 3):
+                incomplete += 1
+                continue
+            problems.append(cluster)
+            weights.append(1 / len(answered.rounds))
+            for name, holds in _we_math_kinds(steps, whole[0]).items():
+                values[name].append(float(holds))
     for kind in ("strict", "loose"):
         pairs = zip(values[f"CM {kind}"], values["IG"], strict=True)
         values[f"score {kind}"] = [mastery + 0.5 * general for mastery, general in pairs]
     found: dict[str, Any] = {
-        f"score {kind}": clustered_share(values[f"score {kind}"], problems) for kind in ("strict", "loose")
+        f"score {kind}": clustered_share(values[f"score {kind}"], problems, weights)
+        for kind in ("strict", "loose")
+    }
+    shares = ("IK", "IG", "CM strict", "CM loose", "RM strict", "RM loose")
+    means = {
+        name: sum(w * v for w, v in zip(weights, values[name], strict=True)) / sum(weights)
+        if weights
+        else None
+        for name in shares
     }
     for kind in ("strict", "loose"):
-        rote, mastery = sum(values[f"RM {kind}"]), sum(values[f"CM {kind}"])
+        rote, mastery = means[f"RM {kind}"] or 0.0, means[f"CM {kind}"] or 0.0
         found[f"rote rate {kind}"] = rote / (rote + mastery) if rote + mastery else None
-    shares = ("IK", "IG", "CM strict", "CM loose", "RM strict", "RM loose")
-    found |= {name: sum(values[name]) / len(problems) if problems else None for name in shares}
-    return {**found, "problems": len(set(problems)), "incomplete": incomplete}
+    return {**found, **means, "problems": len(set(problems)), "incomplete": incomplete}
+
+
+def _we_math_kinds(steps: Sequence[bool], multi: bool) -> dict[str, bool]:
+    """Which of We-Math's kinds one answer to a problem's steps and to its whole is."""
+    mastered, any_step = all(steps), any(steps)
+    return {
+        "IK": not mastered and not multi,
+        "IG": mastered and not multi,
+        "CM strict": mastered and multi,
+        "RM strict": not mastered and multi,
+        "CM loose": any_step and multi,
+        "RM loose": not any_step and multi,
+    }
 
 
 def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
@@ -71,20 +87,20 @@ def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
     """
     worst: list[float] = []
     problems: list[str] = []
+    weights: list[float] = []
     incomplete = 0
-    for (cluster, _), answers in _rounds(samples, lambda one: one.item.cluster).items():
-        if len(answers) != VARIANTS or any(one.correct is None for one in answers):
-            incomplete += 1
-            continue
-        problems.append(cluster)
-        worst.append(float(all(one.correct for one in answers)))
-    right = [one for one in samples if one.correct is not None]
-    average = clustered_share(
-        [float(bool(one.correct)) for one in right], [one.item.cluster for one in right]
-    )
+    for cluster, answered in _rounds(samples, lambda one: one.item.cluster).items():
+        incomplete += answered.lost
+        for answers in answered.rounds:
+            if len(answers) != VARIANTS:
+                incomplete += 1
+                continue
+            problems.append(cluster)
+            weights.append(1 / len(answered.rounds))
+            worst.append(float(all(one.correct for one in answers)))
     return {
-        "average": average,
-        "worst case": clustered_share(worst, problems),
+        "average": _average(samples),
+        "worst case": clustered_share(worst, problems, weights),
         "problems": len(set(problems)),
         "incomplete": incomplete,
     }
@@ -93,12 +109,8 @@ def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
 def hallusion(samples: Sequence[Scored]) -> dict[str, Any]:
     """HallusionBench: aAcc over questions; fAcc over figures with every question right; qAcc over
     questions right about every figure they are asked of."""
-    right = [one for one in samples if one.correct is not None]
-    all_questions = clustered_share(
-        [float(bool(one.correct)) for one in right], [one.item.cluster for one in right]
-    )
     return {
-        "aAcc": all_questions,
+        "aAcc": _average(samples),
         "fAcc": _all_right(samples, "figure"),
         "qAcc": _all_right(samples, "question"),
     }
@@ -107,22 +119,51 @@ def hallusion(samples: Sequence[Scored]) -> dict[str, Any]:
 AGGREGATES: dict[str, Aggregate] = {"we_math": we_math, "dyna_math": dyna_math, "hallusion": hallusion}
 
 
+def _average(samples: Sequence[Scored]) -> Estimate:
+    """The mean over problems of their share of right samples."""
+    graded = [one for one in samples if one.correct is not None]
+    counts = Counter(one.item.id for one in graded)
+    return clustered_share(
+        [float(bool(one.correct)) for one in graded],
+        [one.item.cluster for one in graded],
+        [1 / counts[one.item.id] for one in graded],
+    )
+
+
 def _all_right(samples: Sequence[Scored], key: str) -> Estimate:
     """The share of groups, by one of the problems' keys, of which every member is right."""
     grouped = [one for one in samples if one.item.keys.get(key)]
-    values, clusters = [], []
-    for answers in _rounds(grouped, lambda one: one.item.keys[key]).values():
-        if all(one.correct is not None for one in answers):
+    values, clusters, weights = [], [], []
+    for found in _rounds(grouped, lambda one: one.item.keys[key]).values():
+        for answers in found.rounds:
             values.append(float(all(one.correct for one in answers)))
             clusters.append(answers[0].item.cluster)
-    return clustered_share(values, clusters)
+            weights.append(1 / len(found.rounds))
+    return clustered_share(values, clusters, weights)
 
 
-def _rounds(
-    samples: Sequence[Scored], group: Callable[[Scored], str]
-) -> Mapping[tuple[str, int], list[Scored]]:
-    """(group, sample number) -> the samples of that number on the group's problems."""
-    found: dict[tuple[str, int], list[Scored]] = defaultdict(list)
+@dataclass(frozen=True)
+class _Rounds:
+    """The samples of a group of problems, one of every problem to a round."""
+
+    rounds: Sequence[Sequence[Scored]]
+    lost: int
+    """Rounds that would be there, had no sample failed."""
+
+
+def _rounds(samples: Sequence[Scored], group: Callable[[Scored], str]) -> Mapping[str, _Rounds]:
+    """Group -> its rounds: the first graded sample of each of its problems, the second, and so on.
+
+    Samples of different problems have nothing to do with each other, so one that failed is replaced by the
+    next: a round is lost only where a problem has no sample left.
+    """
+    groups: dict[str, dict[str, list[Scored]]] = defaultdict(lambda: defaultdict(list))
     for one in samples:
-        found[group(one), one.generation.sample].append(one)
+        groups[group(one)][one.item.id].append(one)
+    found = {}
+    for name, problems in groups.items():
+        graded = [[one for one in asked if one.correct is not None] for asked in problems.values()]
+        whole = min(map(len, graded))
+        rounds = [[answers[number] for answers in graded] for number in range(whole)]
+        found[name] = _Rounds(rounds, max(map(len, problems.values())) - whole)
     return found

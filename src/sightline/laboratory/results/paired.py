@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from ...evaluation.statistics.intervals import clustered_mean
+from ...evaluation.statistics.multiple_tests import holm
 from ...evaluation.statistics.paired import paired
+
+__all__ = ["holm", "mean_over_seeds", "null_share", "paired_over_seeds"]
 
 STUDIES = 2000
 
@@ -55,21 +58,6 @@ def paired_over_seeds(ours: Mapping[int, float], theirs: Mapping[int, float]) ->
         "spread": float(np.std(gaps, ddof=1)),
         "seeds": len(seeds),
     }
-
-
-def holm(values: Sequence[float | None]) -> list[float | None]:
-    """p values corrected for their number, in the same order; None stays None and counts for nothing.
-
-    With p_(1) ≤ ... ≤ p_(m):  p̃_(i) = max_{j ≤ i} min(1, (m − j + 1)·p_(j)). The chance that any true null
-    comes out below α is at most α, whatever the dependence. Source: Holm, Scand. J. Statist. 6 (1979).
-    """
-    known = sorted((p, place) for place, p in enumerate(values) if p is not None)
-    found: list[float | None] = [None] * len(values)
-    largest = 0.0
-    for rank, (p, place) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
-        found[place] = largest
-    return found
 
 
 def null_share(
