@@ -62,7 +62,7 @@ test-vllm: .venv-vllm/.ready
 
 test-verl: .venv-verl/.ready
 	SIGHTLINE_TEST_VERL=1 OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/with_verl \
-	  --override-ini filterwarnings=default $(ARGS)
+	  --override-ini filterwarnings=ignore $(ARGS)
 
 .venv-verl/.ready: tests/with_verl/requirements.txt pyproject.toml
 	test -x .venv-verl/bin/python || $(PYTHON) -m venv .venv-verl

@@ -87,6 +87,7 @@ def test_what_stands_behind_the_dashes_is_verls_and_comes_last() -> None:
         (["--bf16", "true"], "float32"),
         (["--method", "papo", "--method_options", HIDDEN, "--use_cpu", "false"], "packed rows"),
         (["--report_to", "wandbb"], "wandb"),
+        (["--nnodes", "2"], "ray_address: auto"),
         (["--loss_type", "bnpo"], "loss_type"),
     ],
 )  # fmt: skip

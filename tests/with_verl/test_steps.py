@@ -27,7 +27,7 @@ def finished(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     run = train(folder, method=name, method_options=json.dumps(options))
     assert run.code == 0, run.said
     method = make_method(name, **options)
-    return run, Plain(run.step(1), method, seed=0, step=1, limit=int(SETTINGS["limit"]))
+    return run, Plain(run.step(1), method, seed=0, step=0, limit=int(SETTINGS["limit"]))
 
 
 def worst(found: torch.Tensor, expected: torch.Tensor, mask: torch.Tensor) -> float:

@@ -69,7 +69,9 @@ def compose(
         config.data.sightline = dict(sections["data"])
         config.ray_kwargs.ray_init.runtime_env.env_vars = dict(variables)
         config.ray_kwargs.ray_init.logging_level = "error"
-        if address is not None:
+        if address is None:
+            config.ray_kwargs.ray_init._node_ip_address = "127.0.0.1"  # all of Ray's ports on loopback
+        else:
             config.ray_kwargs.ray_init.address = address
             for name in ("num_cpus", "num_gpus", "object_store_memory"):
                 config.ray_kwargs.ray_init.pop(name, None)
@@ -173,6 +175,15 @@ def _raise_failure(error: BaseException | None, signals: RunSignals, folder: Pat
     if isinstance(cause, (RayActorError, WorkerCrashedError)):
         what = " ".join(str(cause).split())[:600]
         raise StoppedError(f"a process of verl died: {what}", folder) from error
+    if isinstance(cause, ConnectionError):
+        raise UserError(
+            "no Ray cluster answers at ray_address; start one with `ray start --head` here and `ray start "
+            "--address HOST:6379` on the other nodes, or leave ray_address out to use this machine alone"
+        ) from error
+    if "less than total desired GPUs" in str(cause):
+        raise UserError(
+            f"the Ray cluster is too small for nnodes x n_gpus_per_node: {' '.join(str(cause).split())[:300]}"
+        ) from error
     raise error
 
 

@@ -141,6 +141,11 @@ def _check_method(train: VerlConfig, method: Method) -> None:
 
 
 def _check_machine(train: VerlConfig) -> None:
+    if train.nnodes > 1 and train.ray_address is None:
+        raise UserError(
+            f"nnodes {train.nnodes} needs a Ray cluster of as many nodes; `ray start` it on each and set "
+            "ray_address: auto"
+        )
     if train.use_cpu:
         if train.bf16:
             raise UserError("use_cpu computes in float32; set bf16: false")

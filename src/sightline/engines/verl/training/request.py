@@ -21,7 +21,7 @@ class Request:
     options: dict[str, Any]
     seed: int
     step: int
-    """Rollout batch, from which second views are drawn."""
+    """Optimizer steps done, from which second views are drawn as on the other engine."""
     rows_per_pass: int
     aggregation: str = "token-mean"
     """verl's `loss_agg_mode`."""

@@ -127,7 +127,7 @@ class SightlineTrainer(PPOTrainerSync):
             method=self.method.name,
             options=dict(self.method.options),
             seed=self.asked["seed"],
-            step=self.global_steps,
+            step=(self.global_steps - 1) * self.asked["updates"],
             rows_per_pass=self.config.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu,
             aggregation=actor.loss_agg_mode,
             loss_scale=actor.loss_scale_factor,
