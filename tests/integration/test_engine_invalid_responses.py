@@ -14,7 +14,7 @@ from stored_rollouts import GROUP, PROMPTS, sampled_responses, settings, stored_
 
 from sightline.engines.image_placeholders import without_forged_images
 from sightline.engines.invalid_responses import valid_responses
-from sightline.engines.trl.data.dataset import UNUSABLE, training_rows
+from sightline.engines.trl.data.dataset import INVALID, training_rows
 from sightline.models.families import placeholder_ids, placeholder_words
 from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask
@@ -57,9 +57,9 @@ def test_a_sampled_placeholder_costs_its_row_only(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     run = settings(tmp_path, method, {}, "--no_shuffle_dataset", "--blind_every", "0", *flags)
-    sick = [list(ids) for ids in responses]
-    sick[2][1] = IMAGE
-    trainer = stored_trainer(run, [sick], REWARDS)
+    invalid = [list(ids) for ids in responses]
+    invalid[2][1] = IMAGE
+    trainer = stored_trainer(run, [invalid], REWARDS)
     with caplog.at_level(logging.WARNING):
         batch, found = gradient(trainer)
     assert trainer._metrics["train"][LEFT_OUT] == [1.0]
@@ -87,9 +87,9 @@ def test_rows_that_stay_give_the_gradient_of_a_batch_whose_other_row_never_was(
     responses: list[list[int]], tmp_path: Path
 ) -> None:
     run = settings(tmp_path, "grpo", {"objective": "dapo"}, "--no_shuffle_dataset", "--blind_every", "0")
-    sick = [list(ids) for ids in responses]
-    sick[2] = [IMAGE]
-    _, found = gradient(stored_trainer(run, [sick], REWARDS))
+    invalid = [list(ids) for ids in responses]
+    invalid[2] = [IMAGE]
+    _, found = gradient(stored_trainer(run, [invalid], REWARDS))
     trainer = stored_trainer(run, [responses], REWARDS)
     inner = trainer._generate_and_score_completions
 
@@ -124,8 +124,8 @@ def test_text_that_stands_for_an_image_is_taken_out_and_its_row_named() -> None:
     problems[1] = replace(problems[1], question=problems[1].question + " <ima<image>ge> now")
     sound, forged = training_rows(task, problems, words)[:]["prompt"], training_rows(task, problems, words)[1]
     assert sound[0] == task.messages(problems[0])
-    assert training_rows(task, problems, words)[0][UNUSABLE] is None
-    assert forged[UNUSABLE] == "its text holds <image>, which stands for an image"
+    assert training_rows(task, problems, words)[0][INVALID] is None
+    assert forged[INVALID] == "its text holds <image>, which stands for an image"
     assert "<image>" not in str(forged["prompt"]) and "now" in str(forged["prompt"])
     plain = [{"role": "user", "content": "a <video> b"}]
     assert without_forged_images(plain, words)[0] == [{"role": "user", "content": "a  b"}]

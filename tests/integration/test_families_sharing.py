@@ -10,7 +10,7 @@ from tiny_models import FAMILIES, build, prompts
 from torch import Tensor
 
 from sightline.engines.trl.trainer.image_sharing import with_shared_images
-from sightline.engines.vision_tower_sync import keep_tower_in_step
+from sightline.engines.vision_tower_sync import sync_vision_tower
 from sightline.models.families import image_features_inputs, type_ids
 
 ORDER = [0, 1, 2, 3, 2, 0, 0, 3]
@@ -105,7 +105,7 @@ def test_modules_are_called_in_one_order_whatever_the_rows_show(family: str) -> 
     several, batch = micro_batch(model, processor, [0, 0, 3])
     single, _ = micro_batch(model, processor, [0, 3])
     text, _ = micro_batch(model, processor, [1, 1])
-    keep_tower_in_step(model, processor)
+    sync_vision_tower(model, processor)
     called: list[str] = []
     parts = {"embedding": model.get_input_embeddings(), "tower": tower_of(model)}
     parts["decoder"] = model.get_decoder().layers[0]
@@ -125,7 +125,7 @@ def test_a_blank_image_counts_nothing_and_decoding_goes_without() -> None:
     model, processor = build("qwen3_vl")
     inputs, _ = micro_batch(model, processor, [1, 1])
     loss, gradient = loss_and_gradient(model, inputs)
-    keep_tower_in_step(model, processor)
+    sync_vision_tower(model, processor)
     same, found = loss_and_gradient(model, inputs)
     assert torch.equal(same, loss)
     assert all(torch.equal(found[name], values) for name, values in gradient.items())

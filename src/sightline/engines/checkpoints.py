@@ -61,7 +61,7 @@ def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
 
 
 def fault(checkpoint: Path) -> str | None:
-    """Why a checkpoint cannot be trusted, in words; None if every file is as it was written."""
+    """Why a checkpoint cannot be used, in words; None if every file is as it was written."""
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
         expected = {name: (int(entry["size"]), entry["sha256"]) for name, entry in manifest["files"].items()}

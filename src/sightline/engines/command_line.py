@@ -195,7 +195,7 @@ def parsed(parser: Any, flags: list[str]) -> tuple[Any, ...]:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, OverflowError, OSError, ImportError) as error:
         what = " ".join(str(error).split())
-        raise UserError(f"the settings make no sense: {what}" if what else repr(error)) from error
+        raise UserError(f"the settings do not fit together: {what}" if what else repr(error)) from error
 
 
 def plain_data(name: str, value: Any) -> Any:

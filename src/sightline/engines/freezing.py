@@ -1,4 +1,4 @@
-"""Which weights are trained."""
+"""Freezes the vision tower."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ..errors import UserError
 
 
 def freeze_vision(model: Any) -> int:
-    """Leave the vision tower as it is (for the Qwen families its merger included); how many weights that is.
+    """Freeze the vision tower (for the Qwen families its merger included); returns how many weights that is.
 
     Adapters inside the tower are frozen with it.
 

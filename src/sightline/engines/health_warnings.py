@@ -121,7 +121,7 @@ class HealthWarnings:
         )
 
     def state(self) -> dict[str, Any]:
-        """Plain data from which `restore` goes on."""
+        """Plain data from which `restore` continues."""
         return {
             "told": sorted(self._told),
             "zeros": self._zeros,
@@ -131,7 +131,7 @@ class HealthWarnings:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Continue where `state` was taken."""
         self._told, self._zeros, self._first = set(state["told"]), state["zeros"], list(state["first"])
         self._entropies = deque(state["entropies"], maxlen=_WINDOW)
         self._drifts = deque(state["drifts"], maxlen=_WINDOW)

@@ -12,7 +12,7 @@ _OWN = (
     "resume", "force", "overwrite", "json", "output_dir", "set_by", "git_revision", "versions",
     "local_rank", "logging_dir", "run_name", "resume_from_checkpoint", "overwrite_output_dir",
 )  # fmt: skip
-"""Of one start of the run, not of the run."""
+"""Belong to one start of the run, not to the run."""
 
 _HARMLESS = (
     "logging_*", "log_*", "save_*", "report_*", "disable_tqdm", "hub_*", "push_to_hub", "trackio_*",
@@ -20,7 +20,7 @@ _HARMLESS = (
     "max_skipped_steps", "num_completions_to_print", "vllm_server_*", "vllm_gpu_memory_utilization",
     "vllm_enable_sleep_mode", "include_*", "skip_memory_metrics", "debug",
 )  # fmt: skip
-"""What changes nothing that is trained or measured."""
+"""Change nothing that is trained or measured."""
 
 _DIVISION = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation")
 """How a rollout batch is divided over processes and passes, whose products say what is trained."""
@@ -50,7 +50,7 @@ def check_resumed(before: Mapping[str, Any], now: Mapping[str, Any], force: bool
     if lines and not force:
         raise UserError(
             f"the run was started with other settings: {'; '.join(lines)}. "
-            "They do no harm; give --force to go on with the new ones"
+            "They change nothing that is trained; give --force to continue with the new ones"
         )
     return lines
 

@@ -1,4 +1,4 @@
-"""Ranks in step: what one rank calls, all call, whatever their own rows show.
+"""Runs the vision tower on a blank image on ranks without one, so that collectives match.
 
 Gradients are reduced and sharded parameters gathered by all ranks together, module by module. A rank whose
 rows show no image would leave the vision tower out, and the others would wait for it for ever.
@@ -20,7 +20,7 @@ from torch import Tensor
 from ..models.families import image_features_inputs, process_images
 from ..models.scoring.micro_batches import is_sharded
 
-_SHOWN = ("pixel_values", "mm_encoder_outputs")
+_IMAGE_INPUTS = ("pixel_values", "mm_encoder_outputs")
 """What a backbone is given where there are images."""
 _USED = ("pooler_output", "deepstack_features")
 """Of what a tower puts out, that which goes into the text model."""
@@ -28,7 +28,7 @@ _SIDE = 64
 """Pixels of the blank image that stands in for none."""
 
 
-def keep_tower_in_step(model: Any, processor: Any) -> None:
+def sync_vision_tower(model: Any, processor: Any) -> None:
     """Have `model` run its vision tower on a blank image wherever a whole sequence shows none.
 
     What comes out counts 0 times: no number changes, and gradients of the tower are 0 instead of missing.
@@ -44,7 +44,7 @@ def keep_tower_in_step(model: Any, processor: Any) -> None:
 
     @functools.wraps(type(body).forward)
     def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if _shows(kwargs) or not (torch.is_grad_enabled() or is_sharded(model)):
+        if _needs_no_blank(kwargs) or not (torch.is_grad_enabled() or is_sharded(model)):
             return original(*args, **kwargs)
         with _after_first_call(body.get_input_embeddings(), lambda: _nothing(body, blank())):
             return original(*args, **kwargs)
@@ -52,10 +52,10 @@ def keep_tower_in_step(model: Any, processor: Any) -> None:
     body.forward = types.MethodType(forward, body)
 
 
-def _shows(given: Mapping[str, Any]) -> bool:
+def _needs_no_blank(given: Mapping[str, Any]) -> bool:
     cache = given.get("past_key_values")
     decoding = cache is not None and cache.get_seq_length() > 0
-    return decoding or any(given.get(name) is not None for name in _SHOWN)
+    return decoding or any(given.get(name) is not None for name in _IMAGE_INPUTS)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Run any computation inside a model's one wrapped forward."""
+"""Runs any computation inside the one forward that DDP, FSDP2, ZeRO-3 or autocast wraps."""
 
 from __future__ import annotations
 

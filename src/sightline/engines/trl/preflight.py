@@ -1,4 +1,4 @@
-"""Whether settings, model and data fit together: what can be known before a run folder is opened."""
+"""Checks that settings, model and data fit together, before a run folder is opened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What we rely on inside TRL and transformers, and a clear word when a release changes it.
+"""The members of TRL and transformers that this engine relies on, and an error that names what has changed.
 
 TRL keeps the names of its methods and changes what is in them. Every member that is overridden or
 called stands here with the parameters and the piece of source that our code takes for granted.

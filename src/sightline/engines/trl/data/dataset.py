@@ -12,14 +12,14 @@ from ....tasks.problem import Problem, Task
 from ...image_placeholders import without_forged_images
 
 INDEX = "index"
-UNUSABLE = "unusable"
+INVALID = "invalid"
 
 
 def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
-    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `unusable`.
+    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `invalid`.
 
     Text that holds one of the `placeholders`, which a processor takes for an image, is given without it;
-    `unusable` then says so, and is None otherwise.
+    `invalid` then says so, and is None otherwise.
 
     Raises:
         UserError: the task has no problems.
@@ -32,7 +32,7 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
         asked = [without_forged_images(task.messages(problem), placeholders) for problem in found]
         return {
             "prompt": [messages for messages, _ in asked],
-            UNUSABLE: [reason for _, reason in asked],
+            INVALID: [reason for _, reason in asked],
             "images": [list(problem.images) for problem in found],
             "answer": [problem.answer for problem in found],
             "choices": [problem.choices for problem in found],
@@ -43,7 +43,7 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
     return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
 
 
-class LateRows:
+class LazyRows:
     """Rows that are read when a batch is sampled, each once.
 
     TRL's loader asks for every prompt G times, and for the whole rollout batch again before each of the
@@ -51,9 +51,9 @@ class LateRows:
     """
 
     def __init__(self, dataset: Any):
-        self._late = isinstance(dataset, Dataset) and dataset.column_names == [INDEX]
+        self._lazy = isinstance(dataset, Dataset) and dataset.column_names == [INDEX]
         self._rows: Any = dataset
-        self.numbers: Any = dataset.with_format(None) if self._late else dataset
+        self.numbers: Any = dataset.with_format(None) if self._lazy else dataset
         """What the loader reads: the numbers of the rows, or `dataset` itself if it has no such numbers."""
 
     def __len__(self) -> int:
@@ -61,7 +61,7 @@ class LateRows:
 
     def read(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """The rows behind their numbers; rows of one prompt share their images."""
-        if not self._late or any(row.keys() != {INDEX} for row in rows):
+        if not self._lazy or any(row.keys() != {INDEX} for row in rows):
             return list(rows)
         return self.at([row[INDEX] for row in rows])
 

@@ -1,4 +1,4 @@
-"""Whether this machine can run what the settings ask for, said before anything is loaded."""
+"""Checks for a GPU, vLLM, DeepSpeed, PEFT and trackers, before anything is loaded."""
 
 from __future__ import annotations
 

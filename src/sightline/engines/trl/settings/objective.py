@@ -13,8 +13,7 @@ def grpo_settings(objective: Objective) -> dict[str, Any]:
     """The `GRPOConfig` fields that `objective` sets, under TRL's own names.
 
     What TRL has no setting for (the penalty on sampled log-probs, the bound on the reference KL, informative
-    groups) is read from the
-    method by the trainer.
+    groups) is read from the method by the trainer.
     """
     settings: dict[str, Any] = {
         "epsilon": objective.clip_low,

@@ -1,4 +1,4 @@
-"""Values that no run can have, named before anything is loaded."""
+"""Checks that numbers lie in their range and choices exist, before anything is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference model is the model that was loaded, not what its config's name now leads to."""
+"""A reference model that is a copy of the loaded policy, where TRL would load one again by name."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def save_reference(folder: Path, model: Any, accelerator: Any) -> None:
 
 
 def load_reference(folder: Path, model: Any, accelerator: Any) -> None:
-    """Have `model` go on as what `save_reference` wrote; every rank has to call it."""
+    """Give `model` the weights that `save_reference` wrote; every rank has to call it."""
     plugin = _fsdp(accelerator)
     if plugin is not None:
         load_fsdp_model(plugin, accelerator, model, str(folder), model_index=_INDEX)

@@ -1,7 +1,7 @@
-"""What a trainer holds between two steps beside weights and optimizer, as safetensors and JSON.
+"""The micro-batches of a rollout batch in a checkpoint or an incident, as safetensors and JSON.
 
-A rollout batch feeds several optimizer steps. A checkpoint between them keeps the micro-batches that
-are left, so that training goes on as if it had not stopped.
+A rollout batch feeds several optimizer steps. A checkpoint between them keeps its micro-batches, so that
+training continues as if it had not stopped.
 """
 
 from __future__ import annotations

@@ -51,14 +51,14 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
         return _encoded(model, vision)
 
     rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
-    return {**rest, "mm_encoder_outputs": _Late(encode)}
+    return {**rest, "mm_encoder_outputs": _LazyFeatures(encode)}
 
 
-class _Late(dict[str, Any]):
+class _LazyFeatures(dict[str, Any]):
     """A forward's `mm_encoder_outputs`, encoded when it asks for them.
 
     That is after it has embedded the tokens, as with pixels: where parameters are sharded, a rank that shares
-    has to go through its modules in the order of one that does not.
+    images has to call its modules in the order of one that does not.
     """
 
     def __init__(self, encode: Callable[[], Any]):

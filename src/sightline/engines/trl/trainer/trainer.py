@@ -50,9 +50,9 @@ from ...invalid_responses import left_out
 from ...metric_names import DRIFT, IMAGE_EFFECT, PLACEHOLDER_MASS, ROWS_LEFT_OUT, TERM
 from ...ranks import mean_over_tokens
 from ...registry import Credit
-from ...vision_tower_sync import keep_tower_in_step
+from ...vision_tower_sync import sync_vision_tower
 from ...wrapped_forward import accept_inside
-from ..data.dataset import UNUSABLE, LateRows
+from ..data.dataset import INVALID, LazyRows
 from ..data.micro_batches import PROMPT, SUMS, normalise_per_step, together
 from ..ranks import AccelerateRanks
 from ..state.reference_model import reference_is_copy
@@ -99,7 +99,7 @@ class TokenCreditTrainer(GRPOTrainer):
         check_contract()
         self.method, self.credit, self.terms = method, credit, loss_terms(method)
         self.ranks = AccelerateRanks(args)
-        self.rows = LateRows(train_dataset)
+        self.rows = LazyRows(train_dataset)
         with reference_is_copy(args, model):
             super().__init__(model=model, args=args, train_dataset=self.rows.numbers, **kwargs)
         self.rollout_batch, self.micro_batch = RolloutBatch(), MicroBatch()
@@ -116,7 +116,7 @@ class TokenCreditTrainer(GRPOTrainer):
         if self.ranks.count > 1:
             for whole in (self._base, self.ref_model):
                 if whole is not None:
-                    keep_tower_in_step(self.accelerator.unwrap_model(whole), self.processing_class)
+                    sync_vision_tower(self.accelerator.unwrap_model(whole), self.processing_class)
 
     # --- 1. when a rollout batch is made --------------------------------------------------------------
 
@@ -246,7 +246,7 @@ class TokenCreditTrainer(GRPOTrainer):
         A score that is not finite makes its row's advantage NaN, so that the optimizer step is skipped.
         """
         signals, skipped = ({}, {}) if scores is None else (scores.signals, scores.skipped)
-        rows = left_out(rollouts, self.rollout_batch.invalid_rows(UNUSABLE), skipped, signals)
+        rows = left_out(rollouts, self.rollout_batch.invalid_rows(INVALID), skipped, signals)
         removed = rows.removed[:, None]
         out["completion_mask"] = out["completion_mask"].masked_fill(removed, 0)
         out["completion_ids"] = out["completion_ids"].masked_fill(removed, self._tokenizer.pad_token_id)
