@@ -46,15 +46,15 @@ def main(argv: Sequence[str]) -> int:
         ]
         if jobs:
             _check(whole, folder)
-        interrupted = _run(folder, plan, jobs, args.jobs)
+        interrupted_by = _run(folder, plan, jobs, args.jobs)
         results = write_study(folder, whole)
     finally:
         run.release()
-    if interrupted:
+    if interrupted_by is not None:
         again = [word for word in argv if word not in ("--overwrite", "--resume")]
         again += [] if args.output_dir else ["--output_dir", target]
         screen.say(f"interrupted; go on with: sightline study {shlex.join([*again, '--resume'])}")
-        return INTERRUPTED
+        return INTERRUPTED if interrupted_by == signal.SIGINT else 128 + int(interrupted_by)
     return _tell(results, folder, args.json)
 
 
@@ -119,12 +119,12 @@ def _check(plan: Plan, folder: StudyFolder) -> None:
     check_plan(plan, folder)
 
 
-def _run(folder: StudyFolder, plan: Plan, jobs: Sequence[Job], workers: int) -> bool:
-    """Run the jobs under one progress bar; whether it was interrupted."""
+def _run(folder: StudyFolder, plan: Plan, jobs: Sequence[Job], workers: int) -> signal.Signals | None:
+    """Run the jobs under one progress bar; the signal that interrupted it, if one did."""
     steps = int(plan.train.get("max_steps", 0))
     runs = len(plan.arms) * plan.seeds
     done = runs - len(jobs)
-    previous = signal.signal(signal.SIGTERM, _as_interrupt)
+    previous = signal.signal(signal.SIGTERM, _terminated)
     bar = tqdm(
         total=runs * steps,
         initial=done * steps,
@@ -151,16 +151,22 @@ def _run(folder: StudyFolder, plan: Plan, jobs: Sequence[Job], workers: int) -> 
 
     try:
         run_all(folder, jobs, workers, step, ended)
+    except _Terminated:
+        return signal.SIGTERM
     except KeyboardInterrupt:
-        return True
+        return signal.SIGINT
     finally:
         bar.close()
         signal.signal(signal.SIGTERM, previous)
-    return False
+    return None
 
 
-def _as_interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM ends a study as Ctrl-C does."""
+
+
+def _terminated(*_: Any) -> None:
+    raise _Terminated
 
 
 def _gradient(folder: StudyFolder, plan: Plan, as_json: bool) -> int:

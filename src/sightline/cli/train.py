@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ import yaml
 
 from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
-from ..engines.checkpoints import last_checkpoint
+from ..engines.checkpoints import last_checkpoint, newest_whole
 from ..engines.command_line import chosen_engine
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL
 from ..engines.resume_settings import check_resumed
+from ..engines.side_files import stored_settings
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel
 from ..models.prompt_lengths import token_counter
@@ -109,6 +110,8 @@ class _Run:
     def go(self, loaded: LoadedModel, problems: Sequence[Problem]) -> int:
         """All of it."""
         held_out = len(self.evaluation.problems)
+        for line in self.evaluation.damaged if held_out else ():
+            self.say(line)
         if held_out:
             self.say(f"measuring {held_out} held-out problems, before and after training")
         self.measure(BEFORE, loaded)
@@ -157,14 +160,22 @@ def _open(settings: Settings) -> RunFolder:
     args = settings.train
     folder = open_run(str(args.output_dir), overwrite=args.overwrite, resume=args.resume)
     config = yaml.safe_dump(_config(settings), sort_keys=True, allow_unicode=True)
-    if args.resume and folder.config.is_file():
-        before = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+    if args.resume and (before := _settings_before(folder)) is not None:
         for line in check_resumed(before, yaml.safe_load(config), args.force):
             screen.say(f"resuming with {line}")
-        for line in _other_versions(before.get("versions") or {}):
+        versions = before.get("versions")
+        for line in _other_versions(versions if isinstance(versions, dict) else {}):
             screen.say(f"resuming with {line}; the numbers may differ in their last digits")
     write_text(folder.config, config)
     return folder
+
+
+def _settings_before(folder: RunFolder) -> Mapping[str, Any] | None:
+    """What a run that is resumed began with; None if it never began, or nobody knows."""
+    checkpoint, _ = newest_whole(folder.path)
+    if checkpoint is None and not folder.config.is_file():
+        return None
+    return stored_settings(folder, checkpoint, screen.say)
 
 
 def _other_versions(before: dict[str, str]) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..run_folder import write_json
+from ..run_folder import sync, write_json
+from .side_files import keep_copies
 
 MANIFEST = "manifest.json"
 """Size and SHA-256 of every file of a checkpoint, and where training stood; written last."""
@@ -39,7 +39,10 @@ def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
 
     If `target` is there and whole it stays, since training repeats exactly; a damaged one is replaced.
     """
+    keep_copies(target.parent, staged)
     files = sorted(path for path in staged.rglob("*") if path.is_file())
+    for path in files:
+        path.chmod(0o644)  # some libraries write through files that only their owner may read
     with ThreadPoolExecutor(min(8, len(files) or 1)) as pool:
         hashes = list(pool.map(_synced_hash, files))
     entries = {
@@ -47,17 +50,17 @@ def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
         for path, digest in zip(files, hashes, strict=True)
     }
     write_json(staged / MANIFEST, {**facts, "files": entries})
-    _sync(staged / MANIFEST)
+    sync(staged / MANIFEST)
     for folder in (path for path in staged.rglob("*") if path.is_dir()):
-        _sync(folder)
-    _sync(staged)
+        sync(folder)
+    sync(staged)
     if target.exists():
         if fault(target) is None:
             shutil.rmtree(staged)
             return
         remove(target)
     staged.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def fault(checkpoint: Path) -> str | None:
@@ -69,6 +72,10 @@ def fault(checkpoint: Path) -> str | None:
         return f"it has no {MANIFEST}"
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return f"its {MANIFEST} cannot be read ({type(error).__name__})"
+    if not expected:
+        return f"its {MANIFEST} lists no file"
+    if outside := [name for name in expected if Path(name).is_absolute() or ".." in Path(name).parts]:
+        return f"its {MANIFEST} names {outside[0]}, which lies outside it"
     for name, (size, _) in expected.items():
         path = checkpoint / name
         if not path.is_file():
@@ -151,14 +158,5 @@ def _hash(path: Path) -> str:
 
 
 def _synced_hash(path: Path) -> str:
-    _sync(path)
+    sync(path)
     return _hash(path)
-
-
-def _sync(path: Path) -> None:
-    """Have the system put a file or folder on disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ..models.generation.generate import Decoding
 from ..models.loading import LoadedModel
+from ..plain_files import Refused, read_plain
 from ..run_folder import RunFolder, write_json
+from ..structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, fault
 from ..tasks.problem import Problem, Task
 from ..views import Black
 from .run.answer_and_grade import answer
@@ -17,6 +19,8 @@ from .tokens.scored_samples import sample_rows, scored_samples
 
 BEFORE, AFTER = "before", "after"
 MODES = ("greedy", "sampled", "blind")
+_SHARE = {"value": Maybe(NUMBER), "low": NUMBER, "high": NUMBER, "n": COUNT}
+_MEASURED = Each(dict.fromkeys(MODES, _SHARE))
 
 
 class BeforeAfter:
@@ -33,12 +37,35 @@ class BeforeAfter:
     ):
         self.folder, self.task, self.problems, self.shown = folder, task, problems, shown
         self.seed, self.max_new_tokens = seed, max_new_tokens
-        self.measured: dict[str, dict[str, Any]] = self._read(folder.evaluation, {})
-        self.samples: list[dict[str, Any]] = self._read(folder.samples, [])
+        self.measured: dict[str, dict[str, Any]] = {}
+        self.samples: list[dict[str, Any]] = []
+        self.damaged: list[str] = []
+        """What was there of an earlier start and cannot be used; it is measured again."""
+        self._read()
 
-    @staticmethod
-    def _read(path: Any, default: Any) -> Any:
-        return json.loads(path.read_text()) if path.is_file() else default
+    def _read(self) -> None:
+        """What an earlier start of the run measured; both files or neither, since they belong together."""
+        measured = self._whole(self.folder.evaluation, _MEASURED)
+        samples = self._whole(self.folder.samples, Many({"id": TEXT}))
+        wanted = min(self.shown, len(self.problems))
+        if samples is not None and measured is not None and len(samples) not in (0, wanted):
+            self.damaged.append(f"{self.folder.samples} holds {len(samples)} problems, expected {wanted}")
+        if self.damaged:
+            self.damaged[-1] += "; measuring again"
+        else:
+            self.measured, self.samples = measured or {}, samples or []
+
+    def _whole(self, path: Path, structure: Any) -> Any:
+        if not path.is_file():
+            return None
+        try:
+            found = read_plain(path)
+            wrong = fault(found, structure)
+        except (OSError, Refused) as error:
+            found, wrong = None, f"it {error}"
+        if wrong is not None:
+            self.damaged.append(f"{path} is damaged: {wrong}")
+        return None if wrong is not None else found
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Greedy, sampled (temperature 1, one sample) and blind (greedy, black images) accuracy at

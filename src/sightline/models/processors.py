@@ -92,3 +92,15 @@ def image_only_class(name: str) -> type[ProcessorMixin]:
 
     ImageOnly.__name__ = ImageOnly.__qualname__ = name
     return ImageOnly
+
+
+def forget_last_batch(processor: Any) -> None:
+    """Switch off the padding and truncation that a fast tokenizer keeps from the last batch it tokenized.
+
+    They would be saved into tokenizer.json, and differ with the moment at which that happens.
+    """
+    tokenizer = getattr(processor, "tokenizer", processor)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        backend.no_padding()
+        backend.no_truncation()

@@ -27,6 +27,7 @@ from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
+from ..side_files import mend_metrics
 from .callbacks import StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
@@ -91,6 +92,8 @@ def train(
     processes = ranks(settings)
     say = say if processes.main else log.debug
     start = _resumed_checkpoint(folder.path, settings.train.resume, processes, say)
+    if processes.main and start is not None and (mended := mend_metrics(folder.metrics, start)):
+        say(mended)
     stop = CleanStop(processes.any)
     watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name)]
     callbacks = [StopCallback(stop), WatcherCallback(watchers)]

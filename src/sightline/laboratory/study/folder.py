@@ -15,7 +15,7 @@ from ... import __version__
 from ...errors import UserError
 from ...plain_files import MOST_BYTES, Refused, parse_json, read_plain
 from ...provenance import provenance
-from ...run_folder import RunFolder, write_text
+from ...run_folder import RunFolder, sync, write_text
 from ...structure import NUMBER, Many, fault
 from .plan import Plan, from_plain
 
@@ -216,5 +216,7 @@ def compress(source: Path, target: Path) -> None:
     """`source` as gzip, the same bytes for the same content; `source` is removed."""
     part = target.with_name(f".{target.name}.part")
     part.write_bytes(gzip.compress(source.read_bytes(), mtime=0))
+    sync(part)
     part.replace(target)
+    sync(target.parent)
     source.unlink()

@@ -11,7 +11,8 @@ from trl.trainer.utils import get_quantization_config
 
 from ....errors import UserError
 from ....models.loading import LoadedModel, load_model
-from ....run_folder import RunFolder
+from ....models.processors import forget_last_batch
+from ....run_folder import RunFolder, sync
 from ..settings.resolve import Settings
 
 ADAPTER = "adapter"
@@ -83,6 +84,12 @@ def _write(trained: LoadedModel, folder: RunFolder, state: dict[str, Any] | None
     part = folder.path / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
     trained.model.save_pretrained(part, state_dict=state)
+    forget_last_batch(trained.processor)
     trained.processor.save_pretrained(part)
+    for file in (path for path in part.rglob("*") if path.is_file()):
+        file.chmod(0o644)  # some libraries write through files that only their owner may read
+        sync(file)
+    sync(part)
     shutil.rmtree(folder.model, ignore_errors=True)
     part.rename(folder.model)
+    sync(folder.path)

@@ -21,6 +21,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from ....errors import UserError
+from ....models.processors import forget_last_batch
 from ...checkpoints import STAGING, StoppedError, publish, rotate, size
 from ..state import rollout_buffer
 from ..state.reference_model import load_reference, save_reference
@@ -64,6 +65,7 @@ class Checkpointer:
         staged = self.staging / name
         try:
             self._on_all_ranks(self._make_staging, staged)
+            forget_last_batch(self.trainer.processing_class)
             self._on_all_ranks(transformers_part)
             self._on_all_ranks(self._save_ours, staged)
             self._on_all_ranks(self._publish, staged, folder / name, main_only=True)
