@@ -48,7 +48,7 @@ def check_images(method: Method, task: Task, problems: Sequence[Problem]) -> Non
     Raises:
         UserError: with the number of problems that were looked at.
     """
-    if not method.needs.signals and method.needs.view is None:
+    if not method.needs.signals and not method.needs.views:
         return
     count = min(len(problems), _READ_AHEAD) if getattr(problems, "sequential", False) else len(problems)
     if not any(outline(problems, index)[1] for index in range(count)):

@@ -14,7 +14,7 @@ from ..objectives import Objective, Term
 from ..shaping import CONTEXT, Step
 from ..signals import signal
 from ..value_checks import LARGEST, between, settle
-from ..views import View
+from ..views import Counterfactual, View
 from ..views import view as make_view
 from .inputs import Batch, Scores, checked, checked_weights
 from .needs import Needs
@@ -64,6 +64,8 @@ class Method:
             raise UserError(f"{self.name}: no signal reads hidden states; leave layer out")
         if self.second_view_gradient and self.views:
             raise UserError(f"{self.name}: second_grad differentiates one view; give view in place of views")
+        if self.second_view_gradient and isinstance(self.view, Counterfactual):
+            raise UserError(f"{self.name}: second_grad cannot differentiate the counterfactual view")
         if self.second_view_gradient and not self.terms:
             raise UserError(f"{self.name}: second_grad differentiates terms and there are none; leave it out")
         if self.noisy is not None and "noisy" not in self.reads:

@@ -55,12 +55,15 @@ def sampled_rollouts(
     images: Sequence[Any] | None,
     group_size: int,
     keep: Reading | int | None,
+    noised: Sequence[bool] | None = None,
 ) -> Sampled:
     """One response to each prompt of this rank. TRL repeats a prompt `group_size` times in a row over all
     ranks; those rows share one prompt, so its images are processed, encoded and prefilled once. `keep` is
-    `sample`'s."""
+    `sample`'s. Rows that are `noised` show other images than the rest of their group. What is kept of the
+    prompts is of those that are not: a noised row goes on from a clean one of its group, if that is here."""
     offset = trainer.accelerator.process_index * len(prompt_ids)
-    keys = [((offset + row) // group_size, tuple(ids)) for row, ids in enumerate(prompt_ids)]
+    changed = [False] * len(prompt_ids) if noised is None else list(noised)
+    keys = [((offset + row) // group_size, tuple(ids), changed[row]) for row, ids in enumerate(prompt_ids)]
     first = {key: row for row, key in reversed(list(enumerate(keys)))}
     places = {key: place for place, key in enumerate(first)}
     rows = list(first.values())

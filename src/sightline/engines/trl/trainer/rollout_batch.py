@@ -140,7 +140,7 @@ class MicroBatch:
 
     inputs: dict[str, Any] = field(default_factory=dict)
     """TRL's tensors by name, `advantages` [b, T] among them."""
+    other_log_probs: dict[str, Tensor] = field(default_factory=dict)
+    """log π [b, T] given each second view by name: differentiated, or the scoring pass's constants."""
     log_probs: Tensor | None = None
     """log π [b, T] of the forward that is differentiated; None before it ran."""
-    other_log_probs: Tensor | None = None
-    """log π [b, T] given the second view: differentiated, or the scoring pass's constants, or None."""

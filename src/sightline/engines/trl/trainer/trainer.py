@@ -63,11 +63,15 @@ from .generation import sampled_rollouts, samples_itself, tokenized_once
 from .image_sharing import with_shared_images
 from .loss_terms import aggregate
 from .nan_guard import NanGuard
+from .noised_rollouts import NoisedSampling, clean_places
 from .rollout_batch import MicroBatch, RolloutBatch, as_generated
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .vllm_sampling import prompts_for_vllm
 
 log = logging.getLogger(__name__)
+
+OTHER = "other_log_probs_"
+"""Before a second view's name: its log-probs of the responses, beside TRL's own columns of a batch."""
 
 
 class TokenCreditTrainer(GRPOTrainer):
@@ -105,6 +109,7 @@ class TokenCreditTrainer(GRPOTrainer):
         self.rollout_batch, self.micro_batch = RolloutBatch(), MicroBatch()
         selection = method.objective.informative_groups if args.max_rounds > 1 else None
         self.group_sampler = None if selection is None else GroupSampler(self, selection)
+        self.noised = NoisedSampling(self)
         self.nan_guard, self.health = NanGuard(self), HealthWarnings(args)
         parts: dict[str, Part] = {"skipped_steps": self.nan_guard, "symptoms": self.health}
         if self.group_sampler is not None:
@@ -159,6 +164,7 @@ class TokenCreditTrainer(GRPOTrainer):
         out[PROMPT] = rollouts.group_ids
         advantages = self._group_advantages(out["advantages"], batch.rewards)
         self._probe_blindness(rollouts)
+        self._log_values(self.noised.metrics(batch.rewards, len(batch.rows)))
 
         # scores
         scores, needs = None, self.method.needs
@@ -174,11 +180,17 @@ class TokenCreditTrainer(GRPOTrainer):
         rollouts, advantages = self._leave_out(rollouts, advantages, scores, out)
         if scores is not None:
             advantages, measured = token_advantages(
-                self.method, advantages, rollouts, scores.signals, self.ranks
+                self.method,
+                advantages,
+                rollouts,
+                scores.signals,
+                self.ranks,
+                progress=self._progress,
+                noisy=self.noised.noisy(rollouts, self._progress),
             )
             self._log_values(measured)
-            if self.terms and scores.other_log_probs is not None:
-                out["other_log_probs"] = scores.other_log_probs
+            if self.terms:
+                out |= {OTHER + name: values for name, values in scores.log_probs_of.items()}
         if self.credit is not None:
             by_token = advantages if scores is not None else advantages[:, None]
             advantages = by_token * self.credit(batch.rows, rollouts)
@@ -214,7 +226,12 @@ class TokenCreditTrainer(GRPOTrainer):
     def _scores_rollouts(self) -> bool:
         """Whether the method needs a scoring pass."""
         needs = self.method.needs
-        return bool(needs.signals) or (needs.view is not None and not needs.second_view_gradient)
+        return bool(needs.signals) or (bool(needs.views) and not needs.second_view_gradient)
+
+    @property
+    def _progress(self) -> float:
+        """Optimizer step / all steps, in [0, 1]."""
+        return min(1.0, self.state.global_step / max(self.state.max_steps, 1))
 
     def _score(self, rollouts: Rollouts, needs: Needs, prefilled: Prefilled | None = None) -> Scores:
         """One scoring pass under the current weights, inside the model's one wrapped forward."""
@@ -227,6 +244,7 @@ class TokenCreditTrainer(GRPOTrainer):
                 needs,
                 seed=self.args.seed,
                 step=self.state.global_step,
+                progress=self._progress,
                 temperature=self.temperature,
                 rows_per_pass=self.args.per_device_train_batch_size,
                 prefilled=prefilled,
@@ -303,20 +321,21 @@ class TokenCreditTrainer(GRPOTrainer):
         **more: Any,
     ) -> Any:
         """Our sampler, which runs a prompt once for its G responses, or TRL's with vLLM, tools, ..."""
+        noised = self.noised.rows(len(prompt_ids))
+        images = self.noised.images(images, noised)
         if not samples_itself(self):
             if self.use_vllm:
                 prompt_ids = prompts_for_vllm(self, prompt_ids, images)
-            return super()._generate_single_turn(
-                prompt_ids, images, multimodal_fields, num_generations, *rest, **more
-            )
+            # A server is sent one prompt for each group, unless every rollout is a prompt of its own.
+            each = 1 if self.noised.active else num_generations
+            return super()._generate_single_turn(prompt_ids, images, multimodal_fields, each, *rest, **more)
         kept = self.model.training and self._scores_rollouts and not is_sharded(self._base)
-        sampled = sampled_rollouts(
-            self, prompt_ids, images, num_generations, Reading.of(self.method.needs) if kept else None
-        )
+        reading = Reading.of(self.method.needs) if kept else None
+        sampled = sampled_rollouts(self, prompt_ids, images, num_generations, reading, noised)
         batch = self.rollout_batch
         if sampled.prefix is not None:
             rank, call = self.ranks.index, len(batch.sampler_calls)
-            batch.places = [(rank, call, place) for place in sampled.owner.tolist()]
+            batch.places = clean_places(rank, call, sampled.owner.tolist(), num_generations, noised)
             batch.sampler_calls.append(sampled.prefix)
         self._log_values({PLACEHOLDER_MASS: sampled.banned_mass})
         batch.overflown = sampled.overflown.tolist()
@@ -349,7 +368,8 @@ class TokenCreditTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> Tensor:
         """TRL's policy loss on A·w, plus coefficient · aggregate(term) of every loss term."""
-        micro = self.micro_batch = MicroBatch(dict(inputs), other_log_probs=inputs.get("other_log_probs"))
+        others = {name: inputs[OTHER + name] for name in self.method.needs.views if OTHER + name in inputs}
+        micro = self.micro_batch = MicroBatch(dict(inputs), others)
         loss = super()._compute_loss(model, micro.inputs)
         self.micro_batch = MicroBatch()
         log_probs = micro.log_probs
@@ -360,14 +380,15 @@ class TokenCreditTrainer(GRPOTrainer):
         if sampled is not None:
             own = inputs.get("old_per_token_logps", log_probs).detach()
             self._log_mean(DRIFT, (own - sampled).nan_to_num(0.0).abs(), mask)
-        other = torch.zeros_like(log_probs) if micro.other_log_probs is None else micro.other_log_probs
+        blank, only = torch.zeros_like(log_probs), next(iter(self.method.needs.views), "")
         steps = self.args.gradient_accumulation_steps
         for term in self.terms:
+            other = micro.other_log_probs.get(term.view or only, blank)
             values = term.function(log_probs, other, mask)
             value = aggregate(values, mask, self.args, inputs, self.ranks.count)
             loss = loss + term.coefficient * value
             mean = self.ranks.gather_rows(value.detach() * steps).mean().item()
-            self._log_values({TERM + term.name: mean})
+            self._log_values({TERM + (term.name if term.view is None else f"{term.name}/{term.view}"): mean})
         return loss
 
     # --- 6. log-probs: of the policy that sampled, of the reference, and of the training forward --------
@@ -383,7 +404,8 @@ class TokenCreditTrainer(GRPOTrainer):
         result = super()._get_per_token_logps_and_entropies(forward, *args, **kwargs)
         micro.log_probs = result[0]
         if isinstance(forward, TwoForwards) and forward.other_log_probs is not None:
-            micro.other_log_probs = forward.other_log_probs[:, -result[0].shape[1] :]
+            (view,) = self.method.needs.views
+            micro.other_log_probs[view] = forward.other_log_probs[:, -result[0].shape[1] :]
         bound, reference = self.method.objective.reference_kl_bound, micro.inputs.get("ref_per_token_logps")
         if bound is not None and reference is not None:  # inside the loss, whose KL reads it next
             micro.inputs["ref_per_token_logps"] = bounded_reference(result[0], reference, bound)

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 from ....errors import UserError, unknown_name
 from ....methods import Method
-from ....views import PixelView, Swapped
+from ....views import Counterfactual, PixelView, Swapped
 from ...reward_settings import accuracy_column, reward_weights
 from .config import VerlConfig
 
@@ -128,6 +128,16 @@ def _check_method(train: VerlConfig, method: Method) -> None:
         raise UserError(
             "a view that hides image tokens cannot be differentiated over verl's packed rows; "
             "leave second_grad out or choose a view of pixels"
+        )
+    beyond = {
+        "rollouts from another view": method.rollouts is not None,
+        "several second views": bool(method.views),
+        "the counterfactual view": isinstance(method.view, Counterfactual),
+        f"a rule that reads {', '.join(sorted(method.reads))}": bool(method.reads),
+    }
+    if asked := [what for what, wanted in beyond.items() if wanted]:
+        raise UserError(
+            f"{method.name} asks for {asked[0]}, which the verl engine cannot do yet; train it with trl"
         )
     if method.objective.overlong is not None and method.objective.overlong > train.max_completion_length:
         raise UserError(
