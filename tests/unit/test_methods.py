@@ -70,11 +70,11 @@ def test_needs_are_what_the_papers_measure():
     assert method("vppo", filter_by="union").needs.signals == {"exact_kl", "entropy"}
     assert method("vppo", variant="released").needs.view.per == "rollout"
     assert method("vppo").needs.view.plain() == {
-        "name": "patches", "per": "prompt", "stage": "after_resize", "size": 14, "probability": 0.5,
+        "name": "patches", "per": "prompt", "stage": "model", "size": 14, "probability": 0.5,
     }  # fmt: skip
     assert method("pgpo").needs.view.kind == "attention"
     papo = method("papo").needs
-    assert (papo.view.per, papo.view.stage, papo.view.probability) == ("prompt", "before_resize", 0.6)
+    assert (papo.view.per, papo.view.stage, papo.view.probability) == ("prompt", "original", 0.6)
     assert not papo.second_view_gradient
     assert method("papo", second_grad=True).needs.second_view_gradient
 

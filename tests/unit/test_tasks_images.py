@@ -24,10 +24,12 @@ from sightline.tasks.rows.decode_images import (
     decode,
     inspect,
     resized,
+    shown,
     values,
     within_budget,
 )
 from sightline.tasks.rows.row_errors import Fault, UnusableRow
+from sightline.views import original
 
 NOWHERE = Origin()
 
@@ -355,9 +357,7 @@ def test_the_pixel_budget_is_kept_and_the_ratio_with_it(size, low, high):
     width, height = within_budget(size, low if low * 4 < high else None, high)
     assert width >= 1 and height >= 1 and width * height <= high
     if low * 4 < high:
-        assert width * height >= min(low, size[0] * size[1])
-    if low * 4 < high and size[0] * size[1] < low:
-        assert width * height >= low
+        assert (width + 1) * (height + 1) > min(low, size[0] * size[1])
     if min(width, height) > 20:
         assert width / height == pytest.approx(size[0] / size[1], rel=0.11)
     if low <= size[0] * size[1] <= high:
@@ -368,9 +368,21 @@ def test_the_papers_budget():
     assert within_budget((4000, 3000), 200_704, 1_003_520) == (1156, 867)
     assert within_budget((100, 100), 262_144, 1_003_520) == (512, 512)
     assert within_budget((640, 480), None, None) == (640, 480)
+    assert within_budget((300, 200), 200_704, 1_003_520) == (548, 365)  # cut, not raised, to whole pixels
+    assert within_budget((2, 1), 100_000, 100_000) == (447, 223)
     image = make_image(1, 64, 64)
     assert resized(image, None, None) is image
     assert resized(image, None, 1024).size == (32, 32)
+
+
+def test_an_image_within_its_budget_remembers_the_one_it_was_made_of():
+    data = encoded(make_image(3, 90, 60), "PNG")
+    small = shown(data, NOWHERE, None, 1000)
+    assert small.size == (38, 25)
+    assert original(small).size == (90, 60)
+    assert original(small).tobytes() == decode(data, NOWHERE).tobytes()
+    same = shown(data, NOWHERE, None, None)
+    assert original(same) is same
 
 
 # --- hostile bytes ---------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from ..value_checks import between, check_options
 from ..views import view as make_view
 from .method import Method
 
-MASKED = {"name": "patches", "probability": 0.6, "per": "prompt", "stage": "before_resize"}
+MASKED = {"name": "patches", "probability": 0.6, "per": "prompt", "stage": "original"}
 NOISED = {
     "name": "diffusion",
     "step": 500,

@@ -12,7 +12,7 @@ from .method import Method
 
 COEFFICIENTS = {"grpo": {"gamma": 0.02, "eta": 0.0}, "dapo": {"gamma": 0.01, "eta": 0.03}}
 """γ and η by objective; GRPO at 7B has η 0.05."""
-PATCHES = {"name": "patches", "probability": 0.6, "per": "prompt", "stage": "before_resize"}
+PATCHES = {"name": "patches", "probability": 0.6, "per": "prompt", "stage": "original"}
 
 
 def papo(
@@ -34,7 +34,7 @@ def papo(
         masked_eta: η₂ of the entropy under the masked view; in [0, ∞). None: `eta`.
         second_grad: False takes π^masked from the scoring pass without a gradient, as the authors' runs did,
             so η₂ has no effect; True differentiates both views in one forward, as the paper prints it.
-        view: the masked view, with its options; None: patches with probability 0.6, before the resize.
+        view: the masked view, with its options; None: patches with probability 0.6 on the original image.
         objective: a name ("dapo", "grpo", "gspo", "dr_grpo") or a mapping of settings over one of them.
         variant: "paper" or "released", the authors' code.
 

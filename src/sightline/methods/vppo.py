@@ -12,7 +12,7 @@ from ..value_checks import between, one_of
 from .method import MIN_RANGE, Method, view_for
 
 SIGNAL = {"paper": "exact_kl", "released": "sampled_k3"}
-VIEW = {"paper": "patches", "released": {"name": "patches", "per": "rollout"}}
+VIEW = {"paper": "patches", "released": {"name": "patches", "per": "rollout", "stage": "budget"}}
 SCALE_MIN = 0.9
 _SHARE = between(0, 1, above=True)
 FILTERS = ("count", "mass", "entropy", "union")
@@ -45,8 +45,8 @@ def vppo(
         entropy_keep: the share of tokens of highest entropy; in (0, 1].
         signal: what scores a token; None: the variant's, "exact_kl", or "sampled_k3" if released.
         scale_signal: what α reads; None: `signal`.
-        view: the second view, with its options; None: patches, one drawing for all rollouts of a prompt, or
-            one for each of them if released.
+        view: the second view, with its options; None: patches, one drawing for all rollouts of a prompt at
+            the model's size, or one for each of them within the pixel budget if released.
         minibatch: rows of the batch within which α has its smallest and largest mean, released only; in
             [1, 1e+09] or None, the whole batch.
         microbatch: rows within which the mean sets β_max, released only; in [1, 1e+09] or None.

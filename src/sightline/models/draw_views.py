@@ -9,13 +9,14 @@ from typing import Any
 from PIL.Image import Image, Resampling
 
 from ..rollouts import Rollouts
-from ..views import PixelView, Swapped, generator
+from ..views import PixelView, Swapped, at_final_size, generator, original
+from ..views.view import Stage
 from .families import process_images
 
 
 def draw_view(
     view: PixelView,
-    originals: Sequence[Sequence[Image]],
+    images: Sequence[Sequence[Image]],
     sample_ids: Sequence[str],
     processor: Any,
     *,
@@ -28,16 +29,39 @@ def draw_view(
     `draws` numbers repeated drawings of one problem; all 0 by default. A problem without images
     keeps its empty list. A swapped view draws partners among the problems given.
     """
-    shown = originals
-    if view.stage == "after_resize":
-        fit = _Resizer(processor)
-        shown = [[fit(image) for image in images] for images in originals]
+    stage = _Stage(view.stage, processor)
+    shown = [[stage.drawn_on(image) for image in given] for given in images]
     if isinstance(view, Swapped):
-        return view.swap(shown, generator(seed, step, "swapped"))
+        drawn = view.swap(shown, generator(seed, step, "swapped"))
+    else:
+        drawn = [
+            [view.apply(image, random) for image in given]
+            for given, random in zip(shown, _generators(sample_ids, draws, seed, step), strict=True)
+        ]
     return [
-        [view.apply(image, random) for image in images]
-        for images, random in zip(shown, _generators(sample_ids, draws, seed, step), strict=True)
+        [stage.finished(new, image) for new, image in zip(*pair, strict=True)]
+        for pair in zip(drawn, images, strict=True)
     ]
+
+
+class _Stage:
+    """From an image to what a view is drawn on, and from what was drawn to what the model is shown."""
+
+    def __init__(self, name: Stage, processor: Any):
+        self.name, self.fit = name, _Resizer(processor)
+
+    def drawn_on(self, image: Image) -> Image:
+        if self.name == "original":
+            return original(image)
+        return self.fit(image) if self.name == "model" else image
+
+    def finished(self, drawn: Image, image: Image) -> Image:
+        """What was drawn, such that the processor gives it the grid of `image`."""
+        if self.name == "model" and self.fit.is_grid(image):
+            return at_final_size(drawn)
+        if self.name == "original" and drawn.size != image.size:
+            return drawn.resize(image.size, Resampling.BICUBIC)
+        return drawn
 
 
 def _generators(sample_ids: Sequence[str], draws: Sequence[int] | None, seed: int, step: int) -> list[Any]:
@@ -85,9 +109,11 @@ def viewer(
 def resized(image: Image, processor: Any) -> Image:
     """`image` at the size the processor will feed to the model, so that patches align with its own.
 
-    Families whose image processor cuts or tiles have no such size; their images stay as they are.
+    Its size is final then (`views.at_final_size`). Families whose image processor cuts or tiles have no such
+    size; their images stay as they are.
     """
-    return _Resizer(processor)(image)
+    fit = _Resizer(processor)
+    return at_final_size(fit(image).copy()) if fit.is_grid(image) else fit(image)
 
 
 class _Resizer:
@@ -95,25 +121,33 @@ class _Resizer:
 
     def __init__(self, processor: Any):
         self.processor = processor
-        self._sizes: dict[tuple[int, int], tuple[int, int] | None] = {}
+        self._sizes: dict[tuple[int, int], tuple[tuple[int, int] | None, bool]] = {}
 
     def __call__(self, image: Image) -> Image:
-        if image.size not in self._sizes:
-            self._sizes[image.size] = _model_size(image, self.processor)
-        size = self._sizes[image.size]
+        size, _ = self._asked(image)
         if size is None or size == image.size:
             return image
         return image.convert("RGB").resize(size, Resampling.BICUBIC)
 
+    def is_grid(self, image: Image) -> bool:
+        """Whether the size follows from the image's own, as a grid of patches; else it is one for all."""
+        return self._asked(image)[1]
 
-def _model_size(image: Image, processor: Any) -> tuple[int, int] | None:
+    def _asked(self, image: Image) -> tuple[tuple[int, int] | None, bool]:
+        if image.size not in self._sizes:
+            self._sizes[image.size] = _model_size(image, self.processor)
+        return self._sizes[image.size]
+
+
+def _model_size(image: Image, processor: Any) -> tuple[tuple[int, int] | None, bool]:
+    """The size the processor resizes to, if it has one, and whether that is a grid of patches."""
     patch = getattr(processor.image_processor, "patch_size", None)
     processed = process_images(processor, [image.convert("RGB")])
     grid, pixels = processed.get("image_grid_thw"), processed["pixel_values"]
     if grid is not None and isinstance(patch, int):
-        return int(grid[0, 2]) * patch, int(grid[0, 1]) * patch
+        return (int(grid[0, 2]) * patch, int(grid[0, 1]) * patch), True
     size: Any = getattr(processor.image_processor, "size", None) or {}
     one_tile = math.prod(pixels.shape[:-3]) == 1
     if not one_tile or (size.get("height"), size.get("width")) != tuple(pixels.shape[-2:]):
-        return None
-    return int(size["width"]), int(size["height"])
+        return None, False
+    return (int(size["width"]), int(size["height"])), False

@@ -14,6 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import DynamicCache, PreTrainedModel
 
+from ..views import is_final
+
 _PLACEHOLDER_NAMES = ("image_token", "video_token", "audio_token", "vision_start_token", "vision_end_token",
                       "boi_token", "eoi_token")  # fmt: skip
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
@@ -92,17 +94,20 @@ def process_prompts(processor: Any, prompts: Sequence[Sequence[Any]]) -> tuple[d
     """Vision inputs of several prompts' images side by side, and the ids of their placeholders, padded.
 
     The whole processor runs, over a text of placeholders alone: some families keep settings of the
-    image half (tiles, aspect ratio) there.
+    image half (tiles, aspect ratio) there. Images whose size is final (`views.at_final_size`) are not
+    resized: a processor's rounding is not idempotent, and a view must keep the grid of its image.
     """
     if not any(prompts):
         return {}, torch.zeros(len(prompts), 0, dtype=torch.long)
     one = getattr(processor, "boi_token", None) or processor.image_token
+    final = all(is_final(image) for images in prompts for image in images)
     found = processor(
         images=[list(images) for images in prompts],
         text=[one * len(images) for images in prompts],
         padding=True,
         return_tensors="pt",
         add_special_tokens=False,
+        **({"do_resize": False} if final else {}),
     )
     return {key: value for key, value in found.items() if key not in _TEXT_KEYS}, found["input_ids"]
 

@@ -11,9 +11,10 @@ from typing import Any
 from ..value_checks import known_names, named
 from .anneal import Anneal, anneal
 from .attention import Counterfactual, TextOnly
+from .image_stages import at_final_size, is_final, original, with_original
 from .images import Black, Blur, Grey, Noise, Patches, Swapped, fingerprint, rgb
 from .noised import Augmented, Diffusion
-from .view import PixelView, View, generator
+from .view import STAGES, PixelView, View, generator
 
 VIEWS: dict[str, type[View]] = {
     kind.name: kind
@@ -47,6 +48,7 @@ def view(description: str | dict[str, Any] | View, **options: Any) -> View:
 
 
 __all__ = [
+    "STAGES",
     "VIEWS",
     "Anneal",
     "Augmented",
@@ -62,8 +64,12 @@ __all__ = [
     "TextOnly",
     "View",
     "anneal",
+    "at_final_size",
     "fingerprint",
     "generator",
+    "is_final",
+    "original",
     "rgb",
     "view",
+    "with_original",
 ]

@@ -19,11 +19,11 @@ class TextOnly(View):
     name = "text_only"
     kind = "attention"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
 
     def __post_init__(self) -> None:
         one_of("prompt")("view text_only: per", self.per)
-        one_of("after_resize")("view text_only: stage", self.stage)
+        one_of("model")("view text_only: stage", self.stage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Counterfactual(View):
     name = "counterfactual"
     kind = "attention"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
     deviations: float = 2.0
     """Standard deviations above the mean from which attention is replaced, in [0, 1e+06]."""
     mean: str = "scalar"
@@ -47,6 +47,6 @@ class Counterfactual(View):
 
     def __post_init__(self) -> None:
         one_of("prompt")("view counterfactual: per", self.per)
-        one_of("after_resize")("view counterfactual: stage", self.stage)
+        one_of("model")("view counterfactual: stage", self.stage)
         checks = {"deviations": between(0, 1e6), "mean": one_of("scalar", "vector")}
         settle(self, "view counterfactual: ", checks)

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from ..value_checks import Check, between, one_of, settle
-from .view import Per, PixelView, Stage
+from .view import STAGES, Per, PixelView, Stage
 
 _WHEN: dict[str, Check] = {
     "per": one_of("prompt", "rollout"),
-    "stage": one_of("before_resize", "after_resize"),
+    "stage": one_of(*STAGES),
 }
 
 
@@ -40,13 +40,13 @@ def rgb(image: Image.Image) -> Image.Image:
 class Patches(PixelView):
     """Square patches on a grid from the corner (0, 0), each blacked out with a probability.
 
-    VPPO: 14 pixels, 0.5, after the resize; its code draws a fresh mask per rollout. PAPO: 14 pixels, 0.6,
-    on the original image. Partial patches at the right and lower edge count as patches.
+    VPPO: 14 pixels, 0.5; its code draws a fresh mask per rollout, within the pixel budget. PAPO: 14 pixels,
+    0.6, on the original image. Partial patches at the right and lower edge count as patches.
     """
 
     name = "patches"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
     size: int = 14
     """Side of a patch in pixels."""
     probability: float = 0.5
@@ -72,7 +72,7 @@ class Noise(PixelView):
 
     name = "noise"
     per: Per = "rollout"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
     sigma: float = 189.0
     """Standard deviation on the scale 0 to 255."""
 
@@ -92,7 +92,7 @@ class Blur(PixelView):
 
     name = "blur"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
     radius: float = 6.0
     """Radius in pixels."""
 
@@ -110,7 +110,7 @@ class Grey(PixelView):
 
     name = "grey"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
     level: int = 128
     """Brightness from 0 to 255."""
 
@@ -128,7 +128,7 @@ class Black(PixelView):
 
     name = "black"
     per: Per = "prompt"
-    stage: Stage = "after_resize"
+    stage: Stage = "model"
 
     def __post_init__(self) -> None:
         _check(self, _WHEN)
@@ -148,7 +148,7 @@ class Swapped(PixelView):
 
     name = "swapped"
     per: Per = "prompt"
-    stage: Stage = "before_resize"
+    stage: Stage = "budget"
 
     def __post_init__(self) -> None:
         _check(self, _WHEN)

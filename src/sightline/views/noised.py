@@ -13,10 +13,10 @@ from PIL import Image, ImageEnhance
 from ..value_checks import between, one_of, settle, switch
 from .anneal import Anneal, anneal
 from .images import rgb
-from .view import Per, PixelView, Stage
+from .view import STAGES, Per, PixelView, Stage
 
 STEPS = 1000
-_WHEN = {"per": one_of("prompt", "rollout"), "stage": one_of("before_resize", "after_resize")}
+_WHEN = {"per": one_of("prompt", "rollout"), "stage": one_of(*STAGES)}
 
 
 @functools.cache
@@ -38,7 +38,7 @@ class Diffusion(PixelView):
 
     name = "diffusion"
     per: Per = "prompt"
-    stage: Stage = "before_resize"
+    stage: Stage = "original"
     step: int = 500
     """k, in [0, 999]: 0 is almost no noise."""
     anneal: Any = None
@@ -83,7 +83,7 @@ class Augmented(PixelView):
 
     name = "augmented"
     per: Per = "prompt"
-    stage: Stage = "before_resize"
+    stage: Stage = "original"
     flip: bool = True
     """Whether the image is flipped, each way with probability one half."""
     rotation: float = 10.0

@@ -11,7 +11,8 @@ import numpy as np
 from PIL.Image import Image
 
 Per = Literal["prompt", "rollout"]
-Stage = Literal["before_resize", "after_resize"]
+Stage = Literal["original", "budget", "model"]
+STAGES: tuple[Stage, ...] = ("original", "budget", "model")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class View:
     per: Per
     """One draw for all rollouts of a prompt, or a fresh one for each rollout."""
     stage: Stage
-    """Applied to the original image, or after the resize to the model's pixel budget."""
+    """On which size of the image it is drawn: "original", as read from the data set; "budget", after
+    `min_pixels` and `max_pixels`; "model", after the processor's own resize, where patches align with the
+    model's. The result has the image's own size in the end."""
 
     def at(self, progress: float) -> View:
         """The view at a progress of training in [0, 1]; only views with a schedule change."""

@@ -137,8 +137,9 @@ class _Shown:
         self, benchmark: OpenBenchmark, name: str, view: PixelView | None, processor: Any, seed: int
     ):
         self.benchmark, self.name, self.processor, self.seed = benchmark, name, processor, seed
-        # Without a processor the size the model sees is not known: the view is drawn on the original.
-        self.view = replace(view, stage="before_resize") if view is not None and processor is None else view
+        # Without a processor the size the model sees is not known: the view is drawn on what is sent to it.
+        unknown = view is not None and view.stage == "model" and processor is None
+        self.view = replace(view, stage="budget") if view is not None and unknown else view
         self.index = {item.id: number for number, item in enumerate(benchmark.items)}
         self._partners: list[int] | None = None
         self._last: tuple[str, Prompt] | None = None

@@ -12,7 +12,7 @@ from PIL import Image
 from ...models.draw_views import resized
 from ...models.loading import LoadedModel
 from ...rollouts import Rollouts
-from ...views import rgb
+from ...views import at_final_size, is_final, rgb
 from .top_tokens import occlusion
 
 
@@ -55,6 +55,7 @@ def covered(image: Image.Image, unit: int, cells: int) -> tuple[tuple[int, int],
         for down, across in product(range(rows), range(columns)):
             changed = pixels.copy()
             changed[down * side : (down + 1) * side, across * side : (across + 1) * side] = colour
-            yield Image.fromarray(changed)
+            hidden = Image.fromarray(changed)
+            yield at_final_size(hidden) if is_final(image) else hidden
 
     return (rows, columns), covered_images()

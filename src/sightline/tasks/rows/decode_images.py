@@ -14,13 +14,14 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ...views import with_original
 from ..loading.downloads import download
 from .row_errors import Fault, UnusableRow
 
@@ -116,21 +117,21 @@ def inspect(value: Any, origin: Origin) -> tuple[int, int]:
 
 
 def within_budget(size: tuple[int, int], min_pixels: int | None, max_pixels: int | None) -> tuple[int, int]:
-    """The size an image is given so that `min_pixels <= width * height <= max_pixels`, ratio kept.
+    """The size an image is given for a budget of pixels, ratio kept, as the papers' code does it.
 
-    As the papers' code does it, before the model's processor rounds to its patches:
-    both sides are multiplied by sqrt(bound / area), rounded towards the bound's inside.
+    Before the model's processor rounds to its patches, both sides are multiplied by sqrt(bound / area) and
+    cut to whole pixels: first by `max_pixels` if the area is above it, then by `min_pixels` if below. An
+    enlarged image may so stay short of `min_pixels` by less than one row and one column.
     """
     width, height = size
-    area = width * height
-    if max_pixels is not None and area > max_pixels:
-        scale = math.sqrt(max_pixels / area)
+    if max_pixels is not None and width * height > max_pixels:
+        scale = math.sqrt(max_pixels / (width * height))
         width, height = max(1, int(width * scale)), max(1, int(height * scale))
         if width * height > max_pixels:  # a side was raised to 1
             width, height = min(width, max_pixels), min(height, max_pixels)
-    elif min_pixels is not None and 0 < area < min_pixels:
-        scale = math.sqrt(min_pixels / area)
-        width, height = math.ceil(width * scale), math.ceil(height * scale)
+    if min_pixels is not None and 0 < width * height < min_pixels:
+        scale = math.sqrt(min_pixels / (width * height))
+        width, height = max(1, int(width * scale)), max(1, int(height * scale))
     return width, height
 
 
@@ -138,6 +139,20 @@ def resized(image: Image.Image, min_pixels: int | None, max_pixels: int | None) 
     """The image within its pixel budget; bicubic, untouched if it already is."""
     size = within_budget(image.size, min_pixels, max_pixels)
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+
+
+def shown(value: Any, origin: Origin, min_pixels: int | None, max_pixels: int | None) -> Image.Image:
+    """The image behind a value within its pixel budget, which can still be read as it was stored.
+
+    Raises:
+        UnusableRow: as `decode`.
+    """
+    stored = decode(value, origin)
+    image = resized(stored, min_pixels, max_pixels)
+    if image is stored:
+        return image
+    fetched = isinstance(value, str) and _is_address(value)  # not to be fetched twice
+    return with_original(image, (lambda: stored) if fetched else partial(decode, value, origin))
 
 
 # --- from a value to bytes -------------------------------------------------------------------------

@@ -64,11 +64,11 @@ class RowReader:
             UnusableRow: the row has a fault.
         """
         words = self.words(row)
-        shown = [images.decode(value, self.origin) for value in self.images(row)]
+        budget = self.origin, self.min_pixels, self.max_pixels
         return PlacedProblem(
             id=f"{self.name}/{number}",
             question=words.question,
-            images=tuple(images.resized(image, self.min_pixels, self.max_pixels) for image in shown),
+            images=tuple(images.shown(value, *budget) for value in self.images(row)),
             answer=words.answer,
             choices=words.choices,
             kind=words.kind,
