@@ -18,8 +18,8 @@ def with_original(image: Image, read: Callable[[], Image]) -> Image:
 
 def original(image: Image) -> Image:
     """The image as read from its data set, before any resize; itself if it was never resized."""
-    read = image.info.get(_ORIGINAL)
-    return read() if callable(read) else image
+    read: Callable[[], Image] | None = image.info.get(_ORIGINAL)  # pyright: ignore[reportAssignmentType]
+    return image if read is None else read()
 
 
 def at_final_size(image: Image) -> Image:
