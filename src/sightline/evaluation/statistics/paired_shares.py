@@ -53,8 +53,8 @@ def paired_shares(
 
     x̃ = (Σ x_i)/(N+2),  se² = ((Σ x_i² + 2)/(N+2) − x̃²)/(N+2),  x̃ ± 1.96·se, cut to [−1, 1]
 
-    Else with two clusters of the size m = Σ n_g²/Σ n_g, cluster-robust:  x̃ = (Σ x_i)/(N+2m),
-    se² = (G+2)/(G+1) · (Σ_g (Σ_{i∈g} (x_i − x̃))² + m²·((1−x̃)² + (1+x̃)²)) / (N+2m)²,  x̃ ± t_{0.975, G+1}·se.
+    Else cluster-robust, the two added as clusters of their own:  x̃ = (Σ x_i)/(N+2),
+    se² = (G+2)/(G+1) · (Σ_g (Σ_{i∈g} (x_i − x̃))² + (1−x̃)² + (1+x̃)²) / (N+2)²,  x̃ ± t_{0.975, G+1}·se.
 
     p is `exact_flips`: McNemar's exact test for single samples. `value` is the plain mean, `standard_error`
     the cluster-robust one of `clustered_mean`. Fewer than two clusters have neither interval nor p (NaN).
@@ -75,7 +75,7 @@ def paired_shares(
 
 
 def _added(sums: Sums, sizes: Sums, single: bool) -> tuple[float, float]:
-    """Centre and half-width of the interval with two clusters added."""
+    """Centre and half-width of the interval with two problems added."""
     residuals, centre = added_residuals(sums, sizes)
     if single:
         return centre, Z_95 * math.sqrt(float(residuals @ residuals))
@@ -86,12 +86,11 @@ def _added(sums: Sums, sizes: Sums, single: bool) -> tuple[float, float]:
 
 
 def added_residuals(sums: Sums, sizes: Sums) -> tuple[Sums, float]:
-    """(Σ_{i∈g} (x_i − x̃)) / (N+2m), float64 [G+2], the two added clusters last, and x̃ of `paired_shares`."""
-    size = float(sizes @ sizes / sizes.sum())
-    total = float(sizes.sum()) + 2 * size
+    """(Σ_{i∈g} (x_i − x̃)) / (N+2), float64 [G+2], the two added problems last, and x̃ of `paired_shares`."""
+    total = float(sizes.sum()) + 2
     centre = float(sums.sum()) / total
-    all_sums = np.concatenate([sums, [size, -size]])
-    return (all_sums - centre * np.concatenate([sizes, [size, size]])) / total, centre
+    all_sums = np.concatenate([sums, [1.0, -1.0]])
+    return (all_sums - centre * np.concatenate([sizes, [1.0, 1.0]])) / total, centre
 
 
 def exact_flips(sums: Sums, *, seed: int = 0) -> float:
@@ -148,7 +147,7 @@ class Pairs:
 def mean_of_differences(benchmarks: Sequence[Pairs], *, seed: int = 0) -> dict[str, Any]:
     """The mean of the benchmarks' mean differences, each counting once, with problems in several clustered.
 
-    value = Σ_k x̄_k / K;  the interval adds two clusters to every benchmark, as `paired_shares`: centre
+    value = Σ_k x̄_k / K;  the interval adds two problems to every benchmark, as `paired_shares`: centre
     Σ_k x̃_k / K, se² = Σ_c (Σ_k √(G'_k/(G'_k − 1))·r_ck)² / K², with r_ck the residual of cluster c in
     benchmark k and G'_k = G_k + 2; t at C − 1 degrees of freedom, C the clusters of all. p flips the signs of
     whole clusters of all benchmarks. Benchmarks without a problem in common: the variances add. A benchmark
