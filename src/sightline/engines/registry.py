@@ -8,18 +8,20 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from torch import Tensor
 
 from ..errors import UserError, unknown_name
 from ..methods import Method
-from ..models.loading import LoadedModel
 from ..rollouts import Rollouts
 from ..run_folder import RunFolder
 from ..tasks.problem import Problem, Task
 from .progress import Watcher
 from .ranks import Ranks
+
+if TYPE_CHECKING:  # which imports transformers
+    from ..models.loading import LoadedModel
 
 Credit = Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]
 """Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
