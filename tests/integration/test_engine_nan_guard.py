@@ -76,6 +76,7 @@ def test_the_step_is_skipped_counted_and_kept(
     assert sum("step 3 is skipped" in line and what in line for line in said) == 1
     rows = short_runs.metrics(tmp_path)
     assert [row.get("incidents/skipped_steps") for row in rows] == [None, None, 1.0, 1.0, 1.0]
+    assert [row["loss"] is None for row in rows] == [False, False, True, False, False]
 
     folder = tmp_path / "incidents" / "step-3"
     incident = json.loads((folder / "incident-0.json").read_text())

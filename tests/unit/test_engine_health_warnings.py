@@ -54,6 +54,22 @@ def test_rewards_that_average_to_zero_are_rewards() -> None:
     assert said(symptoms(), [{"reward": 0.0, "reward_std": 0.5}] * 20) == []
 
 
+def test_a_gradient_that_is_exactly_zero() -> None:
+    equal = {"grad_norm": 0.0, "reward": 0.5, "reward_std": 0.0, "frac_reward_zero_std": 1.0}
+    rows = [equal] * 3 + [{"grad_norm": 1e-30}] + [equal] * 4 + [{"loss": None}] + [equal]
+    ((step, line),) = said(symptoms(warn_zero_gradient=5), rows)
+    assert step == 9 and "exactly 0" in line and "same reward" in line
+    cut = {"grad_norm": 0.0, "completions/clipped_ratio": 1.0, "reward_std": 0.2, "learning_rate": 0.0}
+    ((_, line),) = said(symptoms(warn_zero_gradient=2), [cut] * 12)
+    assert "every response is cut off" in line and "learning rate is 0" in line
+    assert said(symptoms(warn_zero_gradient=0), [equal] * 12) == []
+
+
+def test_answers_that_could_not_be_judged() -> None:
+    ((step, line),) = said(symptoms(), [{"undecided": 0.01}, {"undecided": 0.02}, {"undecided": 0.5}])
+    assert step == 1 and "2.0%" in line
+
+
 def test_entropy_that_collapses() -> None:
     rows = [{"entropy": 0.3}] * 10 + [{"entropy": 0.01}] * 10
     ((step, line),) = said(symptoms(), rows)

@@ -19,11 +19,13 @@ from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
 from ..engines.checkpoints import last_checkpoint, newest_whole
 from ..engines.command_line import chosen_engine
+from ..engines.disk_space import is_full
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL
 from ..engines.resume_settings import check_resumed
 from ..engines.side_files import stored_settings
+from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel
 from ..models.prompt_lengths import token_counter
@@ -67,6 +69,12 @@ def main(argv: Sequence[str]) -> int:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
         return run.interrupted(None)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        log.error("%s", error, exc_info=True)
+        run.say(f"the disk is full: {error}; make room, then continue with --resume")
+        return FOUND_PROBLEMS
     except StoppedError as error:
         log.error("%s", error, exc_info=True)
         run.say(str(error))
@@ -125,7 +133,8 @@ class _Run:
             config, described = self.settings.as_dict(), self.settings.describe_method()
             method, steps = self.settings.method, trained.steps
             card = model_card(config, method, described, self.folder, steps, len(problems))
-            write_text(self.folder.model / "README.md", card)
+            spare = Path(getattr(self.settings.train, "spare_dir", None) or self.folder.path) / "model"
+            write_text((self.folder.model if self.folder.model.is_dir() else spare) / "README.md", card)
             write_report(self.folder.path)
             seconds["all"] = time.perf_counter() - self.started
             _print_results(self.evaluation, self.settings, self.folder, seconds)
@@ -166,7 +175,11 @@ def _open(settings: Settings) -> RunFolder:
         versions = before.get("versions")
         for line in _other_versions(versions if isinstance(versions, dict) else {}):
             screen.say(f"resuming with {line}; the numbers may differ in their last digits")
-    write_text(folder.config, config)
+    try:
+        write_text(folder.config, config)
+    except OSError as error:
+        raise UserError(f"cannot write {folder.config}: {error.strerror}; make room, or choose another "
+                        "--output_dir") from error  # fmt: skip
     return folder
 
 

@@ -12,6 +12,9 @@ _WINDOW = 5
 """Logged steps over which a number is averaged before it counts."""
 
 
+_MOST_UNDECIDED = 0.01
+
+
 class WarningSettings(Protocol):
     """The settings that say when to warn; 0 switches a warning off."""
 
@@ -23,6 +26,8 @@ class WarningSettings(Protocol):
     """Mean distance of the log-probs of sampler and trainer, in nats."""
     warn_blind: float
     """Mean change of a token's log-prob without its image, in nats."""
+    warn_zero_gradient: int
+    """Optimizer steps in a row whose gradient is exactly 0."""
     generation_batch_size: Any
     """Rollouts of a batch."""
 
@@ -31,6 +36,8 @@ class HealthWarnings:
     """Reads the metrics of a run as they are logged, and warns of
 
     - no reward at all for `warn_zero_rewards` rollout batches;
+    - a gradient of exactly 0 for `warn_zero_gradient` steps: nothing is learned, and mostly why;
+    - more than 1 % of the answers undecided;
     - entropy below `warn_entropy` of what the run began with;
     - log-probs of sampler and trainer more than `warn_drift` apart on average;
     - an image whose absence changes log-probs by less than `warn_blind`: the model trains blind;
@@ -40,7 +47,9 @@ class HealthWarnings:
     def __init__(self, settings: WarningSettings):
         self.zero_rewards, self.entropy = int(settings.warn_zero_rewards), float(settings.warn_entropy)
         self.drift, self.blind = float(settings.warn_drift), float(settings.warn_blind)
+        self.zero_gradient = int(getattr(settings, "warn_zero_gradient", 0))
         self.rollouts = int(settings.generation_batch_size)
+        self._still = 0
         self._told: set[str] = set()
         self._zeros = 0
         self._first: list[float] = []
@@ -51,6 +60,8 @@ class HealthWarnings:
         """The warnings of one logged step, one line each; none is given twice in a run."""
         found = {
             "rewards": self._no_rewards(logs),
+            "gradient": self._stands_still(logs),
+            "undecided": self._undecided(logs),
             "entropy": self._collapsed(logs),
             "drift": self._drifted(logs),
             "blind": self._trains_blind(logs),
@@ -74,6 +85,27 @@ class HealthWarnings:
         return (
             f"no rollout of the last {self._zeros} batches earned any reward{tail}: nothing is learned. "
             "Look at the answers and their gold with sightline inspect, or at the data with sightline data"
+        )
+
+    def _stands_still(self, logs: Mapping[str, Any]) -> str | None:
+        norm = logs.get("grad_norm")
+        if norm is None:
+            return None
+        self._still = self._still + 1 if float(norm) == 0 else 0
+        if not self.zero_gradient or self._still < self.zero_gradient:
+            return None
+        return (
+            f"the gradient of the last {self._still} logged steps is exactly 0, nothing is learned: "
+            + "; ".join(_reasons(logs))
+        )
+
+    def _undecided(self, logs: Mapping[str, Any]) -> str | None:
+        share = logs.get("undecided")
+        if share is None or share <= _MOST_UNDECIDED:
+            return None
+        return (
+            f"{share:.1%} of the answers could not be judged and are left out of their batch: this machine "
+            "stops or kills the processes that grade. Look for what uses up its memory"
         )
 
     def _collapsed(self, logs: Mapping[str, Any]) -> str | None:
@@ -125,6 +157,7 @@ class HealthWarnings:
         return {
             "told": sorted(self._told),
             "zeros": self._zeros,
+            "still": self._still,
             "first": self._first,
             "entropies": list(self._entropies),
             "drifts": list(self._drifts),
@@ -133,5 +166,24 @@ class HealthWarnings:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state` was taken."""
         self._told, self._zeros, self._first = set(state["told"]), state["zeros"], list(state["first"])
+        self._still = state.get("still", 0)  # checkpoints from before it was counted lack it
         self._entropies = deque(state["entropies"], maxlen=_WINDOW)
         self._drifts = deque(state["drifts"], maxlen=_WINDOW)
+
+
+def _reasons(logs: Mapping[str, Any]) -> list[str]:
+    """What makes a gradient 0, as far as the metrics of a step tell."""
+    found = []
+    if logs.get("completions/clipped_ratio") == 1:
+        found.append(
+            "every response is cut off by max_completion_length, and mask_truncated_completions, if it is "
+            "on, leaves all of them out"
+        )
+    if logs.get("frac_reward_zero_std") == 1 or logs.get("reward_std") == 0:
+        found.append(
+            "all rollouts of a prompt earn the same reward. Look at the rewards, at do_sample and "
+            "temperature (equal responses), and at whether the problems are too hard or too easy"
+        )
+    if logs.get("learning_rate") == 0:
+        found.append("the learning rate is 0 as well")
+    return found or ["look at the objective's settings, and at what is frozen"]

@@ -17,7 +17,8 @@ _OWN = (
 _HARMLESS = (
     "logging_*", "log_*", "save_*", "report_*", "disable_tqdm", "hub_*", "push_to_hub", "trackio_*",
     "project", "dataloader_*", "ddp_timeout", "torch_empty_cache_steps", "warn_*", "blind_every",
-    "max_skipped_steps", "num_completions_to_print", "vllm_server_*", "vllm_gpu_memory_utilization",
+    "max_skipped_steps", "wait_for_disk", "spare_dir",
+    "num_completions_to_print", "vllm_server_*", "vllm_gpu_memory_utilization",
     "vllm_enable_sleep_mode", "include_*", "skip_memory_metrics", "debug",
 )  # fmt: skip
 """Change nothing that is trained or measured."""

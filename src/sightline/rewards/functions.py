@@ -42,7 +42,7 @@ def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Rewar
         _log_verdicts(columns.get("log_metric"), texts, verdicts)
         return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
-    return accuracy
+    return may_be_undecided(accuracy)
 
 
 def format_reward(strict: bool = False) -> Reward:
@@ -80,7 +80,19 @@ def mixed(weights: Mapping[str | Reward, float]) -> Reward:
         return [_weighted(values, weights.values()) for values in zip(*scored, strict=True)]
 
     mixture.__name__ = "+".join(getattr(part, "__name__", type(part).__name__) for part, _ in parts)
-    return mixture
+    return may_be_undecided(mixture)
+
+
+def may_be_undecided(function: Reward) -> Reward:
+    """Mark a reward whose None says that a completion could not be judged, and not that another reward is
+    for it (as TRL takes None): no other reward of such a completion counts."""
+    function.none_is_undecided = True  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def undecided_columns(functions: Sequence[Any]) -> list[int]:
+    """The places of the rewards that `may_be_undecided`."""
+    return [place for place, one in enumerate(functions) if getattr(one, "none_is_undecided", False)]
 
 
 def reward(name: str) -> Reward:

@@ -5,7 +5,6 @@ The functions without an underscore are those of `sightline.engines.Engine`, and
 
 from __future__ import annotations
 
-import errno
 import logging
 import signal
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import StoppedError, checkpoints, clean, last_checkpoint, newest_whole
+from ..disk_space import is_full, when_there_is_room
 from ..freezing import freeze_vision
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
@@ -108,7 +108,7 @@ def train(
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if is_full(error):
             raise StoppedError(f"the disk is full ({error})", folder.path) from error
         raise
     finally:
@@ -116,8 +116,48 @@ def train(
     interrupted = None if stop.requested is None else signal.Signals(stop.requested)
     finished = trainer.state.global_step >= trainer.state.max_steps
     stopped = None if finished else interrupted
-    trained = save_trained(trainer, settings, loaded, folder) if stopped is None else loaded
+    trained = loaded if stopped is not None else _saved(trainer, settings, loaded, folder, say)
     return Trained(trainer.state.global_step, stopped, last_checkpoint(folder.path), trained)
+
+
+def _saved(
+    trainer: Any, settings: Settings, loaded: LoadedModel, folder: RunFolder, say: Callable[[str], None]
+) -> LoadedModel:
+    """The trained model as it lies in `model/`, or in `spare_dir` where the run's disk stays full.
+
+    Raises:
+        StoppedError: it fits nowhere.
+    """
+    args = settings.train
+    needed = sum(one.numel() * one.element_size() for one in trainer.model.parameters())
+
+    def save(place: RunFolder, seconds: float) -> LoadedModel:
+        alone = trainer.ranks.count == 1  # the others would wait in their next collective
+        wait = seconds if alone else 0.0
+        return when_there_is_room(
+            lambda: save_trained(trainer, settings, loaded, place), place.path, needed, wait, say
+        )
+
+    try:
+        if args.spare_dir is None:
+            return save(folder, args.wait_for_disk)
+        try:
+            return save(folder, 0.0)
+        except OSError as error:
+            if not is_full(error):
+                raise
+        spare = RunFolder(Path(args.spare_dir))
+        spare.path.mkdir(parents=True, exist_ok=True)
+        say(f"the disk of {folder.path} is full; the trained model goes to {spare.model}")
+        return save(spare, args.wait_for_disk)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise StoppedError(
+            f"the trained model is not saved, the disk of {error.filename} is full: {error.strerror}",
+            folder.path,
+            "make room, then continue with --resume",
+        ) from error
 
 
 def _resumed_checkpoint(folder: Path, resume: bool, ranks: Ranks, say: Callable[[str], None]) -> Path | None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
 from ...models.loading import LoadedModel
 from ...models.scoring.hidden_states import layer_index
 from ...tasks.problem import Problem, Task
+from ..disk_space import check_space
 from ..freezing import vision_tower
 from ..image_placeholders import check_shortened
 from ..preflight import check_adapters, check_images, check_rows
 from .settings.resolve import Settings
 from .settings.rewards import rewards_of
 from .state.reference_model import is_zero3
+
+log = logging.getLogger(__name__)
 
 
 def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Sequence[Problem]) -> None:
@@ -37,6 +42,10 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     check_adapters(settings.model, loaded.model)
     if args.freeze_vision:
         vision_tower(loaded.model)
+    strategy = getattr(args.save_strategy, "value", args.save_strategy)
+    note = check_space(Path(str(args.output_dir)), loaded.model, strategy != "no", args.save_total_limit)
+    if note is not None:
+        log.warning("%s", note)
 
 
 def check_reference(args: Any) -> None:

@@ -172,6 +172,7 @@ def _sections(
         "total_steps": _steps(settings, problems) // train.updates,
         "warn": {
             "warn_zero_rewards": train.warn_zero_rewards,
+            "warn_zero_gradient": train.warn_zero_gradient,
             "warn_entropy": train.warn_entropy,
             "warn_drift": train.warn_drift,
             "generation_batch_size": train.batch_rollouts,

@@ -110,12 +110,22 @@ class TrainConfig(GRPOConfig):
     json: bool = field(default=False, metadata={"help": "Print the results as JSON instead of a table."})
     logging_steps: float = field(default=1, metadata={"help": "Steps between two lines of metrics.jsonl."})
 
+    wait_for_disk: float = field(
+        default=120,
+        metadata={"help": "Seconds to wait for space when the trained model does not fit on the disk."},
+    )
+    spare_dir: str | None = field(
+        default=None, metadata={"help": "A second folder for the trained model if output_dir's disk is full."}
+    )
     max_skipped_steps: int = field(
         default=5,
         metadata={"help": "Stop after so many optimizer steps in a row were skipped for NaN or infinity."},
     )
     warn_zero_rewards: int = field(
         default=10, metadata={"help": "Warn after so many rollout batches without any reward; 0: never."}
+    )
+    warn_zero_gradient: int = field(
+        default=5, metadata={"help": "Warn after so many steps with a gradient of exactly 0; 0: never."}
     )
     warn_entropy: float = field(
         default=0.1,

@@ -10,7 +10,8 @@ from ....errors import UserError, unknown_name
 _LEAST = {
     "steps_per_generation": 1, "num_iterations": 1, "max_completion_length": 1, "max_rounds": 1,
     "max_skipped_steps": 1, "limit": 1, "max_prompt_length": 1, "save_total_limit": 0, "blind_every": 0,
-    "warn_zero_rewards": 0, "eval_problems": 0, "report_problems": 0, "seed": 0, "top_k": 0,
+    "warn_zero_rewards": 0, "warn_zero_gradient": 0, "wait_for_disk": 0,
+     "eval_problems": 0, "report_problems": 0, "seed": 0, "top_k": 0,
     "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0, "beta": 0, "epsilon": 0, "epsilon_high": 0,
     "warn_entropy": 0, "warn_drift": 0, "warn_blind": 0, "min_p": 0, "adam_beta1": 0, "adam_beta2": 0,
     "adam_epsilon": 0,

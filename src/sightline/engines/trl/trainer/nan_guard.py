@@ -33,6 +33,7 @@ class NanGuard:
         """One line per row that was left out of the current rollout batch, for the incident's file."""
         self._micro_batches: list[tuple[Mapping[str, Any], Tensor]] = []
         self._skipped = {"in_a_row": 0, "in_all": 0}
+        self._since_log: list[bool] = []
 
     @contextlib.contextmanager
     def sampling(self) -> Iterator[None]:
@@ -70,12 +71,19 @@ class NanGuard:
             found.append("loss")
         if not math.isfinite(_number(norm)) and self._scaler is None:
             found.append("gradient")  # a gradient scaler provokes overflows and skips them itself
-        if self.trainer.ranks.any(bool(found)):
+        skipped = self.trainer.ranks.any(bool(found))
+        self._since_log.append(skipped)
+        if skipped:
             self._skip(model, found, losses, norm)
         else:
             self._skipped["in_a_row"] = 0
         self._micro_batches = []
         return {SKIPPED_STEPS: float(self._skipped["in_all"])} if self._skipped["in_all"] else {}
+
+    def skipped_all_since_log(self) -> bool:
+        """Whether there were optimizer steps since this was last asked, and every one was skipped."""
+        found, self._since_log = self._since_log, []
+        return bool(found) and all(found)
 
     @property
     def _scaler(self) -> Any:

@@ -42,6 +42,7 @@ from ....models.scoring.hidden_states import Reading
 from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
 from ....objectives import bounded_reference
+from ....rewards.functions import undecided_columns
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
 from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
@@ -264,7 +265,11 @@ class TokenCreditTrainer(GRPOTrainer):
         A score that is not finite makes its row's advantage NaN, so that the optimizer step is skipped.
         """
         signals, skipped = ({}, {}) if scores is None else (scores.signals, scores.skipped)
-        rows = left_out(rollouts, self.rollout_batch.invalid_rows(INVALID), skipped, signals)
+        invalid = self.rollout_batch.invalid_rows(INVALID)
+        rewarded = ~self.ranks.own(self.rollout_batch.rewards).isnan().all(1)
+        for row in (~rewarded).nonzero().flatten().tolist():
+            invalid.setdefault(row, "no reward judged its response")
+        rows = left_out(rollouts, invalid, skipped, signals)
         removed = rows.removed[:, None]
         out["completion_mask"] = out["completion_mask"].masked_fill(removed, 0)
         out["completion_ids"] = out["completion_ids"].masked_fill(removed, self._tokenizer.pad_token_id)
@@ -349,6 +354,8 @@ class TokenCreditTrainer(GRPOTrainer):
         if batch.chosen is None:
             batch.groups_rewarded = max(len(inputs) // self.num_generations, 1)
             batch.rewards = super()._calculate_rewards(inputs, *args, **kwargs)
+            undecided = batch.rewards[:, undecided_columns(self.reward_funcs)].isnan().any(1)
+            batch.rewards[undecided] = float("nan")  # no other reward counts for such a rollout
         else:
             batch.rewards = torch.cat([group.rewards for group in batch.chosen])
         return batch.rewards
@@ -463,6 +470,8 @@ class TokenCreditTrainer(GRPOTrainer):
     # --- 8. what is logged and said -------------------------------------------------------------------
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if self.nan_guard.skipped_all_since_log():
+            logs["loss"] = float("nan")  # null in metrics.jsonl; transformers' 0.0 would look like one
         super().log(logs, start_time)
         for line in self.health.of(logs):
             self.tell(f"step {self.state.global_step}: {line}")

@@ -26,7 +26,8 @@ _LEAST = {
     "max_rounds": 1, "limit": 1, "save_steps": 1, "save_total_limit": 0, "eval_problems": 0,
     "report_problems": 0, "seed": 0, "top_k": 0, "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0,
     "beta": 0, "epsilon": 0, "epsilon_high": 0, "warmup_steps": 0, "max_skipped_steps": 1,
-    "warn_zero_rewards": 0, "warn_entropy": 0, "warn_drift": 0, "adam_beta1": 0, "adam_beta2": 0,
+    "warn_zero_rewards": 0, "warn_zero_gradient": 0,
+     "warn_entropy": 0, "warn_drift": 0, "adam_beta1": 0, "adam_beta2": 0,
     "vllm_tensor_parallel_size": 1, "generation_batch_size": 2,
 }  # fmt: skip
 _CHOICES: dict[str, Sequence[str]] = {

@@ -183,6 +183,9 @@ class VerlConfig:
     warn_zero_rewards: int = field(
         default=10, metadata={"help": "Warn after so many rollout batches without reward; 0: never."}
     )
+    warn_zero_gradient: int = field(
+        default=5, metadata={"help": "Warn after so many steps with a gradient of exactly 0; 0: never."}
+    )
     warn_entropy: float = field(
         default=0.1, metadata={"help": "Warn when entropy falls below this share of its start; 0: never."}
     )

@@ -143,6 +143,7 @@ class _Warn:
 
     def __init__(self, values: Mapping[str, Any]):
         self.warn_zero_rewards = int(values["warn_zero_rewards"])
+        self.warn_zero_gradient = int(values["warn_zero_gradient"])
         self.warn_entropy, self.warn_drift = float(values["warn_entropy"]), float(values["warn_drift"])
         self.warn_blind = 0.0  # how much the image matters is not measured here
         self.generation_batch_size = int(values["generation_batch_size"])
