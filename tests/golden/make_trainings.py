@@ -1,6 +1,8 @@
 """Record the golden trainings: 20 optimizer steps per method on stored rollouts of the embedded model.
 
-python tests/golden/make_trainings.py
+python tests/golden/make_trainings.py [LABEL ...]
+
+With labels only those are recorded, on the stored responses; the others stay.
 
 Run it again only when a change is meant to alter numbers, and say so in the commit.
 """
@@ -44,6 +46,13 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "pgpo": ("pgpo", {}),
     "vgpo": ("vgpo", {}),
     "vgpo, released": ("vgpo", {"variant": "released"}),
+    # NoisyRollout changes what is sampled: on stored responses it is GRPO.
+    "pepo": ("pepo", {}),
+    "vepo": ("vepo", {}),
+    "tor": ("tor", {}),
+    "dupl": ("dupl", {}),
+    "dvrp": ("dvrp", {}),
+    "cfpo": ("cfpo", {}),
 }
 
 
@@ -94,6 +103,9 @@ def machine() -> str:
 
 
 if __name__ == "__main__":
-    stored = sampled_responses(load_model("embedded", torch.float32), STEPS // 2, temperature=1.5)
-    found = {label: training(*METHODS[label], stored) for label in METHODS}
-    FILE.write_text(json.dumps({"machine": machine(), "responses": stored, "trainings": found}) + "\n")
+    chosen, known = sys.argv[1:] or list(METHODS), json.loads(FILE.read_text())
+    if not sys.argv[1:]:
+        stored = sampled_responses(load_model("embedded", torch.float32), STEPS // 2, temperature=1.5)
+        known = {"machine": machine(), "responses": stored, "trainings": {}}
+    known["trainings"] |= {label: training(*METHODS[label], known["responses"]) for label in chosen}
+    FILE.write_text(json.dumps(known) + "\n")

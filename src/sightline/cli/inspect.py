@@ -18,11 +18,12 @@ from ..analysis import INSPECTION, write_inspection
 from ..errors import UserError, unknown_name
 from ..evaluation.run.answer_and_grade import answer
 from ..evaluation.tokens.inspection import InspectOptions, Subject, given_answer, inspection
-from ..methods import METHODS, Method, method
+from ..methods import METHODS, Method, load_plugins, method
 from ..models.generation.generate import Answer, Decoding, Prompt, generate
 from ..models.loading import LoadedModel, load_model
 from ..provenance import provenance
 from ..run_folder import finite, fresh_name, open_run, write_text
+from ..signals import SIGNALS
 from ..tasks import load_task
 from ..tasks.problem import Problem
 from ..views import VIEWS, View, rgb, view
@@ -30,13 +31,14 @@ from . import DONE, screen
 from .arguments import VerbParser, positive
 
 LIMIT, LONGEST = 64, 512
-WEIGHTING = [name for name in METHODS if name != "custom" and METHODS[name]().signals]
-"""Methods whose weights differ from token to token."""
+WEIGHTING = ("vppo", "pgpo", "vgpo")
+"""Methods whose weights are shown where none is named."""
 
 
 def main(argv: Sequence[str]) -> int:
     """Inspect one model from the command line."""
     args = _parser().parse_args(list(argv))
+    load_plugins(args.plugins)
     subject = _subject(args)
     wanted = _wanted(args)
     screen.quiet()
@@ -79,7 +81,11 @@ def _parser() -> VerbParser:
                         help=f"the image taken away as: {', '.join(VIEWS)}; the first ranks "
                         "tokens (default: black,patches,text_only)")  # fmt: skip
     parser.add_argument("--methods", default=",".join(WEIGHTING),
-                        help=f"whose weights to show: {', '.join(WEIGHTING)} (default: all)")  # fmt: skip
+                        help=f"whose weights to show: {', '.join(weighting())} "
+                        f"(default: {','.join(WEIGHTING)})")  # fmt: skip
+    parser.add_argument("--signals", default="",
+                        help=f"further signals to show: {', '.join(SIGNALS)}")  # fmt: skip
+    parser.add_argument("--plugins", help="modules or files with rules of your own, before all else")
     parser.add_argument("--occlusion", type=_count, default=0, metavar="N",
                         help="map which parts of the image an answer's N highest tokens need, or of "
                         "all of them")  # fmt: skip
@@ -130,8 +136,17 @@ def _wanted(args: argparse.Namespace) -> InspectOptions:
     views: list[View] = [view(name) for name in _names(args.views, list(VIEWS), "view")]
     if not views:
         raise UserError(f"--views names no view; expected at least one of {', '.join(VIEWS)}")
-    methods: list[Method] = [method(name) for name in _names(args.methods, WEIGHTING, "method with weights")]
-    return InspectOptions(tuple(views), tuple(methods), args.occlusion, args.cells, args.attention, args.seed)
+    chosen = _names(args.methods, weighting(), "method with weights")
+    methods: list[Method] = [method(name) for name in chosen]
+    signals = tuple(_names(args.signals, list(SIGNALS), "signal"))
+    return InspectOptions(
+        tuple(views), tuple(methods), args.occlusion, args.cells, args.attention, args.seed, signals
+    )
+
+
+def weighting() -> list[str]:
+    """Methods whose weights differ from token to token, of plugins too."""
+    return [name for name, build in METHODS.items() if name != "custom" and build().signals]
 
 
 def _names(given: str, known: list[str], kind: str) -> list[str]:

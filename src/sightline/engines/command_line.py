@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from ..errors import UserError, unknown_name
-from ..methods import Method
+from ..methods import Method, load_plugins
 from ..methods import method as make_method
 
 ENGINE = "engine"
@@ -170,7 +170,9 @@ def method_of(flags: Sequence[str], config: Mapping[str, Any], usual: str) -> Me
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--method", default=config.get("method", usual))
     early.add_argument("--method_options", "--method-options", default=config.get("method_options") or {})
+    early.add_argument("--plugins", default=config.get("plugins"))
     given, _ = early.parse_known_args(list(flags))
+    load_plugins(given.plugins)
     options = given.method_options
     if isinstance(options, str):
         try:

@@ -26,6 +26,7 @@ from .noisyrollout import noisyrollout
 from .papo import papo
 from .pepo import pepo
 from .pgpo import pgpo
+from .plugins import TABLES, load_installed, load_plugins
 from .statistics import statistics
 from .tor import tor
 from .vepo import vepo
@@ -52,6 +53,9 @@ METHODS: dict[str, Callable[..., Method]] = {
 }
 
 
+TABLES["method"] = METHODS
+
+
 def method(name: str, **options: Any) -> Method:
     """The method of that name with its paper's defaults, changed by `options` (plain data is enough).
 
@@ -60,6 +64,7 @@ def method(name: str, **options: Any) -> Method:
     `UserError` for an unknown name or option, with the nearest valid ones, and for a value out of range,
     with the range.
     """
+    load_installed()
     known_names("method", [name], METHODS)
     signature = inspect.signature(METHODS[name])
     if "variant" not in signature.parameters:
@@ -96,6 +101,7 @@ __all__ = [
     "Needs",
     "NoisedRollouts",
     "draw_noisy",
+    "load_plugins",
     "method",
     "noised_rollouts",
     "statistics",

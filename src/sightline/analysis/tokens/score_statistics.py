@@ -49,7 +49,8 @@ def column(told: SavedAnswer, name: str) -> np.ndarray:
 
 def positive(name: str, values: np.ndarray) -> np.ndarray:
     """A score as one ≥ 0, as methods read it: a cosine as (S + 1)/2 (VGPO Eq. 4), others cut at 0."""
-    return (values + 1) / 2 if name.split("/")[0] == "visual_focus" else values.clip(0)
+    cosine = name.split("/")[0] in ("visual_focus", "hidden_similarity")
+    return (values + 1) / 2 if cosine else values.clip(0)
 
 
 def pooled(answers: Iterable[SavedAnswer], name: str) -> np.ndarray:

@@ -21,6 +21,7 @@ from ...models.generation.generate import Answer, Prompt
 from ...models.loading import LoadedModel
 from ...models.scoring.score import score
 from ...rollouts import Rollouts
+from ...signals import signal
 from ...tasks.problem import Problem
 from ...views import PixelView, View, rgb
 from .occlusion_maps import occlusion_maps
@@ -59,6 +60,8 @@ class InspectOptions:
     """Cells of a map along the image's longer side, at most."""
     attention: bool = False
     seed: int = 0
+    signals: tuple[str, ...] = ()
+    """Further signals that are shown, those that compare views under the first one."""
 
 
 def given_answer(loaded: LoadedModel, prompt: Prompt, text: str) -> Answer:
@@ -101,7 +104,7 @@ def inspection(
     seen = _likeliest(loaded, rollouts, wanted, shown)
     names = [(signal, view) for signal, view in measured if view is None or view in wanted.views]
     words = TokenTexts(loaded.processor.tokenizer)
-    notes += _unknown(loaded, subjects)
+    notes += _unknown(loaded, subjects) + [_assumed(one) for one in wanted.methods if one.reads]
     rows = []
     for row, subject in enumerate(subjects):
         part = slice(0, len(subject.answer.token_ids))
@@ -170,6 +173,9 @@ def _scores(
         passes.setdefault(method.view, {}).update(dict.fromkeys(method.signals))
     alone = {"visual_focus": None, "entropy": None, **passes.pop(None, {})}
     first = wanted.views[0]
+    asked = {name: signal(name).compares_views for name in wanted.signals}
+    alone |= dict.fromkeys(name for name, compares in asked.items() if not compares)
+    passes[first] |= dict.fromkeys(name for name, compares in asked.items() if compares)
     passes[first] = {**alone, **passes[first]}
     found: dict[Name, Tensor] = {}
     skipped: dict[int, str] = {}
@@ -204,7 +210,16 @@ def _weights(method: Method, measured: dict[Name, Tensor], rollouts: Rollouts) -
         name: measured[(name, None)] if (name, None) in measured else measured[(name, method.view)]
         for name in method.signals
     }
-    return method.weights(scores, rollouts.mask, rollouts.group_ids, rollouts.has_image)
+    rows = len(rollouts)
+    known: dict[str, Any] = {"advantages": [1.0] * rows, "noisy": [True] * rows, "progress": 1.0}
+    context = {name: known[name] for name in method.reads}
+    return method.weights(scores, rollouts.mask, rollouts.group_ids, rollouts.has_image, **context)
+
+
+def _assumed(method: Method) -> str:
+    """What a page takes for facts that only a training has."""
+    taken = {"advantages": "an advantage of 1", "noisy": "a noisy rollout", "progress": "the end of training"}
+    return f"Weights of {method.name} are those for {' and '.join(taken[n] for n in sorted(method.reads))}."
 
 
 def _label(signal: str, view: View | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ...engines import engine
 from ...errors import UserError
 from ...evaluation.run.jsonl_records import append_lines, read_lines, write_lines
-from ...methods import Method, method
+from ...methods import Method, load_plugins, method
 from ...provenance import provenance
 from ...tasks import load_task
 from ..study.folder import FORMAT, StudyFolder, StudyRun
@@ -90,6 +90,7 @@ def compared_methods(plan: Plan) -> dict[str, Method]:
     if labelled:
         raise UserError("the gradient test measures every class of tokens by itself; leave out the arms "
                         f"with credit: {', '.join(labelled)}")  # fmt: skip
+    load_plugins(plan.train.get("plugins"))
     built = {
         arm.name: method(str(arm.settings["method"]), **(arm.settings.get("method_options") or {}))
         for arm in plan.arms

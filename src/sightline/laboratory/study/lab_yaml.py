@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ...errors import UserError
-from ...methods import METHODS, method
+from ...methods import METHODS, load_plugins, method
 from ...value_checks import between, check_options, known_names
 from ..gradient_test.token_classes import CREDITS
 from .plan import CREDIT, MEASURES, Arm, Evaluation, GradientTest, Plan, Primary
@@ -50,6 +50,7 @@ def read_plan(
         raise UserError(
             f"no METHOD was given and {file} names none; expected such as sightline study grpo vgpo"
         )
+    load_plugins(_mapping(config, "train", file).get("plugins"))  # arms name what they add
     baseline = str(config.get("baseline") or wanted[0])
     arms = [_arm(name, named, file) for name in dict.fromkeys([baseline, *wanted])]
     train = {**_mapping(config, "train", file), **(changed or {})}

@@ -30,6 +30,10 @@ class TrainConfig(GRPOConfig):
     method_options: dict[str, Any] | str | None = field(
         default=None, metadata={"help": 'Options of the method, a mapping: {"strength": 0.3}.'}
     )
+    plugins: str | None = field(
+        default=None,
+        metadata={"help": "Modules or files with rules of your own, as my_package.rules,rules.py."},
+    )
     model: str | None = field(
         default=None, metadata={"help": "Short for model_name_or_path: a folder, a hub id, or `embedded`."}
     )
