@@ -132,7 +132,7 @@ def test_a_signal_of_every_kind_runs_from_its_row(monkeypatch):
             "distribution",
             0,
             1,
-            formula=lambda p, q: jensen_shannon(p.log_probs(), q.log_probs()),
+            formula=js,
         ),
         "focus": Signal("focus", False, "hidden", -1, 1, formula=visual_focus, image=image_state),
     }
@@ -144,10 +144,7 @@ def test_a_signal_of_every_kind_runs_from_its_row(monkeypatch):
     built = method(
         "custom",
         view="black",
-        shapings=[
-            {"name": "saturated", "level": 1.0, "signal": s}
-            for s in (*mine, "jensen_shannon", "visual_focus")
-        ],
+        shapings=[{"name": "saturated", "level": 1.0, "signal": name} for name in read],
     )
     found = score(model, processor, batch, built.needs, seed=0, step=0)
     torch.testing.assert_close(found.signals["whole"], found.signals["jensen_shannon"], atol=1e-5, rtol=1e-4)
