@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, overload
 
 import numpy as np
@@ -222,10 +223,11 @@ class DatasetTask:
     def _problems(self, found: OpenedSource, split: str, count: int | None, seed: int) -> Sequence[Problem]:
         if count is not None and count < 0:
             raise UserError(f"expected a number of problems of at least 0, got {count}")
-        if self.options.streaming:
-            return StreamedProblems(self, found, split, count, seed)
-        table, reader = self.read(found, split)
         skip = self.options.on_bad_row == "skip"
+        if self.options.streaming:
+            reader_of = partial(self.reader, found, split)
+            return StreamedProblems(self.name, found, split, reader_of, count, seed, skip)
+        table, reader = self.read(found, split)
         numbers, skipped = _choose(table, reader, count, seed, skip)
         if skipped and not skip:
             raise UserError(

@@ -168,9 +168,3 @@ def _summary(answer: SavedAnswer, shade: Shade) -> tuple[Shade, str, tuple[tuple
     mean = numeral(sum(value for value, _ in scored) / len(scored) if scored else None, 3)
     highest = sorted(scored, key=lambda pair: pair[0], reverse=True)[:HIGHEST]
     return shade, mean, tuple((token.strip() or repr(token), numeral(value, 3)) for value, token in highest)
-
-
-def as_scored(answers: Iterable[SavedAnswer]) -> tuple[Shade, ...]:
-    """The shades of all scores and then of all weights that occur in `answers`."""
-    listed = list(answers)
-    return (*shades(listed), *weight_shades(listed))

@@ -13,7 +13,7 @@ Z_POWER_80 = 0.8416212335729143
 
 
 @dataclass(frozen=True)
-class Noise:
+class SamplingNoise:
     """A mean's variance by its source."""
 
     standard_error: float
@@ -43,7 +43,7 @@ class Noise:
         return self.sampling**2 * self.problems * self.samples
 
 
-def two_sources(right: Sequence[tuple[int, int]], standard_error: float) -> Noise | None:
+def two_sources(right: Sequence[tuple[int, int]], standard_error: float) -> SamplingNoise | None:
     """The variance of a mean of problem means, by the law of total variance.
 
     se² = V_q + V_s,  V_s = Σ_i s_i²/K_i / n²,  s_i² = K_i/(K_i−1) · p_i(1−p_i);
@@ -62,7 +62,7 @@ def two_sources(right: Sequence[tuple[int, int]], standard_error: float) -> Nois
     samples = len(right) / sum(1 / k for _, k in right)
     questions = max(0.0, standard_error**2 - inside)
     another = questions + inside * samples / (samples + 1)
-    return Noise(
+    return SamplingNoise(
         math.sqrt(questions + inside) if questions else max(standard_error, math.sqrt(inside)),
         math.sqrt(questions),
         math.sqrt(inside),
@@ -95,14 +95,14 @@ class PairedNoise:
         return (Z_95 + Z_POWER_80) * math.sqrt((self.questions + self.sampling / samples) / problems)
 
 
-def of_two_runs(first: Noise, second: Noise, difference_error: float) -> PairedNoise:
+def of_two_runs(first: SamplingNoise, second: SamplingNoise, difference_error: float) -> PairedNoise:
     """From two measured runs and the standard error of their paired difference over the same problems."""
     total = difference_error**2 * first.problems
     inside = first.sampling_variance / first.samples + second.sampling_variance / second.samples
     return PairedNoise(max(0.0, total - inside), first.sampling_variance + second.sampling_variance)
 
 
-def of_one_run(noise: Noise, correlation: float) -> PairedNoise:
+def of_one_run(noise: SamplingNoise, correlation: float) -> PairedNoise:
     """From one measured run, for another like it whose problem means correlate with its by `correlation`."""
     return PairedNoise(2 * noise.question_variance * (1 - correlation), 2 * noise.sampling_variance)
 
@@ -113,6 +113,6 @@ def assumed(accuracy: float, sampling: float, correlation: float) -> PairedNoise
     return PairedNoise(2 * variance * (1 - sampling) * (1 - correlation), 2 * variance * sampling)
 
 
-def single_samples(problems: int, standard_error: float) -> Noise:
+def single_samples(problems: int, standard_error: float) -> SamplingNoise:
     """A run whose sources cannot be told apart: all of it counts as the problems'."""
-    return Noise(standard_error, standard_error, 0.0, standard_error, problems, 1.0)
+    return SamplingNoise(standard_error, standard_error, 0.0, standard_error, problems, 1.0)

@@ -34,7 +34,7 @@ EVEN = "even weights"
 
 
 @dataclass(frozen=True)
-class RolloutBatch:
+class ScoredBatch:
     """One batch with everything that any weighting needs."""
 
     rollouts: Rollouts
@@ -45,9 +45,7 @@ class RolloutBatch:
     correct: float
 
 
-def draw_batch(
-    loaded: LoadedModel, task: Task, test: GradientTest, number: int, longest: int
-) -> RolloutBatch:
+def draw_batch(loaded: LoadedModel, task: Task, test: GradientTest, number: int, longest: int) -> ScoredBatch:
     """Batch `number`: its own training problems, sampled at temperature 1 from seeds of its own."""
     first = number * test.prompts
     problems = task.train(None, 0)[first : first + test.prompts]
@@ -66,7 +64,7 @@ def draw_batch(
     advantages = torch.zeros(len(rows))  # of a rollout that could not be judged
     advantages[judged] = group_advantages(rewards[judged], groups[judged]).float()
     words = [[tokenizer.decode([token]) for token in one.token_ids] for one in answers]
-    return RolloutBatch(
+    return ScoredBatch(
         replace(rollouts, group_ids=groups),
         advantages,
         token_classes([problem.kind for problem in rows], words, rollouts.mask.shape[1]),
@@ -75,7 +73,7 @@ def draw_batch(
 
 
 def weightings(
-    loaded: LoadedModel, batch: RolloutBatch, methods: Mapping[str, Method], step: int
+    loaded: LoadedModel, batch: ScoredBatch, methods: Mapping[str, Method], step: int
 ) -> dict[str, tuple[Tensor, Scores]]:
     """Each method's weights [B, T] and the scores they come from; methods of one view share a pass."""
     passes: dict[str, tuple[Needs, list[str]]] = {}
@@ -120,7 +118,7 @@ def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
 
 
 def batch_gradients(
-    loaded: LoadedModel, batch: RolloutBatch, weighted: Mapping[str, tuple[Tensor, Scores]],
+    loaded: LoadedModel, batch: ScoredBatch, weighted: Mapping[str, tuple[Tensor, Scores]],
     methods: Mapping[str, Method],
 ) -> np.ndarray:  # fmt: skip
     """The gradient of each weighting on one batch, float32 [1 + methods + 3, P].
@@ -175,7 +173,7 @@ class GradientFile:
         shutil.rmtree(self.folder)
 
 
-def weight_shares(weights: Tensor, batch: RolloutBatch) -> dict[str, float]:
+def weight_shares(weights: Tensor, batch: ScoredBatch) -> dict[str, float]:
     """The share of a weighting's whole weight that lies on each class of tokens."""
     total = float(weights.sum())
     return {

@@ -17,7 +17,7 @@ _SMALLEST_PART = 32
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """Responses that run at once."""
 
     rows: Tensor
@@ -34,7 +34,7 @@ class Bundle:
 
     prompts: list[int]
     """One row of the batch for each distinct prompt."""
-    parts: list[Part]
+    parts: list[MicroBatch]
 
     def without(self, rows: Collection[int]) -> Bundle:
         """The bundle without these responses, and without prompts that no response is left of."""
@@ -48,7 +48,7 @@ class Bundle:
         return Bundle(
             prompts=[self.prompts[place] for place in places],
             parts=[
-                Part(part.rows[stays], new[part.owner[stays]], part.length)
+                MicroBatch(part.rows[stays], new[part.owner[stays]], part.length)
                 for part, stays in left
                 if stays.any()
             ],
@@ -116,7 +116,7 @@ def _bundle(rollouts: Rollouts, rows: Sequence[int], size: int, even: bool) -> B
     return Bundle(
         prompts=list(prompts.values()),
         parts=[
-            Part(
+            MicroBatch(
                 torch.tensor(part, device=device),
                 torch.tensor([places[owner[row]] for row in part], device=device),
                 max(1, *(lengths[row] for row in part)),

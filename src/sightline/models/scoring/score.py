@@ -25,7 +25,7 @@ from ..generation.prompt_inputs import ProcessedImages
 from .cached_prompts import Prefilled
 from .hidden_states import Reading, States, why_not_shared
 from .lm_head import Head, gathered_head
-from .micro_batches import Bundle, Part, bundles, is_sharded
+from .micro_batches import Bundle, MicroBatch, bundles, is_sharded
 from .view_pass import ViewPass, second_view
 
 MASS = "placeholder_mass"
@@ -146,7 +146,7 @@ def _views(
 
 def _states(
     views: Mapping[str | None, ViewPass], rollouts: Rollouts, chosen: Scoring, skipped: dict[int, str]
-) -> Iterator[tuple[Part, States, dict[str, Tensor]]]:
+) -> Iterator[tuple[MicroBatch, States, dict[str, Tensor]]]:
     """Parts of the batch with their states under the first view, and those that predict under the others.
 
     Where no prompt of a bundle has an image, the other views are the first one, unless ranks have to call the
@@ -240,7 +240,7 @@ class _Tokens:
     temperature: float
     banned: Sequence[int]
 
-    def statistics(self, part: Part, states: States, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def statistics(self, part: MicroBatch, states: States, others: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """All numbers of one part, each [R, t], 0 at padding and where views of a row without image are
         compared."""
         mask = self.rollouts.mask[part.rows, : part.length].bool()
@@ -258,7 +258,7 @@ class _Tokens:
         return found
 
     def _of_predictions(
-        self, part: Part, mask: Tensor, predicting: Tensor, others: Mapping[str, Tensor]
+        self, part: MicroBatch, mask: Tensor, predicting: Tensor, others: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Log-probs and the signals of next-token distributions, of the valid tokens side by side."""
         head, tokens = self.head, self.rollouts.response_ids[part.rows, : part.length][mask]

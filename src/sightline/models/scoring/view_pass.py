@@ -26,7 +26,7 @@ from ..generation.prompt_inputs import (
 from .cached_prompts import Prefilled
 from .counterfactual import replaced_attention
 from .hidden_states import SEGMENT, Reading, SharedPrefix, States, whole
-from .micro_batches import Bundle, Part
+from .micro_batches import Bundle, MicroBatch
 
 NOTHING = Reading()
 """What is read of hidden states under a second view."""
@@ -112,7 +112,7 @@ class ViewPass:
 
         return alone
 
-    def _attention(self, prompts: Prompts, part: Part) -> contextlib.AbstractContextManager[None]:
+    def _attention(self, prompts: Prompts, part: MicroBatch) -> contextlib.AbstractContextManager[None]:
         """The attention that whole sequences of a part run with."""
         if self.replaced is None:
             return contextlib.nullcontext()
@@ -149,7 +149,7 @@ class ViewPass:
         )
         return without_images(self.model, prompts) if self.image_hidden else prompts
 
-    def _responses(self, part: Part) -> tuple[Tensor, Tensor]:
+    def _responses(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
         ids, mask = self.rollouts.response_ids[part.rows], self.rollouts.mask[part.rows]
         return ids[:, : part.length], mask[:, : part.length]
 

@@ -13,26 +13,26 @@ from .choices import announced
 from .latex import canonical, closing, split
 from .numbers.units import quantity
 from .rules import equations, expressions, lists, values
-from .rules.comparison import Comparison, Match, Rule, Symbolic
+from .rules.comparison import Comparison, EqualityRule, Match, Symbolic
 from .rules.list_items import unnamed
 
-RULES: tuple[Rule, ...] = (
-    Rule("same text", values.same_text),
-    Rule("nesting", values.nesting),
-    Rule("union", lists.union),
-    Rule("list", lists.list_of_items),
-    Rule("equation", equations.equation),
-    Rule("ratio", lists.ratio),
-    Rule("number", values.number),
-    Rule("interval", lists.interval),
-    Rule("words", values.words),
-    Rule("unit", expressions.unit),
-    Rule("variables", expressions.same_variables),
-    Rule("one reading", expressions.one_reading),
-    Rule("figure", expressions.figure),
-    Rule("polynomial", expressions.polynomial),
-    Rule("size limit", expressions.size_limit),
-    Rule("symbolic", expressions.symbolic),
+RULES: tuple[EqualityRule, ...] = (
+    EqualityRule("same text", values.same_text),
+    EqualityRule("nesting", values.nesting),
+    EqualityRule("union", lists.union),
+    EqualityRule("list", lists.list_of_items),
+    EqualityRule("equation", equations.equation),
+    EqualityRule("ratio", lists.ratio),
+    EqualityRule("number", values.number),
+    EqualityRule("interval", lists.interval),
+    EqualityRule("words", values.words),
+    EqualityRule("unit", expressions.unit),
+    EqualityRule("variables", expressions.same_variables),
+    EqualityRule("one reading", expressions.one_reading),
+    EqualityRule("figure", expressions.figure),
+    EqualityRule("polynomial", expressions.polynomial),
+    EqualityRule("size limit", expressions.size_limit),
+    EqualityRule("symbolic", expressions.symbolic),
 )
 """In the order in which they are asked; the last one always decides. docs/grading.md shows the same table."""
 

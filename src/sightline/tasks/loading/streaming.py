@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
 from ...errors import UserError
 from ..problem import Problem
 from ..rows.row_errors import UnusableRow
+from ..rows.row_reader import RowReader
 from .sources import OpenedSource
-
-if TYPE_CHECKING:
-    from ..dataset_task import DatasetTask
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +34,24 @@ class StreamedProblems(Sequence[Problem]):
     sequential = True
     """Tells an engine to keep to the order."""
 
-    def __init__(self, task: DatasetTask, found: OpenedSource, split: str, count: int | None, seed: int):
+    def __init__(
+        self,
+        name: str,
+        found: OpenedSource,
+        split: str,
+        reader: Callable[[Sequence[str]], RowReader],
+        count: int | None,
+        seed: int,
+        skip: bool,
+    ):
+        """`reader` makes the reader of rows that have these columns; `skip` leaves unusable rows out."""
         stated = found.stated_rows(split)
         if count is None and stated is None:
-            raise UserError(f"{task.name} does not say how many rows it has; set limit when streaming")
+            raise UserError(f"{name} does not say how many rows it has; set limit when streaming")
         self._size = stated if count is None else count if stated is None else min(count, stated)
-        self._task, self._found, self._split, self._seed = task, found, split, seed
-        self.repeats = task.options.on_bad_row == "skip"
+        self._name, self._found, self._split, self._seed = name, found, split, seed
+        self._reader, self._skip = reader, skip
+        self.repeats = skip
         """Whether a stream that ends too early begins again, as the rows of a table do."""
         self._rows: Iterator[tuple[int, Any, dict[str, Any]]] | None = None
         self._window: deque[tuple[int, int, Any, dict[str, Any]]] = deque(maxlen=WINDOW)
@@ -82,16 +91,16 @@ class StreamedProblems(Sequence[Problem]):
         if found is None and self.repeats and self._next:
             log.warning(
                 "%s, %s: the stream ended after %d of %d problems; it is read again from its start",
-                self._task.name, self._split, self._next, len(self),
+                self._name, self._split, self._next, len(self),
             )  # fmt: skip
             self._rows, self._round = self._usable(), self._round + 1
             found = next(self._rows, None)
         if found is None:
             raise UserError(
-                f"{self._task.name}, {self._split}: the stream ended after {self._next} usable rows, "
+                f"{self._name}, {self._split}: the stream ended after {self._next} usable rows, "
                 f"{len(self)} were expected; set limit: {self._next}"
                 if self._next
-                else f"{self._task.name}, {self._split}: the stream has no usable row"
+                else f"{self._name}, {self._split}: the stream has no usable row"
             )
         return self._round, *found
 
@@ -104,11 +113,11 @@ class StreamedProblems(Sequence[Problem]):
         for row in numbered.shuffle(seed=self._seed, buffer_size=SHUFFLED):
             number = int(row.pop(_NUMBER))
             row = cells(row)
-            reader = reader or self._task.reader(self._found, self._split, list(row))
+            reader = reader or self._reader(list(row))
             try:
                 reader.problem(row, number)
             except UnusableRow as fault:
-                if self._task.options.on_bad_row != "skip":
+                if not self._skip:
                     raise UserError(
                         f"{reader.name}, row {number}: {fault}; repair it, or set on_bad_row: skip"
                     ) from fault

@@ -35,9 +35,6 @@ class Fault(StrEnum):
 NOTES = frozenset({Fault.DUPLICATE, Fault.FEWER_MARKERS, Fault.NO_IMAGE})
 """Worth knowing, but such rows are trained on as they are."""
 
-USELESS = frozenset({Fault.UNREADABLE_GOLD, Fault.REFUSED_GOLD, Fault.IN_TEST})
-"""Trained on, but to no use: no answer can be right, or the test set is spoilt."""
-
 
 class UnusableRow(Exception):  # noqa: N818 (a finding about a row, not a failure of ours)
     """A row cannot be used; says why, and `detail` says what came."""

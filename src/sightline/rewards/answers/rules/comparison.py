@@ -23,7 +23,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Rule:
+class EqualityRule:
     """A step of the comparison.
 
     `apply(answer, gold, comparison)` returns a `Match` if it decides, both texts rewritten for the rules
@@ -46,7 +46,7 @@ class Comparison:
     answer: str
     """As it was written at this level, for `why_not`."""
     gold: str
-    rules: tuple[Rule, ...]
+    rules: tuple[EqualityRule, ...]
     """In the order in which they are asked."""
     symbolic: Symbolic
     within: Callable[[str, str, Symbolic, int], Match]
