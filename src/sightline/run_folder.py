@@ -106,6 +106,11 @@ class RunFolder:
         return self.path / "model"
 
     @property
+    def finished(self) -> Path:
+        """Written last by `sightline train`: the steps of a run that is over, and how long it should be."""
+        return self.path / "finished.json"
+
+    @property
     def log(self) -> Path:
         """What libraries had to say, kept off the screen."""
         return self.path / "log.txt"

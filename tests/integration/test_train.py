@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import short_runs
 import torch
 import yaml
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
 
 from sightline.cli import main
+from sightline.errors import UserError
 
 DEMO = str(Path(__file__).parents[2] / "recipes" / "demo.yaml")
 SMALL = (
@@ -118,3 +120,43 @@ def test_every_method_trains(method: str, tmp_path: Path) -> None:
     assert train(tmp_path / method, "--eval_problems", "0", "--max_steps", "1", "--method", method) == 0
     (row,) = metrics(tmp_path / method)
     assert row["grad_norm"] > 0
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file with the time it was last written and its bytes."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, short = tmp_path / "run", ("--save_strategy", "no", "--max_steps", "1", "--eval_problems", "8")
+    assert train(folder, *short) == 0
+    before = contents(folder)
+    assert not list(folder.glob("checkpoint-*")) and "model/model.safetensors" in before
+    for again in (["--resume"], ["--resume", "--force"], ["--resume", "--overwrite"]):
+        capsys.readouterr()
+        assert train(folder, *short, *again) == 0
+        assert "is finished after step 1; nothing is left to do" in capsys.readouterr().err
+        assert contents(folder) == before
+    for other, says in (
+        ("--seed", "seed 0 -> 5"),
+        ("--max_steps", "kept no checkpoint, so it cannot be made"),
+    ):
+        assert train(folder, *short, other, "5", "--resume") == 2
+        assert says in capsys.readouterr().err
+        assert contents(folder) == before
+
+    # stopped while the end was measured: the trained model is measured, not trained again
+    for name in ("finished.json", "report.html"):
+        (folder / name).unlink()
+    measured = json.loads((folder / "eval.json").read_text())
+    (folder / "eval.json").write_text(json.dumps({"before": measured["before"]}))
+    assert train(folder, *short, "--resume") == 0
+    assert json.loads((folder / "eval.json").read_text())["after"] == measured["after"]
+    for name in ("model/model.safetensors", "metrics.jsonl"):
+        assert contents(folder)[name] == before[name]
+    assert (folder / "report.html").is_file()
+
+    # and an engine that is asked directly does not begin anew either
+    with pytest.raises(UserError, match="is trained and no checkpoint is left"):
+        short_runs.run(folder, "--resume")

@@ -20,6 +20,7 @@ from ..engines import Engine, Settings, StoppedError, Trained, engine
 from ..engines.checkpoints import last_checkpoint, newest_whole
 from ..engines.command_line import chosen_engine
 from ..engines.disk_space import is_full
+from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL
@@ -27,7 +28,7 @@ from ..engines.resume_settings import check_resumed
 from ..engines.side_files import stored_settings
 from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
-from ..models.loading import LoadedModel
+from ..models.loading import LoadedModel, load_model
 from ..models.prompt_lengths import token_counter
 from ..provenance import provenance
 from ..run_folder import RunFolder, open_run, write_text
@@ -49,6 +50,10 @@ def main(argv: Sequence[str]) -> int:
     ranks = trainer.ranks(settings)
     args.output_dir = ranks.from_main(str(args.output_dir))
     screen.quiet()
+    if args.resume and (line := finished(RunFolder(Path(args.output_dir)), settings.as_dict(), _spare(args))):
+        if ranks.main:
+            screen.say(line)
+        return DONE
     if ranks.main:
         screen.hold_log()
     # Wrong use is said before anything is written: the folder is opened last.
@@ -124,7 +129,9 @@ class _Run:
             self.say(f"measuring {held_out} held-out problems, before and after training")
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
-        trained = self.engine.train(self.settings, loaded, self.task, problems, self.folder, self.say)
+        trained = self.already_trained(loaded) or self.engine.train(
+            self.settings, loaded, self.task, problems, self.folder, self.say
+        )
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
             return self.interrupted(trained)
@@ -133,12 +140,21 @@ class _Run:
             config, described = self.settings.as_dict(), self.settings.describe_method()
             method, steps = self.settings.method, trained.steps
             card = model_card(config, method, described, self.folder, steps, len(problems))
-            spare = Path(getattr(self.settings.train, "spare_dir", None) or self.folder.path) / "model"
-            write_text((self.folder.model if self.folder.model.is_dir() else spare) / "README.md", card)
+            model = trained_model(self.folder, _spare(self.settings.train)) or self.folder.model
+            write_text(model / "README.md", card)
             write_report(self.folder.path)
+            note_finished(self.folder, config, steps)
             seconds["all"] = time.perf_counter() - self.started
             _print_results(self.evaluation, self.settings, self.folder, seconds)
         return DONE
+
+    def already_trained(self, loaded: LoadedModel) -> Trained | None:
+        """How training ended before, where a run that kept no checkpoint was stopped while it measured."""
+        model = only_model_left(self.folder, _spare(self.settings.train))
+        if not self.settings.train.resume or model is None:
+            return None
+        self.say(f"{model} is trained; what is left is measured")
+        return Trained(last_step(self.folder), None, None, load_model(str(model), loaded.model.dtype))
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Held-out accuracy on rank 0, while the others wait."""
@@ -181,6 +197,11 @@ def _open(settings: Settings) -> RunFolder:
         raise UserError(f"cannot write {folder.config}: {error.strerror}; make room, or choose another "
                         "--output_dir") from error  # fmt: skip
     return folder
+
+
+def _spare(args: Any) -> str | None:
+    """The second folder for the trained model, which not every engine has."""
+    return getattr(args, "spare_dir", None)
 
 
 def _settings_before(folder: RunFolder) -> Mapping[str, Any] | None:

@@ -11,11 +11,12 @@ from ..errors import UserError
 _OWN = (
     "resume", "force", "overwrite", "json", "output_dir", "set_by", "git_revision", "versions",
     "local_rank", "logging_dir", "run_name", "resume_from_checkpoint", "overwrite_output_dir",
+    "disable_tqdm",
 )  # fmt: skip
 """Belong to one start of the run, not to the run."""
 
 _HARMLESS = (
-    "logging_*", "log_*", "save_*", "report_*", "disable_tqdm", "hub_*", "push_to_hub", "trackio_*",
+    "logging_*", "log_*", "save_*", "report_*", "hub_*", "push_to_hub", "trackio_*",
     "project", "dataloader_*", "ddp_timeout", "torch_empty_cache_steps", "warn_*", "blind_every",
     "max_skipped_steps", "wait_for_disk", "spare_dir",
     "num_completions_to_print", "vllm_server_*", "vllm_gpu_memory_utilization",
@@ -25,7 +26,8 @@ _HARMLESS = (
 
 _DIVISION = ("per_device_train_batch_size", "gradient_accumulation_steps", "steps_per_generation")
 """How a rollout batch is divided over processes and passes, whose products say what is trained."""
-_LENGTH = ("max_steps", "num_train_epochs")
+LENGTH = ("max_steps", "num_train_epochs")
+"""How long a run is."""
 _CONSTANT = ("constant", "constant_with_warmup")
 
 
@@ -59,7 +61,7 @@ def check_resumed(before: Mapping[str, Any], now: Mapping[str, Any], force: bool
 def _is_harmless(name: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     if name in _DIVISION:  # as many rollouts a batch, trained on in as many steps: other processes, same run
         return _batches(before) == _batches(now)
-    if name in _LENGTH:  # a longer run is the same run, unless the learning rate counts down to its end
+    if name in LENGTH:  # a longer run is the same run, unless the learning rate counts down to its end
         return now.get("lr_scheduler_type") in _CONSTANT
     return any(fnmatchcase(name, pattern) for pattern in _HARMLESS)
 

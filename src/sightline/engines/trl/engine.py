@@ -21,6 +21,7 @@ from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import StoppedError, checkpoints, clean, last_checkpoint, newest_whole
 from ..disk_space import is_full, when_there_is_room
+from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
@@ -171,5 +172,7 @@ def _resumed_checkpoint(folder: Path, resume: bool, ranks: Ranks, say: Callable[
                 say(f"{line}; it is not used")
             if found is None and checkpoints(folder):
                 raise UserError(f"no checkpoint of {folder} can be resumed: {'; '.join(damaged)}")
+            if found is None:
+                refuse_to_train_again(folder)
             say(f"resuming from {found}" if found else f"{folder} has no checkpoint yet; starting anew")
     return ranks.from_main(found)

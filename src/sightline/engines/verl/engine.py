@@ -22,6 +22,7 @@ from ...models.scoring.hidden_states import layer_index
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import checkpoints, clean, facts, last_checkpoint, newest_whole
+from ..finished_runs import refuse_to_train_again
 from ..preflight import check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
@@ -221,6 +222,8 @@ def _resumed_checkpoint(folder: Path, resume: bool, say: Callable[[str], None]) 
         say(f"{line}; it is not used")
     if found is None and checkpoints(folder):
         raise UserError(f"no checkpoint of {folder} can be resumed: {'; '.join(damaged)}")
+    if found is None:
+        refuse_to_train_again(folder)
     say(f"resuming from {found}" if found else f"{folder} has no checkpoint yet; starting anew")
     if found is None:
         return None, 0
