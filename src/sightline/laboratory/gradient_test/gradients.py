@@ -83,6 +83,9 @@ def weightings(
             raise UserError(
                 f"{name} differentiates its second view, which the gradient test cannot; leave it out"
             )
+        if needs.named_views or needs.reads:
+            asked = "several second views" if needs.named_views else ", ".join(sorted(needs.reads))
+            raise UserError(f"{name} reads {asked}, which the gradient test does not have; leave it out")
         key = repr((needs.view.plain() if needs.view else None, needs.layer))
         known, names = passes.get(key, (needs, []))
         passes[key] = (replace(known, signals=known.signals | needs.signals), [*names, name])
