@@ -1,6 +1,6 @@
 # make demo    install, train the embedded model with VGPO, evaluate, report (a few minutes on two cores)
 # make test    install, then ruff, basedpyright, import-linter, pytest
-# make bench   speed and memory against the plain way (docs/performance.md), about a quarter of an hour on
+# make bench   speed and memory against the plain way (docs/performance.md), about half an hour on
 #              two free cores; tables on the screen, rows in benchmarks/out/
 #              (BENCHMARKS="grading data soak" runs others of the folder)
 # make performance  puts what `make bench` measured into docs/performance.md
@@ -14,7 +14,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
 WORKERS ?= 2
-BENCHMARKS ?= scoring exact_kl rollouts steps growth
+BENCHMARKS ?= scoring exact_kl rollouts training_pass steps growth
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

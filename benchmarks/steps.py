@@ -5,7 +5,8 @@ python benchmarks/steps.py [--smallest] [--rounds 16]
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
 methods have equal rollouts. "per rollout" masks each rollout's image anew, as VPPO's released code does, so
-that its second view shares nothing.
+that its second view shares nothing. The last row is a step of the main study on Shapes-2, 8 prompts x 8
+rollouts of embedded-2.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import logging
 import statistics
 import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 from measuring import Row, arguments, report
-from measuring.training import ours, settings, steps_in_turns, stock
+from measuring.training import ours, settings, steps_in_turns, stock, study_settings
 
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "grpo": ("grpo", {}),
@@ -28,7 +30,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "vppo": ("vppo", {}),
     "vppo, per rollout": ("vppo", {"view": {"name": "patches", "per": "rollout"}}),
     "pgpo": ("pgpo", {}),
+    "papo": ("papo", {}),
 }
+STUDY = Path(__file__).parents[1] / "recipes" / "lab" / "main-2.yaml"
 
 
 def compare(name: str, mine: Sequence[float], other: Sequence[float]) -> Row:
@@ -58,7 +62,18 @@ def main() -> None:
         for name in METHODS
         if name != "grpo"
     ]
+    rows.append(_study(2 if args.smallest else args.rounds + 1))
     report(args.out / "steps.json", rows, f"A training step, {prompts} prompts x {group} rollouts")
+
+
+def _study(steps: int) -> Row:
+    """DAPO as the main study on the second world trains it, with prompts shared and without."""
+    makers: list[Any] = []
+    for more in ((), ("--share_prompts", "false")):
+        chosen = study_settings(STUDY, "dapo", steps, *more)
+        prompts = int(chosen.train.per_device_train_batch_size) // int(chosen.train.num_generations)
+        makers.append(functools.partial(ours, chosen, prompts=prompts))
+    return compare("main-2, dapo, against share_prompts: false", *steps_in_turns(makers))
 
 
 def _make(

@@ -7,10 +7,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+import yaml
 from trl import GRPOTrainer
 
 from sightline.engines.reward_settings import reward_weights
@@ -20,7 +22,7 @@ from sightline.engines.trl.settings.resolve import Settings, parse
 from sightline.engines.trl.settings.rewards import reward_functions
 from sightline.models.families import placeholder_ids
 from sightline.models.loading import load_model
-from sightline.tasks import ShapesTask
+from sightline.tasks import ShapesTask, load_task
 
 
 class Turns:
@@ -92,11 +94,21 @@ def settings(
     )
 
 
+def study_settings(recipe: Path, arm: str, steps: int, *more: str) -> Settings:
+    """A study's training of one arm, of so many steps and with a learning rate of nothing."""
+    study = yaml.safe_load(recipe.read_text(encoding="utf-8"))
+    wanted = study["train"] | study["arms"][arm] | {"learning_rate": 0, "max_steps": steps, "seed": 0}
+    words = [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
+    run = ("--output_dir", tempfile.mkdtemp(), "--disable_tqdm", "true", "--report_to", "none")
+    return parse([*words, *run, *more])
+
+
 def ours(chosen: Settings, clock: Clock, prompts: int) -> Any:
     """Sightline's trainer."""
-    task = ShapesTask()
+    task = load_task(chosen.train.task)
     problems = task.train(prompts * int(chosen.train.max_steps), 0)
-    return make_trainer(chosen, load_model("embedded", torch.float32), task, problems, callbacks=[clock])
+    loaded = load_model(str(chosen.train.model), torch.float32)
+    return make_trainer(chosen, loaded, task, problems, callbacks=[clock])
 
 
 def stock(chosen: Settings, clock: Clock, prompts: int) -> Any:

@@ -33,6 +33,8 @@ FILE = Path(__file__).with_name("trainings.json")
 STEPS = 20
 TWO_STEPS = ("--per_device_train_batch_size", "4", "--steps_per_generation", "2")
 """Two optimizer steps per rollout batch: the second is off the sampling policy, so ratios and clips count."""
+PLAIN = ("--share_prompts", "false")
+"""Every rollout runs its own prompt, as TRL runs it: what is recorded."""
 REWARDS = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "grpo": ("grpo", {}),
@@ -69,13 +71,23 @@ class Losses(TrainerCallback):
             self.norms.append(round(float(logs["grad_norm"]), 7))
 
 
-def training(method: str, options: dict[str, Any], responses: list[list[list[int]]]) -> dict[str, Any]:
+def training(
+    method: str, options: dict[str, Any], responses: list[list[list[int]]], *more: str
+) -> dict[str, Any]:
     """Losses and gradient norms of 20 steps, and the weights: in full for the first step, and the sum and
     maximum of every rollout batch."""
     kept = Losses()
     weights: list[torch.Tensor] = []
     with tempfile.TemporaryDirectory() as folder:
-        flags = ("--no_shuffle_dataset", "--max_steps", str(STEPS), "--learning_rate", "1e-4", *TWO_STEPS)
+        flags = (
+            "--no_shuffle_dataset",
+            "--max_steps",
+            str(STEPS),
+            "--learning_rate",
+            "1e-4",
+            *TWO_STEPS,
+            *more,
+        )
         trainer = stored_trainer(settings(Path(folder), method, options, *flags), responses, REWARDS, [kept])
         trainer.remove_callback(PrinterCallback)
 
@@ -107,5 +119,5 @@ if __name__ == "__main__":
     if not sys.argv[1:]:
         stored = sampled_responses(load_model("embedded", torch.float32), STEPS // 2, temperature=1.5)
         known = {"machine": machine(), "responses": stored, "trainings": {}}
-    known["trainings"] |= {label: training(*METHODS[label], known["responses"]) for label in chosen}
+    known["trainings"] |= {label: training(*METHODS[label], known["responses"], *PLAIN) for label in chosen}
     FILE.write_text(json.dumps(known) + "\n")

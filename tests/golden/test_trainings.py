@@ -6,23 +6,31 @@ import json
 
 import pytest
 import torch
-from golden.make_trainings import FILE, METHODS, machine, training
+from golden.make_trainings import FILE, METHODS, PLAIN, machine, training
 
 RECORDED = json.loads(FILE.read_text())
+
+
+NUMBERS = ("losses", "gradient_norms", "weights", "first_weights")
 
 
 @pytest.mark.parametrize("label", METHODS)
 def test_training_is_the_recorded_one(label: str) -> None:
     """To 6 digits on the machine that recorded it, within 1e-3 elsewhere."""
     wanted = RECORDED["trainings"][label]
-    found = training(*METHODS[label], RECORDED["responses"])
+    found = training(*METHODS[label], RECORDED["responses"], *PLAIN)
     near = 1e-6 if machine() == RECORDED["machine"] else 1e-3
-    for name in ("losses", "gradient_norms", "weights", "first_weights"):
+    for name in NUMBERS:
         assert len(found[name]) == len(wanted[name])
         if wanted[name]:
             torch.testing.assert_close(
                 torch.tensor(found[name]), torch.tensor(wanted[name]), rtol=near, atol=near
             )
+    shared = training(*METHODS[label], RECORDED["responses"], "--shuffle_by", "rollout")
+    for name in NUMBERS:
+        one, other = torch.tensor(shared[name]), torch.tensor(found[name])
+        assert one.shape == other.shape
+        assert (one - other).norm() <= 1e-5 * other.norm(), f"{name} differ where prompts are shared"
 
 
 def test_the_recorded_trainings_move() -> None:

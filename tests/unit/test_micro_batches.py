@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 import torch
 from trl.trainer.utils import split_pixel_values_by_grid
 
-from sightline.engines.trl.data.micro_batches import PROMPT, together
+from sightline.engines.trl.data.micro_batches import (
+    PROMPT,
+    by_prompt,
+    repeated_prompts,
+    together,
+    whole_prompts,
+)
 
 PATCHES = {0: 4, 1: 8, 2: 0, 3: 12}
 """Rows of pixels of each prompt's images; prompt 2 has none."""
@@ -65,3 +72,44 @@ def test_inputs_are_not_changed() -> None:
     before = [one["completion_ids"].clone() for one in BATCHES]
     together(BATCHES, per_step=4)
     assert all(torch.equal(one["completion_ids"], kept) for one, kept in zip(BATCHES, before, strict=True))
+
+
+def prompts_of(found: list[dict[str, Any]]) -> list[list[int]]:
+    return [one[PROMPT].tolist() for one in found]
+
+
+def test_steps_and_micro_batches_take_whole_prompts() -> None:
+    """Twelve rows of four prompts; the shuffle names them in the order 3, 0, 1, 2."""
+    assert prompts_of(by_prompt(BATCHES, 1)) == [[3, 3, 3], [1, 1, 1], [0, 2, 2], [0, 0, 0]]
+    assert prompts_of(by_prompt(BATCHES, 2)) == [[1, 1, 1], [3, 3, 3], [2, 2, 0], [0, 0, 0]]
+    assert prompts_of(by_prompt(BATCHES, 4)) == [[1, 1, 1], [2, 2, 0], [0, 0, 0], [3, 3, 3]]
+
+
+def test_a_shuffle_of_prompts_keeps_every_row_and_what_is_of_it() -> None:
+    found = by_prompt(BATCHES, 2)
+    assert sorted(row for one in rows(found) for row in one) == list(range(12))
+    for one in found:
+        split: Any = split_pixel_values_by_grid(one)
+        numbers = one["completion_ids"][:, 0].tolist()
+        for number, pixels in zip(numbers, split["pixel_values"], strict=True):
+            assert (pixels == number).all()
+
+
+@pytest.mark.parametrize("size", [8, 16, 32])
+def test_groups_that_fit_are_never_cut(size: int) -> None:
+    numbers = torch.randperm(64, generator=torch.Generator().manual_seed(size)).remainder(8).tolist()
+    arranged = [numbers[row] for row in whole_prompts(numbers, size, 1)]
+    parts = [set(arranged[start : start + size]) for start in range(0, 64, size)]
+    assert all(len(part) == size // 8 for part in parts)
+    first = list(dict.fromkeys(numbers))
+    assert parts == [set(first[start : start + size // 8]) for start in range(0, 8, size // 8)], "a shuffle"
+
+
+def test_how_often_a_prompt_is_not_run_again() -> None:
+    groups = [row // 8 for row in range(32)]
+    assert repeated_prompts(groups, 8, 4) == repeated_prompts(groups, 32, 1) == 28
+    assert repeated_prompts(groups, 4, 8) == 24
+    assert repeated_prompts(groups, 1, 32) == 0
+    assert repeated_prompts([row // 8 for row in range(4, 28)], 8, 3) == 20, (
+        "4, 8, 8 and 4 rows: the fours meet"
+    )

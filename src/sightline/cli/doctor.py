@@ -23,6 +23,7 @@ def main(argv: Sequence[str]) -> int:
     )
     parser.add_argument("--no_training", action="store_true", help="leave out the two training steps")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
+    parser.add_argument("--config", help="a run's YAML, whose batch sizes are looked at")
     args = parser.parse_args(argv)
     checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = [
         ("python", lambda: [doctor_checks.python(sys.version_info[:3], doctor_checks.needed_python())]),
@@ -33,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         ("vLLM", lambda: [doctor_checks.vllm(installed_vllm())]),
         ("disk", _disks),
         ("hub", lambda: [doctor_checks.hub()]),
+        ("sharing", lambda: [doctor_checks.prompt_sharing(args.config)]),
     ]
     if not args.no_training:
         checks.append(("training", lambda: [doctor_checks.training()]))

@@ -21,7 +21,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from ..engines import ENGINES
+from ..engines import ENGINES, engine
+from ..engines.command_line import chosen_engine
 from ..engines.registry import USUAL
 from ..engines.vllm_versions import check_vllm
 from ..errors import UserError
@@ -289,7 +290,39 @@ def hub(seconds: float = HUB_SECONDS) -> CheckResult:
     return CheckResult("hub", GOOD, f"{ENDPOINT} answers")
 
 
+def prompt_sharing(config: str | None = None) -> CheckResult:
+    """How much of the prompts a run's batch sizes save, those of the training below by default."""
+    import torch
+
+    flags = ["--config", config] if config is not None else _words(_TRAINING)
+    device = [] if torch.accelerator.is_available() else ["--use_cpu", "--bf16", "false"]
+    try:
+        chosen = engine(chosen_engine(flags) or usual_engine())
+        words = chosen.parse([*flags, *device]).describe_sharing()
+    except UserError as error:
+        return CheckResult("sharing", BROKEN, str(error), "repair the settings")
+    found, _, advice = words.removeprefix("share_prompts: ").partition("; ")
+    return CheckResult("sharing", NOTE if advice else GOOD, found, advice)
+
+
 # --- a training ------------------------------------------------------------------------------------
+
+
+_TRAINING = {
+    "model": "embedded",
+    "task": "shapes",
+    "method": "vgpo",
+    "max_steps": 2,
+    "per_device_train_batch_size": 16,
+    "num_generations": 8,
+    "max_completion_length": 40,
+    "eval_problems": 0,
+    "save_strategy": "no",
+}
+
+
+def _words(flags: Mapping[str, Any]) -> list[str]:
+    return [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
 
 
 def training(more: Sequence[str] = ()) -> CheckResult:
@@ -299,20 +332,7 @@ def training(more: Sequence[str] = ()) -> CheckResult:
     device = [] if torch.cuda.is_available() else ["--use_cpu", "true", "--bf16", "false"]
     with tempfile.TemporaryDirectory(prefix="sightline-doctor-") as folder:
         run = Path(folder) / "run"
-        flags = {
-            "engine": usual_engine(),
-            "model": "embedded",
-            "task": "shapes",
-            "method": "vgpo",
-            "output_dir": run,
-            "max_steps": 2,
-            "per_device_train_batch_size": 16,
-            "num_generations": 8,
-            "max_completion_length": 40,
-            "eval_problems": 0,
-            "save_strategy": "no",
-        }
-        words = [str(word) for name, value in flags.items() for word in (f"--{name}", value)]
+        words = ["--engine", usual_engine(), *_words(_TRAINING), "--output_dir", str(run)]
         command = [sys.executable, "-m", "sightline", "train", *words, *device, *more]
         started = time.perf_counter()
         try:

@@ -51,6 +51,10 @@ class Settings(Protocol):
         """One line: what the method set, and what overrode it."""
         ...
 
+    def describe_sharing(self) -> str:
+        """One line: how many prompt tokens training does not run again, then after "; " how more could be."""
+        ...
+
     def as_dict(self) -> dict[str, Any]:
         """Every setting as plain data, for config.yaml and the model card."""
         ...

@@ -100,6 +100,7 @@ def train(
     callbacks = [StopCallback(stop), WatcherCallback(watchers)]
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
     trainer.say = say
+    say(settings.describe_sharing(trainer.sharing.reason))
 
     def card() -> str:
         step, described = trainer.state.global_step, settings.describe_method()

@@ -1,4 +1,4 @@
-"""Whether the sizes of batches fit together, and the nearest that do."""
+"""Whether the sizes of batches fit together, the nearest that do, and what they save of shared prompts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from ....errors import UserError
+from ..data.micro_batches import repeated_prompts
 
 
 def check_batches(args: Any) -> None:
@@ -55,3 +56,32 @@ def nearest(size: int, unit: int) -> list[int]:
     """The multiples of `unit` around `size`, at least `unit`."""
     below = size // unit * unit
     return [multiple for multiple in (below, below + unit) if multiple > 0]
+
+
+def saved_prompts(args: Any) -> float:
+    """The share of prompt tokens that training does not run again where prompts are shared.
+
+    0 where every micro-batch holds one rollout of each prompt, (G − 1) / G where it holds all.
+    """
+    group, micro = int(args.num_generations), int(args.per_device_train_batch_size)
+    here, per_step = micro * int(args.steps_per_generation), int(args.gradient_accumulation_steps)
+    ranks = [range(rank * here, (rank + 1) * here) for rank in range(args.world_size)]
+    repeated = sum(repeated_prompts([row // group for row in rows], micro, per_step) for rows in ranks)
+    return repeated / (here * args.world_size)
+
+
+def describe_sharing(args: Any, reason: str | None = None) -> str:
+    """One line: how many prompt tokens the sizes save, or the `reason` why none, and how more could be."""
+    if not args.share_prompts:
+        return "share_prompts: false; every rollout runs its own prompt"
+    if reason is not None:
+        return f"share_prompts: every rollout runs its own prompt all the same: {reason}"
+    group, saved = int(args.num_generations), saved_prompts(args)
+    words = (
+        f"share_prompts: {saved:.0%} of prompt tokens are not run again in training (micro-batches of "
+        f"{args.per_device_train_batch_size} rollouts, {group} of each prompt)"
+    )
+    most = (group - 1) / group
+    if saved > most - 1e-9:
+        return words
+    return f"{words}; a per_device_train_batch_size that is a multiple of {group} saves {most:.0%}"

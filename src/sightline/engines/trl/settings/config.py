@@ -41,6 +41,20 @@ class TrainConfig(GRPOConfig):
         default=False, metadata={"help": "Leave the vision tower as it is; only the rest is trained."}
     )
 
+    share_prompts: bool = field(
+        default=True,
+        metadata={
+            "help": "Train each prompt once for all its rollouts in a micro-batch; the same numbers, faster."
+        },
+    )
+    shuffle_by: str | None = field(
+        default=None,
+        metadata={
+            "help": "What is shuffled over optimizer steps: each `prompt` with its rollouts (default where"
+            " prompts are shared) or each `rollout` alone (default otherwise)."
+        },
+    )
+
     task: str = field(
         default="shapes", metadata={"help": "What is trained on: a task, a hub id or path, or plain data."}
     )

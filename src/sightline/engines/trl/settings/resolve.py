@@ -17,6 +17,7 @@ from ....errors import UserError
 from ....methods import Method
 from ....run_folder import fresh_name
 from ...command_line import check_finite, check_yaml, flags_given, method_of, parsed, read_yaml, split_config
+from .batch_sizes import describe_sharing
 from .config import PLAIN_DATA, TrainConfig
 from .hardware import check_peft
 from .objective import grpo_settings
@@ -45,6 +46,13 @@ class Settings:
                 f"{name} {given}" if source == "method" else f"{name} {given} (by {source}, not {value})"
             )
         return f"method {self.method.name} sets: {', '.join(parts)}{self._describe_selection()}"
+
+    def describe_sharing(self, reason: str | None = None) -> str:
+        """One line: how many prompt tokens training does not run again, and how more could be.
+
+        `reason` says why none are, where that has shown itself with the model.
+        """
+        return describe_sharing(self.train, reason)
 
     def _describe_selection(self) -> str:
         groups, rounds = self.method.objective.informative_groups, self.train.max_rounds

@@ -25,6 +25,7 @@ _CHOICES = {
     "scale_rewards": ("group", "batch", "none"),
     "importance_sampling_level": ("token", "sequence"),
     "multi_objective_aggregation": ("sum_then_normalize", "normalize_then_sum"),
+    "shuffle_by": ("prompt", "rollout"),
 }
 
 
@@ -40,7 +41,8 @@ def check_bounds(args: Any) -> None:
             _check_number(name, float(value))
     for name, choices in _CHOICES.items():
         value = getattr(args, name)
-        if not isinstance(value, bool) and value not in choices:  # scale_rewards may be true or false
+        unset = value is None and name == "shuffle_by"
+        if not unset and not isinstance(value, bool) and value not in choices:  # scale_rewards may be a bool
             raise unknown_name(name, str(value), choices)
     if args.max_steps == 0 or args.max_steps < -1:
         raise UserError(

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers.utils import logging
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
-_VISION = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes")
+VISION = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes")
+"""What a forward is given of its images."""
 _FOR_POSITIONS = ("image_grid_thw",)
 
 _log = logging.get_logger(__name__)
@@ -31,11 +32,11 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
     if "mm_encoder_outputs" not in takes:
         _log.warning_once(f"{type(model).__name__} takes no image features: images are encoded once a row.")
         return inputs
-    vision = {name: inputs[name] for name in _VISION if inputs.get(name) is not None}
+    vision = {name: inputs[name] for name in VISION if inputs.get(name) is not None}
     counts = {name: batch[name] for name in ("num_images", "num_tiles") if batch.get(name) is not None}
-    of_rows = vision["pixel_values"].dim() == 5 and "image_sizes" not in vision  # Idefics3 pads to rows
-    by_row = vision if of_rows else split_pixel_values_by_grid({**vision, **counts})
-    owners = _owners(by_row, list(vision))
+    by_row, of_rows = vision_by_row(vision, counts), _of_rows(vision)
+    alike, pixels = rows_alike([by_row[name] for name in vision]), by_row["pixel_values"]
+    owners = [owner if pixels[row].numel() else row for row, owner in enumerate(alike)]
     first = sorted(set(owners))
     if len(first) == len(owners):
         return inputs
@@ -50,7 +51,7 @@ def with_shared_images(model: Any, inputs: dict[str, Any], batch: Mapping[str, A
         _log.warning_once(f"The features of {type(model).__name__} do not tell rows apart: no sharing.")
         return _encoded(model, vision)
 
-    rest = {name: value for name, value in inputs.items() if name not in _VISION or name in _FOR_POSITIONS}
+    rest = {name: value for name, value in inputs.items() if name not in VISION or name in _FOR_POSITIONS}
     return {**rest, "mm_encoder_outputs": _LazyFeatures(encode)}
 
 
@@ -81,16 +82,26 @@ def _rows(values: Any, rows: Sequence[int]) -> Any:
     return values[list(rows)] if isinstance(values, Tensor) else [values[row] for row in rows]
 
 
-def _owners(by_row: Mapping[str, Any], names: Sequence[str]) -> list[int]:
-    """For each row, the first one that shows exactly the same; rows without images own themselves."""
-    pixels = by_row["pixel_values"]
-    sums = torch.stack([row.sum(dtype=torch.float64) for row in pixels]).tolist()
+def _of_rows(vision: Mapping[str, Any]) -> bool:
+    """Whether pixels are padded to one entry a row, as Idefics3's are."""
+    return vision["pixel_values"].dim() == 5 and "image_sizes" not in vision
+
+
+def vision_by_row(vision: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    """Vision inputs with one entry for each row, whose numbers of images and tiles `counts` holds."""
+    return dict(vision) if _of_rows(vision) else split_pixel_values_by_grid({**vision, **counts})
+
+
+def rows_alike(columns: Sequence[Any]) -> list[int]:
+    """For each row the first one that is the same in every column; empty tensors are the same too."""
+    sums = [torch.stack([row.sum(dtype=torch.float64) for row in column]).tolist() for column in columns]
     alike: dict[Any, list[int]] = {}
     owners = []
-    for row, total in enumerate(sums):
-        seen = alike.setdefault((total, pixels[row].shape), [])
-        equal = (o for o in seen if all(torch.equal(by_row[n][o], by_row[n][row]) for n in names))
-        owner = next(equal, row) if pixels[row].numel() else row
+    for row in range(len(columns[0])):
+        key = tuple((total[row], column[row].shape) for total, column in zip(sums, columns, strict=True))
+        seen = alike.setdefault(key, [])
+        equal = (other for other in seen if all(torch.equal(one[other], one[row]) for one in columns))
+        owner = next(equal, row)
         if owner == row:
             seen.append(row)
         owners.append(owner)

@@ -54,7 +54,7 @@ from ...registry import Credit
 from ...vision_tower_sync import sync_vision_tower
 from ...wrapped_forward import accept_inside
 from ..data.dataset import INVALID, LazyRows
-from ..data.micro_batches import PROMPT, SUMS, normalise_per_step, together
+from ..data.micro_batches import PROMPT, SUMS, by_prompt, normalise_per_step, together
 from ..ranks import AccelerateRanks
 from ..state.reference_model import reference_is_copy
 from ..upstream_contract import check_contract
@@ -65,6 +65,7 @@ from .image_sharing import with_shared_images
 from .loss_terms import aggregate
 from .nan_guard import NanGuard
 from .noised_rollouts import NoisedSampling, clean_places
+from .prompt_sharing import PromptSharing, without_wrapping
 from .rollout_batch import MicroBatch, RolloutBatch, as_generated
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .vllm_sampling import prompts_for_vllm
@@ -117,8 +118,9 @@ class TokenCreditTrainer(GRPOTrainer):
             parts["prompts_drawn"] = self.group_sampler
         self.checkpointer = Checkpointer(self, parts)
         self._sampler: Any = None
-        self._base = self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
+        self._base = without_wrapping(self.model)
         self._plain_forward = accept_inside(self._base)
+        self.sharing = PromptSharing.of(self, self._base)
         if self.ranks.count > 1:
             for whole in (self._base, self.ref_model):
                 if whole is not None:
@@ -131,11 +133,19 @@ class TokenCreditTrainer(GRPOTrainer):
         known = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if self._buffered_inputs is not None and self._buffered_inputs is not known:
-            if self.args.loss_type in SUMS and not self.aux_loss_enabled:
-                self._buffered_inputs = together(self._buffered_inputs, self.args.gradient_accumulation_steps)
-                inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
+            self._buffered_inputs = self._by_prompt(self._buffered_inputs)
+            inputs = self._buffered_inputs[self._step % self.args.steps_per_generation]
             normalise_per_step(self._buffered_inputs, self.args.gradient_accumulation_steps, self.ranks)
         return inputs
+
+    def _by_prompt(self, batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Micro-batches in which rollouts of one prompt are side by side, as `shuffle_by` asks for."""
+        per_step = self.args.gradient_accumulation_steps
+        sums = self.args.loss_type in SUMS and not self.aux_loss_enabled
+        by_default = "prompt" if self.sharing.on and sums else "rollout"
+        if (self.args.shuffle_by or by_default) == "prompt":
+            return by_prompt(batches, per_step)
+        return together(batches, per_step) if sums else batches
 
     # --- 2. rows -> rollouts -> scores -> weights -> A·w ----------------------------------------------
 
@@ -404,10 +414,13 @@ class TokenCreditTrainer(GRPOTrainer):
         """TRL's log-probs [b, T]; the scoring pass answers for the policy that sampled."""
         if self.rollout_batch.awaits_old_log_probs:
             return self._old_log_probs(*args[:3]), None, None
+        length = args[2]
         if not torch.is_grad_enabled():
+            inner = without_wrapping(self.accelerator.unwrap_model(model))
+            model = self.sharing.rows(inner, model, model, length, kwargs)
             return super()._get_per_token_logps_and_entropies(model, *args, **kwargs)
         micro = self.micro_batch
-        forward = self._training_forward(model, micro)
+        forward = self._training_forward(model, micro, length)
         result = super()._get_per_token_logps_and_entropies(forward, *args, **kwargs)
         micro.log_probs = result[0]
         if isinstance(forward, TwoForwards) and forward.other_log_probs is not None:
@@ -418,14 +431,16 @@ class TokenCreditTrainer(GRPOTrainer):
             micro.inputs["ref_per_token_logps"] = bounded_reference(result[0], reference, bound)
         return result
 
-    def _training_forward(self, model: Any, micro: MicroBatch) -> Any:
-        """What TRL calls in place of the model: every image encoded once, and both views where both are
-        differentiated; one wrapped forward either way."""
+    def _training_forward(self, model: Any, micro: MicroBatch, length: int) -> Any:
+        """What TRL calls in place of the model: every prompt, or at least every image, once, and both views
+        where both are differentiated; one wrapped forward either way."""
         needs = self.method.needs
         view = needs.view
 
-        def plain(**inputs: Any) -> Any:
+        def whole(**inputs: Any) -> Any:
             return self._plain_forward(**with_shared_images(self._base, inputs, micro.inputs))
+
+        plain = self.sharing.rows(self._base, self._plain_forward, whole, length, micro.inputs)
 
         def second(inner: Any, inputs: dict[str, Any]) -> dict[str, Any]:
             assert view is not None

@@ -59,6 +59,10 @@ class Settings:
                          f"make room, in up to {rounds} batches of prompts")  # fmt: skip
         return f"method {self.method.name} sets: {', '.join(parts)}"
 
+    def describe_sharing(self) -> str:
+        """One line: this engine runs every rollout behind its own prompt."""
+        return "share_prompts: the verl engine runs every rollout behind its own prompt"
+
     def overrides(self) -> list[Override]:
         """verl's configuration for these settings, without those behind `--`."""
         return overrides_of(self.train, self.method)

@@ -1,0 +1,1 @@
+"""Several responses to one prompt in one forward that runs the prompt once, exactly."""
