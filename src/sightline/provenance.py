@@ -17,6 +17,8 @@ _LIBRARIES = (
     "pillow",
     "numpy",
     "trl",
+    "verl",
+    "ray",
     "accelerate",
     "datasets",
     "peft",

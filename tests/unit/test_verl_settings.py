@@ -67,7 +67,7 @@ def test_a_flag_goes_over_the_yaml_which_goes_over_the_method(tmp_path: Path) ->
 def test_what_stands_behind_the_dashes_is_verls_and_comes_last() -> None:
     settings = parse([*CPU, "--seed", "1", "--", "trainer.test_freq=5", "+x.y=1"])
     assert settings.given == ("trainer.test_freq=5", "+x.y=1")
-    assert settings.as_dict()["verl"][-2:] == ["trainer.test_freq=5", "+x.y=1"]
+    assert settings.as_dict()["verl_overrides"] == ["trainer.test_freq=5", "+x.y=1"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,15 @@ class Run:
         )
 
 
-def train(folder: Path, *words: str, stop_after: int | None = None, **settings: Any) -> Run:
-    """Run to the end; with `stop_after`, as if Ctrl-C were pressed once that step is in metrics.jsonl."""
+def press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    """What a terminal sends."""
+    process.send_signal(signal.SIGINT)
+
+
+def train(
+    folder: Path, *words: str, then: Callable[[subprocess.Popen[str]], None] | None = None, **settings: Any
+) -> Run:
+    """Run to the end; `then` is called once a step is in metrics.jsonl."""
     chosen = SETTINGS | {"output_dir": str(folder)} | settings
     flags = [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -68,9 +76,9 @@ def train(folder: Path, *words: str, stop_after: int | None = None, **settings: 
         text=True,
         start_new_session=True,
     ) as process:
-        if stop_after is not None:
-            _wait_for_step(folder / "metrics.jsonl", stop_after, process)
-            process.send_signal(signal.SIGINT)
+        if then is not None:
+            _wait_for_step(folder / "metrics.jsonl", 1, process)
+            then(process)
         try:
             said, _ = process.communicate(timeout=SECONDS)
         except subprocess.TimeoutExpired:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import train
+from runs import press_ctrl_c, train
 from safetensors.torch import load_file
 
 KEPT = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6, "method": "vppo"}
@@ -15,7 +15,7 @@ KEPT = {"save_strategy": "steps", "save_steps": 2, "max_steps": 6, "method": "vp
 def test_ctrl_c_saves_and_resume_ends_where_a_run_without_it_ends(tmp_path: Path) -> None:
     whole = train(tmp_path / "whole", **KEPT)
     assert whole.code == 0, whole.said
-    cut = train(tmp_path / "cut", stop_after=1, **KEPT)
+    cut = train(tmp_path / "cut", then=press_ctrl_c, **KEPT)
     assert cut.code == 130, cut.said
     assert "continue with: sightline train" in cut.said and "--resume" in cut.said
     done = len(cut.metrics)

@@ -190,8 +190,9 @@ def flash_attention() -> CheckResult:
 
 
 def vllm(found: str | None) -> CheckResult:
-    """Within the range that TRL supports; not having it is no fault."""
-    low, high = supported = ENGINES["trl"].vllm
+    """Within the range that the engine supports; not having it is no fault."""
+    name = usual_engine()
+    low, high = supported = ENGINES[name].vllm
     install = f"pip install 'vllm>={low},<={high}'"
     if found is None:
         what = "not installed; rollouts run on transformers' generate, several times slower"
@@ -200,7 +201,7 @@ def vllm(found: str | None) -> CheckResult:
         check_vllm(found, supported)
     except UserError:
         return CheckResult(
-            "vLLM", NOTE, f"{found}, TRL supports {low} to {high}; use_vllm: true fails", install
+            "vLLM", NOTE, f"{found}, {name} supports {low} to {high}; sampling with it fails", install
         )
     return CheckResult("vLLM", GOOD, found)
 

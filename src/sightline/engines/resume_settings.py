@@ -10,6 +10,7 @@ from ..errors import UserError
 
 _OWN = (
     "resume", "force", "overwrite", "json", "output_dir", "set_by", "git_revision", "versions",
+    "verl", "ray_address",
     "local_rank", "logging_dir", "run_name", "resume_from_checkpoint", "overwrite_output_dir",
     "disable_tqdm",
 )  # fmt: skip

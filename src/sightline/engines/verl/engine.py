@@ -105,9 +105,9 @@ def train(
         bar = watch or ProgressBar(settings.method.name)
         run(config, folder, stop, bar, Moment(step=step, steps=steps), say)
         stopped = stop.requested if signals.stop_wanted() and not _whole(folder) else None
-        signals.remove()
     finally:
         stop.restore()
+        signals.remove()
     interrupted = None if stopped is None else signal.Signals(stopped)
     saved = last_checkpoint(folder.path)
     if interrupted is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ray.exceptions import RayActorError  # pyright: ignore[reportMissingImports]
 from verl.experimental.agent_loop.agent_loop import register  # pyright: ignore[reportMissingImports]
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop  # pyright: ignore[reportMissingImports]
 
@@ -33,7 +34,7 @@ class SightlineAgentLoop(SingleTurnAgentLoop):
         try:
             return await super().run(chosen, **kwargs)
         except Exception as error:
-            RunSignals(self.asked["folder"]).fail(error)
+            RunSignals(self.asked["folder"]).fail(error, stopped=isinstance(error, RayActorError))
             raise
 
     def _never_sampled(self, row: dict[str, Any]) -> dict[str, Any]:

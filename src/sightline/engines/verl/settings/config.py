@@ -86,7 +86,7 @@ class VerlConfig:
         default=True, metadata={"help": "Compute activations again instead of keeping them."}
     )
     attn_implementation: str | None = field(
-        default=None, metadata={"help": "Attention kernel; sdpa by default."}
+        default=None, metadata={"help": "Attention kernel; flash_attention_2 where it is, else sdpa."}
     )
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the model."})
 

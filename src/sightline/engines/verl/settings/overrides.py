@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,12 @@ def model_path(train: VerlConfig) -> str:
     return str(EMBEDDED.get(str(train.model), train.model))
 
 
+def attention(train: VerlConfig) -> str:
+    """The attention kernel: flash attention where it is installed, which alone keeps packed rows apart."""
+    usual = "flash_attention_2" if not train.use_cpu and find_spec("flash_attn") is not None else "sdpa"
+    return train.attn_implementation or usual
+
+
 def _model(train: VerlConfig) -> list[Override]:
     return [
         Override(f"{_MODEL}.path", model_path(train), "model"),
@@ -67,7 +74,7 @@ def _model(train: VerlConfig) -> list[Override]:
         ),
         Override(
             f"{_MODEL}.override_config.attn_implementation",
-            train.attn_implementation or "sdpa",
+            attention(train),
             "attn_implementation",
             new=True,
         ),
@@ -194,7 +201,7 @@ def _on_gpu(train: VerlConfig) -> list[Override]:
             train.vllm_tensor_parallel_size,
             "vllm_tensor_parallel_size",
         ),
-        Override(f"{_MODEL}.use_remove_padding", True),
+        Override(f"{_MODEL}.use_remove_padding", attention(train).startswith("flash"), "attn_implementation"),
         *_precision("bf16" if train.bf16 else "fp32", "bf16"),
     ]
 

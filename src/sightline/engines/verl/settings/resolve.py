@@ -72,7 +72,8 @@ class Settings:
         return dataclasses.asdict(self.train) | {
             "method_options": dict(self.method.options),
             "generation_batch_size": self.train.batch_rollouts,
-            "verl": [str(one) for one in self.overrides()] + list(self.given),
+            "verl": [str(one) for one in self.overrides()],  # follows from the settings
+            "verl_overrides": list(self.given),
         }
 
 

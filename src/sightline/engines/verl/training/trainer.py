@@ -77,9 +77,9 @@ class SightlineTrainer(PPOTrainerSync):
         )
 
     def _check_rollouts(self) -> None:
-        """Raise what went wrong in a rollout or a reward, or that a process that samples is gone."""
+        """Raise what went wrong in a rollout or a reward, or that a process that does them is gone."""
         self.signals.raise_failure()
-        for worker in self.agent_loop_manager.agent_loop_workers:
+        for worker in [*self.agent_loop_manager.agent_loop_workers, *(self.get_reward_handles() or ())]:
             try:
                 ray.get(worker.__ray_ready__.remote(), timeout=5)
             except ray.exceptions.GetTimeoutError:
