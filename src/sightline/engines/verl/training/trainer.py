@@ -74,6 +74,7 @@ class SightlineTrainer(PPOTrainerSync):
             sampler_kwargs=sampler.sampler_kwargs,
             refill_fn=self._add_prompts_to_generate,
             train_batch_size=self.config.data.train_batch_size,
+            gen_batch_size=1,  # as verl's loader gives them where groups are filtered; unused elsewhere
         )
 
     def _check_rollouts(self) -> None:
