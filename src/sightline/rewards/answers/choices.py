@@ -20,10 +20,20 @@ _ANNOUNCED = re.compile(
     r"(?:answers?|options?|choices?)\b(?:\s+(?:is|are)\b)?\s*[:=]?\s*(?=\S)",
     re.IGNORECASE,
 )
+_ANNOUNCED_IN_CHINESE = re.compile(
+    r"(?:(?:综上(?:所述)?|因此|所以|从而|于是|则|故|即)\s*[,:]?\s*)*"
+    r"(?:(?:本题|此题|该题)\s*)?(?:(?:的)?(?:正确|最终|最后)的?)?"
+    r"(?:(?:答案|选项|结果)\s*(?:应该|应)?\s*(?:选择|选|是|为)?(?:选项)?|(?:应该|应当|应)?(?:选择|选)(?:项)?|答(?=\s*:)"
+    r"|正确的?(?=[是为]))\s*[是为]?"
+    r"\s*[:=]?\s*(?=[^\s:=])(?!不|非|错)"
+)
+_SAID_IN_CHINESE = re.compile(
+    r"(?<=[A-Za-z)])\s*(?:选项|项)?\s*(?:是|为)?(?:正确的?|对的|正确答案|正确选项|答案)?\s*$"
+)
 _ANNOUNCED_AS_TEXT = re.compile(rf"\\text\s*\{{\s*(?:{_ANNOUNCED.pattern})\}}\s*(?=\S)", re.IGNORECASE)
 _LETTER = r"(?:\(\s*{0}\s*\)|\[\s*{0}\s*\]|{0}\s*\)|{0})"
 _ALONE = re.compile(_LETTER.format("([A-Za-z])") + r"\s*[.:]?")
-_BETWEEN = r"\s*(?:[,;&]\s*(?:and\s+)?|\\&\s*|\band\b\s*|(?<=\))(?=\())\s*"
+_BETWEEN = r"\s*(?:[,;&]\s*(?:and\s+)?|\\&\s*|\band\b\s*|[和与]\s*|(?<=\))(?=\())\s*"
 _BOTH = r"(?:[Bb]oth\s+)?"
 _UPPER, _LOWER = _LETTER.format("[A-Z]"), _LETTER.format("[a-z]")
 _SEVERAL = re.compile(
@@ -61,15 +71,19 @@ class Letters:
 
 
 def announced(text: str) -> str:
-    """`text` without "the answer is", "option", "final answer:" in front."""
+    """`text` without "the answer is", "option", "final answer:", 故选, 答案是 in front."""
     while (match := _ANNOUNCED.match(text) or _ANNOUNCED_AS_TEXT.match(text)) and match.end() > 0:
         text = text[match.end() :].strip()
+    if not text.isascii() and (match := _ANNOUNCED_IN_CHINESE.match(flat(text))) and match.end() > 0:
+        return announced(flat(text)[match.end() :].strip())
     return text
 
 
 def letters(text: str) -> Letters | None:
     """The option letters that canonical `text` names, in the widest reading; None if it names none."""
     text = announced(flat(text))
+    if not text.isascii():
+        text = _SAID_IN_CHINESE.sub("", text)
     if (braced := _BRACED.fullmatch(text)) and _SEVERAL.fullmatch(inside := braced[1] or braced[2] or ""):
         text = inside.strip()
     if alone := _ALONE.fullmatch(text):

@@ -11,14 +11,16 @@ import re
 
 from .choices import announced
 from .latex import canonical, closing, split
-from .numbers.units import quantity
-from .rules import equations, expressions, lists, values
+from .rules import equations, expressions, lists, ranges, sets, values
 from .rules.comparison import Comparison, EqualityRule, Match, Symbolic
 from .rules.list_items import unnamed
 
 RULES: tuple[EqualityRule, ...] = (
     EqualityRule("same text", values.same_text),
     EqualityRule("nesting", values.nesting),
+    EqualityRule("date", ranges.date),
+    EqualityRule("range", ranges.span),
+    EqualityRule("set builder", sets.set_builder),
     EqualityRule("union", lists.union),
     EqualityRule("list", lists.list_of_items),
     EqualityRule("equation", equations.equation),
@@ -37,7 +39,6 @@ RULES: tuple[EqualityRule, ...] = (
 """In the order in which they are asked; the last one always decides. docs/grading.md shows the same table."""
 
 _MEMBER = re.compile(r"^\s*([A-Za-z])\s*\\in(?![A-Za-z])")
-_RANGE = re.compile(r"([0-9.]+)\s*-\s*([0-9.]+)")
 
 
 def match(answer: str, gold: str, symbolic: Symbolic) -> Match:
@@ -48,9 +49,6 @@ def match(answer: str, gold: str, symbolic: Symbolic) -> Match:
     answer, gold = _prepared(announced(canonical(answer))), _prepared(canonical(gold))
     if not answer:
         return Match(False, "empty", "the box is empty")
-    span = _RANGE.fullmatch(gold)
-    if span and quantity(span[1]) and quantity(span[2]) and len(span[1]) <= len(span[2]):
-        answer, gold = _RANGE.sub(r"\1\\to \2", answer), _RANGE.sub(r"\1\\to \2", gold)
     return _compared(answer, gold, symbolic, 0)
 
 

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from unicodedata import normalize
 
 _FULL_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
+_STYLED = {code: normalize("NFKC", chr(code)) for code in range(0x1D400, 0x1D800)}
+"""Mathematical letters and digits in bold, italics and so on."""
+_SQUARED = {code: normalize("NFKC", chr(code)) for code in range(0x3380, 0x33E0)}
+"""Units as one character: ㎝, ㎡."""
 _SPACES = dict.fromkeys([0xA0, 0x3000, 0x202F, 0x205F, *range(0x2000, 0x200B)], " ")
 _INVISIBLE = [0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070)]
 _CONTROL = dict.fromkeys([*range(9), *range(11, 13), *range(14, 32), *range(127, 160)], " ")
@@ -18,6 +23,7 @@ _SIGNS = {
     "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ", "∗": "*", "∕": "/", "⁄": "/", "°": r"^\circ ",
     "º": r"^\circ ", "˚": r"^\circ ", "℃": r"^\circ C", "℉": r"^\circ F", "π": r"\pi ", "∞": r"\infty ",
     "≤": r"\le ", "⩽": r"\le ", "≥": r"\ge ", "⩾": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "ℯ": "e", "∣": r"\mid ", "\uff5e": "–", "〜": "–",
     "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",
     "∠": r"\angle ", "△": r"\triangle ", "⟨": r"\langle ", "⟩": r"\rangle ", "…": r"\ldots ",
     "α": r"\alpha ", "β": r"\beta ", "γ": r"\gamma ", "θ": r"\theta ", "λ": r"\lambda ", "μ": r"\mu ",
@@ -29,7 +35,7 @@ _SIGNS = {
     "′": "'", "″": "''", "’": "'", "‘": "'", "“": '"', "”": '"', "。": ".", "、": ",", "∶": ":",
 }  # fmt: skip
 _CHARACTERS = {
-    **_FULL_WIDTH, **_SPACES, **_CONTROL, **dict.fromkeys(_INVISIBLE),
+    **_FULL_WIDTH, **_STYLED, **_SQUARED, **_SPACES, **_CONTROL, **dict.fromkeys(_INVISIBLE),
     **{ord(sign): latex for sign, latex in _SIGNS.items()},
 }  # fmt: skip
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "0123456789+-n")
@@ -45,6 +51,22 @@ def _power(found: re.Match[str]) -> str:
     return "^{" + (found[1] or found[2]).replace(" ", "") + "}"
 
 
+def _radicand(found: re.Match[str]) -> str:
+    """The next symbol alone is under a root without braces."""
+    return f"{found[1]}{{{found[2][0]}}}{found[2][1:]}"
+
+
+def _upright(found: re.Match[str]) -> str:
+    return f"{found[1]} " if found[1] else found[2]
+
+
+def _quotient(found: re.Match[str]) -> str:
+    top, bottom = (part for part in found.groups() if part)
+    return rf"\frac{{{top}}}{{{bottom}}}"
+
+
+FUNCTIONS = "arcsin|arccos|arctan|arccot|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|lg|exp"
+
 _FONTS = (
     r"\\(?:text(?:normal|bf|it|rm|sf|tt|up|md|sl|sc)?|math(?:rm|bf|it|sf|tt|normal)|mbox|hbox|boldsymbol|bm"
     r"|emph|textcolor\{[a-z]*\})\s*(?=\{)"
@@ -56,20 +78,31 @@ _REWRITES = [
         (r"[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+", lambda run: "^{" + run.group().translate(_RAISED) + "}"),
         (r"[₀₁₂₃₄₅₆₇₈₉₊₋ₙ]+", lambda run: "_{" + run.group().translate(_LOWERED) + "}"),
         (r"([0-9])\s*(?:[–—]|\bto\b|\\text\s*\{\s*to\s*\})\s*(?=[0-9])", r"\1\\to "),
+        (r"([0-9%])~(?=[0-9])(?![0-9]{3}(?![0-9]))", r"\1\\to "),
         (r"[–—]", "-"),
         (r"(?<![A-Za-z\\])sqrt\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"(?<![A-Za-z\\])sqrt\s*([0-9]+)", r"\\sqrt{\1}"),
         (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),
+        (r"∛", r"\\sqrt[3]√"),
+        (r"∜", r"\\sqrt[4]√"),
+        (r"(?<![A-Za-z\\])cbrt\s*(?=\()", r"\\sqrt[3]"),
+        (r"(\\sqrt\[[34]\])√\s*(-?[0-9]+(?:\.[0-9]+)?|[A-Za-z])", r"\1{\2}"),
+        (r"(\\sqrt\[[34]\])√\s*", r"\1"),
         (r"√\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])", r"\\sqrt{\1}"),
         (r"√\s*\(([^()]*)\)", r"\\sqrt{\1}"),
         (r"√\s*(?=\{)", r"\\sqrt"),
+        (r"\\root\s*\{?\s*([0-9]+)\s*\}?\s*\\of(?![A-Za-z])", r"\\sqrt[\1]"),
+        (r"\\sqrt\s*(\[[^\[\]]*\])\s*\(([^()]*)\)", r"\\sqrt\1{\2}"),
+        (r"(\\sqrt\s*\[[^\[\]]*\])\s*([0-9]+(?:\.[0-9]+)?|[A-Za-z])", _radicand),
         (r"(?<!\\)\\[()\[\]]", ""),
         (r"(?<!\\)(?:\\[,;:> ]|~)|" + _macro("q?quad|(?:thin|med|thick|en)space"), " "),
+        (r"(?<=[0-9]),\s*\\!\s*(?=[0-9]{3}(?![0-9]))", ","),
         (r"\\!|\{\}", ""),
         (r"\{,\}", ","),
         (r"\\(?:left|right)\s*\.(?![0-9])", ""),
         (_macro("left|right|[bB]igg?[lrm]?|(?:display|text|script)style|(?:no)?limits"), ""),
         (_macro("[dtc]frac"), r"\\frac"),
+        (r"\\frac\s*([0-9])\s*([A-Za-z])|\\frac\s+([A-Za-z])\s*([A-Za-z0-9])", _quotient),
         (_FONTS, r"\\text"),
         (r"\{\\(?:rm|bf|it|sf|tt)(?![A-Za-z])\s*([^{}]*)\}", r"\\text{\1}"),
         (_macro("rm|bf|it|sf|tt|large|Large|huge|Huge|small|normalsize") + r"|\\color\s*\{[a-z]*\}", ""),
@@ -81,7 +114,13 @@ _REWRITES = [
         (_macro("rbrace"), r"\\}"),
         (_macro("leqslant|leqq|leq") + "|<=", r"\\le "),
         (_macro("geqslant|geqq|geq") + "|>=", r"\\ge "),
-        (_macro("neq"), r"\\ne "),
+        (_macro("neq") + r"|\\not\s*=|(?<=[A-Za-z])\s*!=(?!=)|(?<=[)\s])!=(?!=)", r"\\ne "),
+        (
+            r"\\text\s*\{\s*([ei]|\\pi)\s*\}|\\text\s*\{\s*(d)\s*\}(?=[a-z])",
+            lambda one: f"{one[1]} " if one[1] else one[2],
+        ),
+        (rf"\\(?:operatorname\*?|text)\s*\{{\s*({FUNCTIONS})\s*\}}(?=\s*[A-Za-z0-9\\({{^_])", r"\\\1 "),
+        (r"\\operatorname\*?\s*(?=\{)", r"\\text"),
         (_macro("lt"), "<"),
         (_macro("gt"), ">"),
         (_macro("thickapprox|simeq|doteq"), r"\\approx "),

@@ -16,7 +16,7 @@ from math_verify import LatexExtractionConfig, parse, verify
 from sympy import Eq, Float, I, Integer, N, Rational, Symbol, SympifyError, simplify
 from sympy.parsing import sympy_parser
 
-from .words import FUNCTIONS
+from .latex import FUNCTIONS
 
 logging.disable(logging.CRITICAL)
 
@@ -31,6 +31,7 @@ _REWRITES = [  # what math-verify's grammar would read as something else than is
         (r"([0-9]+(?:\.[0-9]+)?)\s*\^\s*\\circ(?![A-Za-z])", r"{\\frac{\1 \\pi}{180}}"),
         (r"(?<=[0-9]) (?=[0-9]{3}(?![0-9]))", ""),
         (r"\\lg(?![A-Za-z])", r"\\log_{10}"),
+        (r"\\sqrt\s*\[\s*([3579])\s*\]\s*\{\s*-\s*((?:[^-+{}]|\{[^-+{}]*\})+)\}", r"(-\\sqrt[\1]{\2})"),
         (rf"(?<![A-Za-z\\])({FUNCTIONS})(?![a-z])", r"\\\1 "),
         (
             r"(?<![0-9.}^_])([0-9]+)\s*\\frac\s*\{([0-9]+)\}\s*\{([0-9]+)\}",

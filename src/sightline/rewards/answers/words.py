@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import re
 
-from .latex import compact, flat
+from .latex import FUNCTIONS, compact, flat, split
 
-FUNCTIONS = "arcsin|arccos|arctan|arccot|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|lg|exp"
 _FUNCTION = re.compile(rf"(?<![A-Za-z])\\?(?:{FUNCTIONS}|lim|max|min|gcd|lcm|mod|det)(?![A-Za-z])")
 _LETTER = r"\\(?:alpha|beta|gamma|delta|theta|lambda|mu|omega|phi|rho|sigma|tau|Omega|Delta)(?![A-Za-z])"
 _GREEK = re.compile(_LETTER)
@@ -50,6 +49,10 @@ _FIGURE = re.compile(
 )
 _REVERSIBLE = frozenset(["angle", "measuredangle", "widehat", "overline", "overleftrightarrow"])
 _SPARE = "pqrstuvwabcjk"
+_RATIO_OF_NAMES = re.compile(
+    rf"{_NAME}(?:\s*:\s*{_NAME}){{1,4}}|{_NAME}\s*/\s*{_NAME}"
+    rf"|\\frac\s*\{{\s*(?:{_NAME})\s*\}}\s*\{{\s*(?:{_NAME})\s*\}}"
+)
 _ONE_NAME = re.compile(rf"{_NAME}(?: {_NAME}){{0,5}}")
 _SUM_OF_NAMES = re.compile(rf"{_NAME}(?:\s*(?:[-+*/:]|\\cdot|\\times)?\s*{_NAME}){{0,5}}")
 
@@ -62,6 +65,22 @@ def is_name(text: str) -> bool:
 def is_sum_of_names(text: str) -> bool:
     """Whether `text` is made of names alone (`a + b`, `AB \\cdot BC`), without any number of its own."""
     return len(text) <= 80 and _SUM_OF_NAMES.fullmatch(text) is not None and not DENIAL.search(text)
+
+
+def is_ratio_of_names(text: str) -> bool:
+    r"""Whether `text` is a ratio or quotient of names alone: `AB:CD`, `S_1/S_2`, `\frac{AB}{CD}`."""
+    return len(text) <= 120 and _RATIO_OF_NAMES.fullmatch(text) is not None and not DENIAL.search(text)
+
+
+def turned(text: str) -> str:
+    r"""A ratio or quotient of names the other way round: `AB:CD` as `CD:AB`."""
+    ratio = [part.strip() for part in split(text, {":"})]
+    if len(ratio) > 1:
+        return ":".join(reversed(ratio))
+    quotient = [part.strip() for part in split(text, {"/"})]
+    if len(quotient) == 2:
+        return "/".join(reversed(quotient))
+    return re.sub(r"^\\frac\s*\{(.*)\}\s*\{(.*)\}$", r"\\frac{\2}{\1}", text)
 
 
 def variables(text: str) -> frozenset[str]:

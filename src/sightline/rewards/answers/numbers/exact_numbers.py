@@ -93,13 +93,14 @@ def raised(base: Terms, exponent: Terms) -> Terms:
 
 
 def root(radicand: Terms, order: Terms) -> Terms:
-    """The square root of a positive fraction, or a higher one that comes out even."""
+    """The square root of a positive fraction, or a higher one that comes out even, an odd one also below 0."""
     if not radicand:
         return {}
-    value = radicand.get(ONE, Fraction(0))
+    value, degree = radicand.get(ONE, Fraction(0)), _integer(order)
+    if len(radicand) == 1 and value < 0 and degree % 2:
+        return scaled(root(scaled(radicand, -1), order), -1)
     if len(radicand) != 1 or value <= 0:
-        raise NotANumber("a root of a negative number, of a variable or of a sum")
-    degree = _integer(order)
+        raise NotANumber("an even root of a negative number, or a root of a variable or of a sum")
     if degree != 2:
         return {ONE: Fraction(_even_root(value.numerator, degree), _even_root(value.denominator, degree))}
     (a, b), (c, d) = _square_free(value.numerator), _square_free(value.denominator)  # a√b / c√d
@@ -121,6 +122,27 @@ def proportional(a: Terms, b: Terms) -> bool:
     if not a or a.keys() != b.keys():
         return False
     return len({a[key] / b[key] for key in a}) == 1
+
+
+def cleared(terms: Terms) -> Terms | None:
+    """`terms` = 0 without variables below a fraction bar: y − 3/x as x·y − 3.
+
+    None if that would be another equation, since x = 0 solves it (y/x − 3 and y − 3x).
+    """
+    least: dict[str, int] = {}
+    for _, powers in terms:
+        for name, power in powers:
+            if name != PI and power < 0:
+                least[name] = min(least.get(name, 0), power)
+    if not least:
+        return terms
+    factor: Terms = {(1, tuple(sorted((name, -power) for name, power in least.items()))): Fraction(1)}
+    whole = multiplied(terms, factor)
+    for name in least:
+        rest = [powers for _, powers in whole if all(variable != name for variable, _ in powers)]
+        if len(rest) != 1 or any(variable != PI for variable, _ in rest[0]):
+            return None
+    return whole
 
 
 def _together(

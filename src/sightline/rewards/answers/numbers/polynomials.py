@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from ..latex import split
 from ..words import is_functional
-from .exact_numbers import ONE, Key, NotANumber, Terms, added, proportional, scaled
+from .exact_numbers import ONE, Key, NotANumber, Terms, added, cleared, proportional, scaled
 from .parser import NumberParser
 
 _MIXED = re.compile(
@@ -125,6 +125,14 @@ def read(text: str) -> tuple[Number, str]:
     return Number(tuple(sorted(terms.items())), reader.decimal, reader.rounded), text[reader.position :]
 
 
+def _same_equation(ours: Terms, theirs: Terms) -> bool:
+    """Whether both are zero for the same values: one is the other times a constant, y = 3/x is xy = 3."""
+    if proportional(ours, theirs):
+        return True
+    mine, wanted = cleared(ours), cleared(theirs)
+    return mine is not None and wanted is not None and proportional(mine, wanted)
+
+
 def same_polynomials(answer: str, gold: str) -> bool | None:
     """Whether two polynomials, or equations between them, are the same; None if one is no polynomial."""
     if is_functional(answer) or is_functional(gold):
@@ -138,5 +146,5 @@ def same_polynomials(answer: str, gold: str) -> bool | None:
     if len(ours) == 1:
         same = sides[0].terms == sides[1].terms
     else:
-        same = proportional(difference(sides[0], sides[1]), difference(sides[2], sides[3]))
+        same = _same_equation(difference(sides[0], sides[1]), difference(sides[2], sides[3]))
     return None if not same and any(side.decimal for side in sides) else same

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ..latex import flat
-from ..words import FUNCTIONS, is_functional
+from ..latex import FUNCTIONS, flat
+from ..words import is_functional
+from .chinese_units import CHINESE, COUNTED_IN_CHINESE
 from .exact_numbers import NotANumber, TooLarge
 from .parser import NumberParser
 from .polynomials import Number, equal, read
@@ -36,7 +37,11 @@ _ALIASES = {
     "$": "\\$ dollar dollars usd USD", "€": "euro euros EUR", "£": "GBP", "¥": "yuan RMB rmb yen",
     "¢": "cent cents", "am": "a.m. a.m AM A.M.", "pm": "p.m. p.m PM P.M.", "th": "st nd rd",
 }  # fmt: skip
-_UNITS = {alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases.split())}
+_UNITS = {
+    **{alias: unit for unit, aliases in _ALIASES.items() for alias in (unit, *aliases.split())},
+    **{alias: unit for unit, aliases in CHINESE.items() for alias in aliases.split()},
+    **{counter: counter for counter in COUNTED_IN_CHINESE.split()},
+}
 _AS_VARIABLE = frozenset("mgsthlLNJWV")
 """Units that are a single letter: written without a space or a font, they may be a variable."""
 _RATHER_VARIABLE = frozenset("htl")
@@ -53,6 +58,7 @@ _NOT_COUNTED = """
 _NO_UNIT = frozenset(_NOT_COUNTED.split())
 """Words behind a number that change or doubt it (5 million, 3 quarters, 5 or), and so are no unit."""
 _POWER = re.compile(r"(.*?)\s*(?:\^\s*\{?\s*([23])\s*\}?|([23]))")
+_AREA_IN_CHINESE = re.compile("(平方|立方)(.+)")
 _AREA = re.compile(r"(sq|square|cu|cubic)\.?\s+(.*)")
 _FRACTION = re.compile(r"\\frac\s*\{((?:[^{}]|\{[^{}]*\})*)\}\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 _UNIT_TAIL = re.compile(
@@ -160,7 +166,7 @@ def _unit(rest: str) -> str | None:
     text = flat(rest).replace(r"\cdot", " ").replace(r"\mu", "μ")
     text = _INVERSE.sub(r"/\1", text)
     text = re.sub(r"\^\s*\\circ\s*(?=[CF]$)", r"^\\circ", text).strip(" .-")
-    parts = [_factor(part.strip(), worded or rest[0] == " ") for part in re.split(r"/| per ", text)]
+    parts = [_factor(part.strip(), worded or rest[0] == " ") for part in re.split(r"/| per |每", text)]
     if not all(parts) or len(parts) > 3:
         return None
     return "/".join(part for part in parts if part)
@@ -170,6 +176,8 @@ def _factor(text: str, words_allowed: bool) -> str | None:
     """One factor of a unit, with its power: `square feet` and `ft^2` are both `ft2`."""
     if text in _UNITS:
         return _UNITS[text]
+    if (area := _AREA_IN_CHINESE.match(text)) and (base := _factor(area[2], False)):
+        return base + ("2" if area[1] == "平方" else "3")
     area = _AREA.fullmatch(text)
     if area and (base := _factor(area[2], words_allowed)):
         return base + ("2" if area[1].startswith("sq") else "3")

@@ -7,7 +7,7 @@ import re
 from ..latex import compact, split
 from ..numbers.polynomials import near
 from ..numbers.units import quantity, same_quantity
-from ..words import as_interval, is_name, is_sum_of_names, variables
+from ..words import as_interval, is_name, is_ratio_of_names, is_sum_of_names, turned, variables
 from .comparison import Comparison, Match
 
 RELATION = re.compile(r"[<>]|\\(?:le|ge|ne|in|subset|equiv|sim|parallel|perp|cong)(?![A-Za-z])")
@@ -29,18 +29,29 @@ def equation(answer: str, gold: str, comparison: Comparison) -> Match | None:
     name, mine = labelled(ours)
     if label is not None and name is not None and compact(label) == compact(name):
         return comparison.verdict(comparison.inner(mine, value).same, "equation")
+    if label and name and len(ours) == len(theirs) == 2 and compact(turned(label)) == compact(name):
+        return comparison.verdict(comparison.inner(_inverted(mine), value).same, "equation")
     if len(ours) != 2 or len(theirs) != 2 or variables(answer) != variables(gold):
         return comparison.differs("equation", "is another equation than")
     return comparison.decide(answer, gold, after="words")
 
 
 def labelled(sides: list[str]) -> tuple[str | None, str]:
-    """The name in an assignment and its (last) value; no name if it is a true equation."""
-    if is_name(sides[0]):
+    """The name in an assignment and its (last) value; no name if it is a true equation.
+
+    A ratio or quotient of names is a name: `AB:CD = 1:2`.
+    """
+    if is_name(sides[0]) or is_ratio_of_names(sides[0]):
         return sides[0], sides[-1]
     if len(sides) == 2 and is_name(sides[1]):
         return sides[1], sides[0]
     return None, sides[-1]
+
+
+def _inverted(value: str) -> str:
+    r"""A ratio from its end, or one divided by a number: `1:2` as `2:1`, `\frac12` as `1/\frac12`."""
+    parts = split(value, {":"})
+    return ":".join(reversed(parts)) if len(parts) > 1 else rf"\frac{{1}}{{{value}}}"
 
 
 def _value_of_equation(answer: str, sides: list[str], gold: str, comparison: Comparison) -> Match:
@@ -50,7 +61,7 @@ def _value_of_equation(answer: str, sides: list[str], gold: str, comparison: Com
         return comparison.inner(sides[1], interval)
     if RELATION.search(gold):
         return comparison.differs("equation", "is no relation such as")
-    if is_sum_of_names(sides[0]):
+    if is_sum_of_names(sides[0]) or is_ratio_of_names(sides[0]):
         values = sides[1:]
     elif is_name(sides[-1]):
         values = sides[:-1]
