@@ -93,7 +93,7 @@ def raised(base: Terms, exponent: Terms) -> Terms:
 
 
 def root(radicand: Terms, order: Terms) -> Terms:
-    """The square root of a positive fraction, or a higher one that comes out even, an odd one also below 0."""
+    """The square root of a positive fraction, or a higher one that comes out even; odd ones of negatives."""
     if not radicand:
         return {}
     value, degree = radicand.get(ONE, Fraction(0)), _integer(order)
