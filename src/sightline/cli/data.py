@@ -53,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def check(argv: list[str]) -> int:
-    """Walk every split of a set, or of every set of a mixture; 1 if anything would spoil a run."""
+    """Walk every split of a set, or of every set of a mixture; 1 if there are problems."""
     parser = _parser("check", "Walk a whole set and count every problem in it.", "--test data/test.parquet")
     parser.add_argument("--test", metavar="SOURCE", help="held-out set; rows that are in both are a problem")
     parser.add_argument("--model", help="measure prompts in tokens of this model (default: in characters)")

@@ -1,4 +1,4 @@
-"""What `sightline doctor` looks at: one function a subject, each ending in doctor_checks."""
+"""What `sightline doctor` looks at: one function a subject, each returning its results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The screen is ours: other libraries' warnings go to a log file, tables look alike everywhere."""
+"""What the command line prints: lines and tables; other libraries' warnings go to a log file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def say(text: str) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A small table on standard output; what the texts hold is shown, never obeyed."""
+    """A small table on standard output; control characters in texts are spelled out."""
     table = Table(title=Text(spelled(title)), title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
         justify = "left" if index == 0 else "right"

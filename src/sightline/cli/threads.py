@@ -1,4 +1,4 @@
-"""How many threads a small model is worth on the CPU."""
+"""One CPU thread for small models, which are slower on several."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A view drawn for problems or for a batch of rollouts: the images that the second look sees."""
+"""A view drawn for problems or for a batch of rollouts: the images that the second forward is given."""
 
 from __future__ import annotations
 

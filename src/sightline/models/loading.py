@@ -20,7 +20,7 @@ EMBEDDED = {"embedded": _EMBEDDED / "checkpoint", "embedded-2": _EMBEDDED / "che
 """Words for the models that ship with the package, one for each embedded world."""
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, StrictDataclassError,
            SafetensorError)  # fmt: skip
-"""What reading somebody's files raises when they are not what they should be."""
+"""Exceptions of loading damaged or foreign model files."""
 
 
 @dataclass(frozen=True)

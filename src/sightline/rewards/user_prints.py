@@ -1,4 +1,4 @@
-"""What a user's own code prints: to the log, where there is one; standard output is for results."""
+"""Sends what a user's reward prints to the log, where there is one; standard output is for results."""
 
 from __future__ import annotations
 

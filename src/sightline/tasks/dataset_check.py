@@ -1,4 +1,4 @@
-"""A walk over a whole set that finds, with numbers, everything that would spoil a run."""
+"""Checks every row of a dataset and counts, with row numbers, all that would stop or distort a run."""
 
 from __future__ import annotations
 

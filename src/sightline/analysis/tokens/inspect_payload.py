@@ -1,4 +1,4 @@
-"""What the script of the inspect page knows of every token, in as few characters as it takes."""
+"""The data of every token for the inspect page's script, packed into few characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of metrics read as it grows."""
+"""Reads the new lines of a growing metrics.jsonl."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who answers: a model in this process, vLLM, or a server with an OpenAI-compatible interface."""
+"""What generates answers: a model in this process, vLLM, or a server with an OpenAI-compatible API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What two runs did not have in common, apart from the model: what can change a score, and what cannot."""
+"""Settings and versions in which two runs differ, apart from the model, and which can change a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps a figure from meaning what it says: missing samples, too few clusters."""
+"""Warnings about a run's figures: missing samples, too few clusters."""
 
 from __future__ import annotations
 

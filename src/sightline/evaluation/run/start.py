@@ -1,4 +1,4 @@
-"""A results folder at its beginning, and again when a run goes on: the same questions, or an error."""
+"""Starts or resumes an evaluation in its results folder; resuming with other questions is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""p values that know how many there are."""
+"""p values corrected for the number of tests (Holm)."""
 
 from __future__ import annotations
 

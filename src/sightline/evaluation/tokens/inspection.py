@@ -1,4 +1,4 @@
-"""Answers seen token by token: what each owes to the image, and what every method would make of it.
+"""Answers token by token: how much each depends on the image, and the weight every method gives it.
 
 `inspection` returns plain data, the content of `inspect.json`; docs/seeing.md describes its fields.
 """

@@ -1,4 +1,4 @@
-"""How much the tokens of answers owe to the image, measured once and kept in the results folder."""
+"""How much the tokens of answers depend on the image, measured once and kept in the results folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers and tokens as plain data, in as few digits as anyone reads."""
+"""Tokens as text and scores as rounded numbers, for JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model would have said next, under any image: for looking at a few answers token by token.
+"""The k likeliest next tokens at every position, under any image, for the inspect page.
 
 Every row runs whole and the model makes its own logits, so this holds for any family and is slow beside
 `models.scoring`, which training uses. Only response positions reach the head.

@@ -1,4 +1,4 @@
-"""What a study leaves for people: results.json, tables, curves, and one page."""
+"""Writes a study's results: results.json, tables, curves, and one page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two arms over the same seeds: paired differences, and p values that know how many there are."""
+"""Two arms over the same seeds: paired differences, and p values corrected for the number of comparisons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What would stop a study, found before its first run."""
+"""Checks the settings of every arm before a study's first run."""
 
 from __future__ import annotations
 

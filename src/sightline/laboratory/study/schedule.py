@@ -1,4 +1,4 @@
-"""Runs handed to worker processes until all are finished, whatever becomes of a single one."""
+"""Hands runs to worker processes until all are finished; a run that fails does not stop the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention that loses what it looked at most: a second view made inside every decoder layer (CFPO).
+"""Attention with its largest weights removed: a second view made inside every decoder layer (CFPO).
 
 transformers lets a model attend through a function that it looks up by name; while `replaced_attention` is
 open, that function is ours. It computes attention in full, H·S² numbers a layer and sample.

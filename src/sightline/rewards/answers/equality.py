@@ -42,7 +42,7 @@ _MEMBER = re.compile(r"^\s*([A-Za-z])\s*\\in(?![A-Za-z])")
 
 
 def match(answer: str, gold: str, symbolic: Symbolic) -> Match:
-    """Compares two answers as they stand in a box; the gold is trusted to be written soberly.
+    """Compares two answers as they stand in a box; the gold is trusted to be written in usual notation.
 
     Raises `Undecided`, or whatever else `symbolic` raises.
     """

@@ -1,4 +1,4 @@
-"""The graders that published figures were made with, by their own rules: what they accept wrongly is theirs.
+"""The graders that published figures were made with, by their own rules, false positives included.
 
 mathruler.py    EasyR1's training reward and PAPO-Eval's grader
 lookback.py     Look-Back's evaluation

@@ -196,7 +196,7 @@ def _received(connection: socket.socket, count: int, progress: Progress) -> byte
 
 
 def _end(process: subprocess.Popen[bytes], control: socket.socket, owner: int) -> None:
-    """Lets the server end its workers and itself; what does not heed is killed with its process group."""
+    """Lets the server end its workers and itself; those that do not end are killed with the process group."""
     if os.getpid() != owner:
         return
     with contextlib.suppress(OSError):  # the fork server may have gone before

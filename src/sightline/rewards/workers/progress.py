@@ -1,4 +1,4 @@
-"""Whether a process gets on: the clock says nothing about that on a busy machine, its computing time does."""
+"""Whether a process still computes, by its CPU time: the clock says nothing on a busy machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The processes that do the comparisons which may never end.
+"""The worker processes for symbolic comparisons, which may never end by themselves.
 
 By hand: `python -m sightline.rewards.workers.worker`.
 

@@ -1,4 +1,4 @@
-"""Problems of a set that is never whole on disk: read forward, a window of rows kept."""
+"""Problems of a streamed dataset: rows are read in order, and a window of them is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with a row, by name, so that every loss is counted under one."""
+"""The faults a row can have, by name; rows that are left out are counted by them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How hard the images are, and how much of the answer the question gives away."""
+"""Levels of difficulty: how crowded the images are, how much of the answer the question gives away."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def quantity(text: str) -> Quantity | None:
 
 
 def exceeds_size_limit(text: str) -> bool:
-    """Whether canonical `text` is a number too large to be written out, and so no sober gold."""
+    """Whether canonical `text` is a number too large to be written out; no gold is."""
     try:
         read(text)
     except TooLarge:
