@@ -261,6 +261,20 @@ def test_labels_stand_where_the_words_do() -> None:
     assert (sum(found.values()) == between).all()
 
 
+def test_the_settings_of_an_arm_repeat_its_run(tmp_path: Path) -> None:
+    arms = {"oracle": {"method": "grpo", "credit": "read"}}
+    plan = lab(tmp_path, methods=["grpo", "oracle"], arms=arms, seeds=1)
+    assert main(["study", "--config", plan, "--output_dir", str(tmp_path / "out")]) == 0
+    for arm in ("grpo", "oracle"):
+        run = StudyFolder(tmp_path / "out").run(arm, 0)
+        words = ["--config", str(run.settings), "--output_dir", str(tmp_path / arm)]
+        assert main(["train", *words]) == 0
+        again = (tmp_path / arm / "metrics.jsonl").read_text().splitlines()
+        pairs = zip(map(json.loads, again), map(json.loads, run.read_metrics()), strict=True)
+        for one, other in pairs:
+            assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
 def test_credit_by_labels_is_refused_where_there_are_none(tmp_path: Path) -> None:
     rows = [{"question": "how many?", "answer": "1"} for _ in range(4)]
     for split in ("train", "test"):

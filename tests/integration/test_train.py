@@ -160,3 +160,23 @@ def test_resuming_a_finished_run_changes_nothing(tmp_path: Path, capsys: pytest.
     # and an engine that is asked directly does not begin anew either
     with pytest.raises(UserError, match="is trained and no checkpoint is left"):
         short_runs.run(folder, "--resume")
+
+
+def test_a_run_s_own_config_repeats_it(tmp_path: Path) -> None:
+    flags = ("--method", "pgpo", "--method_options", "{threshold: 0.3}", "--max_steps", "2", "--seed", "7")
+    assert train(tmp_path / "a", *flags, "--eval_problems", "8") == 0
+    config = ["--config", str(tmp_path / "a" / "config.yaml")]
+    assert main(["train", *config, "--output_dir", str(tmp_path / "b")]) == 0
+    assert metrics(tmp_path / "b") == metrics(tmp_path / "a")
+    for name in ("eval.json", "model/model.safetensors"):
+        assert (tmp_path / "b" / name).read_bytes() == (tmp_path / "a" / name).read_bytes()
+
+
+def test_labels_credit_only_what_has_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for flags, says in (
+        (("--credit", "raed"), "unknown credit 'raed'"),
+        (("--credit", "read", "--method", "papo"), "papo has loss terms"),
+    ):
+        assert train(tmp_path / "run", *flags) == 2
+        assert says in capsys.readouterr().err
+        assert not (tmp_path / "run").exists()

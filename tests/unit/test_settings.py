@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from sightline.engines import ENGINES
 from sightline.engines.preflight import check_adapters
@@ -284,3 +285,35 @@ def test_every_setting_of_ours_is_documented() -> None:
     for item in ours:
         assert item.metadata["help"].endswith("."), item.name
         assert f"`{item.name}" in page or f"--{item.name}" in page, item.name
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        ["--method", "pgpo", "--method_options", "{threshold: 0.3}", "--epsilon_high", "0.4"],
+        ["--generation_batch_size", "16", "--num_generations", "8", "--report_to", "none"],
+        ["--lr_scheduler_type", "cosine", "--lr_scheduler_kwargs", '{"num_cycles": 2}', "--optim", "sgd"],
+        ["--use_peft", "--lora_target_modules", "all-linear", "--save_strategy", "no"],
+        ["--task", '{source: "x.jsonl", columns: {answer: a}}', "--rewards", "{accuracy: 0.9, format: 0.1}"],
+        ["--gradient_checkpointing_kwargs", '{"use_reentrant": true}', "--credit", "read"],
+        ["--hub_token", "hf_secret", "--logging_strategy", "epoch", "--accelerator_config", "{}"],
+    ],
+)
+def test_the_record_of_a_run_is_a_config(argv: list[str], tmp_path: Path) -> None:
+    first = parse([*CPU, *argv, "--output_dir", "runs/a", "--max_steps", "3"])
+    record = first.as_dict() | {"set_by": first.set_by, "git_revision": "abc", "versions": {"torch": "1"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(record))
+    assert "hf_secret" not in (tmp_path / "config.yaml").read_text()
+    again = parse(["--config", str(tmp_path / "config.yaml"), "--output_dir", "runs/a"])
+    assert {**again.as_dict(), "hub_token": None} == {**first.as_dict(), "hub_token": None}
+    other = parse(["--config", str(tmp_path / "config.yaml"), "--epsilon", "0.1", "--max_steps", "4"])
+    assert (other.train.max_steps, other.train.epsilon, other.set_by["max_steps"]) == (4, 0.1, "flag")
+    assert other.train.output_dir != "runs/a"
+
+
+def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("model: embedded\nset_by: {model: flag, seed: yaml}\n")
+    with pytest.raises(UserError, match="it says what set seed, but not to what"):
+        parse(["--config", str(file)])

@@ -158,3 +158,13 @@ def test_the_demo_is_the_other_engines_demo() -> None:
     assert train.step_rollouts == other["per_device_train_batch_size"]
     shared = demo.keys() & other.keys() - {"output_dir", "per_device_train_batch_size"}
     assert {key: demo[key] for key in shared} == {key: other[key] for key in shared}
+
+
+def test_the_record_of_a_run_is_a_config(tmp_path: Path) -> None:
+    flags = ["--method", "vppo", "--learning_rate", "2e-6", "--max_steps", "4", "--output_dir", "runs/a"]
+    first = parse([*CPU, *flags, "--", "trainer.nnodes=2"])
+    record = first.as_dict() | {"set_by": first.set_by, "git_revision": None, "versions": {"verl": "0.9"}}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(record))
+    again = parse(["--config", str(tmp_path / "config.yaml"), "--output_dir", "runs/a"])
+    assert again.as_dict() == first.as_dict()
+    assert again.given == ("trainer.nnodes=2",)

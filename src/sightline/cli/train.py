@@ -23,7 +23,7 @@ from ..engines.disk_space import is_full
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
-from ..engines.registry import USUAL
+from ..engines.registry import USUAL, Credit
 from ..engines.resume_settings import check_resumed
 from ..engines.side_files import stored_settings
 from ..errors import UserError
@@ -61,6 +61,7 @@ def main(argv: Sequence[str]) -> int:
     held_out = task.test(args.eval_problems, 0) if args.eval_problems else []  # the same whatever the seed
     loaded = trainer.load_policy(settings)
     one_thread_if_small(loaded, args.device)
+    credit = _credit(settings, task, loaded)
     problems, left_out = _fitting(args, task, loaded)
     trainer.check_fit(settings, loaded, task, problems)
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
@@ -69,7 +70,7 @@ def main(argv: Sequence[str]) -> int:
         screen.log_to(folder.log)
         for line in (settings.describe_method(), *left_out):
             screen.say(line)
-    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started)
+    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started, credit)
     try:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
@@ -101,10 +102,11 @@ class _Run:
         held_out: Sequence[Problem],
         argv: Sequence[str],
         started: float,
+        credit: Credit | None = None,
     ):
         self.engine, self.settings, self.folder = engine, settings, folder
         self.ranks, self.task = ranks, task
-        self.argv, self.started = argv, started
+        self.argv, self.started, self.credit = argv, started, credit
         args = settings.train
         self.evaluation = BeforeAfter(
             folder,
@@ -130,7 +132,7 @@ class _Run:
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
         trained = self.already_trained(loaded) or self.engine.train(
-            self.settings, loaded, self.task, problems, self.folder, self.say
+            self.settings, loaded, self.task, problems, self.folder, self.say, credit=self.credit
         )
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
@@ -219,6 +221,17 @@ def _other_versions(before: dict[str, str]) -> list[str]:
         for name, version in before.items()
         if name in now and now[name] != version
     ]
+
+
+def _credit(settings: Settings, task: Any, loaded: LoadedModel) -> Credit | None:
+    """Weights by an embedded world's labels, as an arm of a study may ask for."""
+    part = getattr(settings.train, "credit", None)
+    if part is None:
+        return None
+    from ..laboratory.gradient_test.token_classes import LabelCredit, check_credit
+
+    check_credit(part, settings.method, task)
+    return LabelCredit(part, loaded.processor.tokenizer)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _data_options(args: Any) -> DataOptions:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import math
 import os
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,12 @@ from ..methods import method as make_method
 
 ENGINE = "engine"
 """The setting that chooses an engine."""
+SET_BY = "set_by"
+"""In a run's config.yaml: what set each setting."""
+_OF_ONE_START = ("output_dir", "resume", "resume_from_checkpoint", "overwrite", "force", "json")
+"""Settings of one start of a run, which nobody means who repeats it."""
+_HIDDEN = re.compile(r"<[A-Z_]+>")
+"""What transformers writes in place of a token."""
 OVERRIDES = "--"
 """The word behind which a command line speaks to the engine's own library."""
 
@@ -65,7 +72,23 @@ def read_yaml(file: str) -> dict[str, Any]:
         raise UserError(f"config file {file} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(config, dict):
         raise UserError(f"config file {file} must hold a mapping of settings, got {type(config).__name__}")
-    return config
+    return _as_given(config, file) if isinstance(config.get(SET_BY), dict) else config
+
+
+def _as_given(record: Mapping[str, Any], file: str) -> dict[str, Any]:
+    """What a run was given, of the config.yaml that it left; the rest resolves as it did then.
+
+    A value that was not written down, such as a token, is left out.
+
+    Raises:
+        UserError: a setting that something set is not there.
+    """
+    given = [name for name, source in record[SET_BY].items() if source in ("flag", "yaml")]
+    if lost := [name for name in given if name not in record]:
+        raise UserError(f"config file {file} is damaged: it says what set {', '.join(lost)}, but not to what")
+    kept = {name: record[name] for name in given if name not in _OF_ONE_START}
+    kept = {name: value for name, value in kept.items() if not _HIDDEN.fullmatch(str(value))}
+    return {ENGINE: record.get(ENGINE, "trl"), **kept}
 
 
 def chosen_engine(argv: Sequence[str]) -> str | None:

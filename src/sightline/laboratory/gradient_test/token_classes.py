@@ -8,9 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...errors import UserError
+from ...errors import UserError, unknown_name
+from ...methods import Method
 from ...rollouts import Rollouts
 from ...tasks import Role, token_roles
+from ...tasks.problem import Task
+from ...tasks.shapes import WorldTask
 
 READ, DERIVED, TEMPLATE = "read only", "derived only", "template only"
 PARTS = (READ, DERIVED, TEMPLATE)
@@ -27,6 +30,22 @@ def token_classes(kinds: Sequence[str], words: Sequence[Sequence[str]], width: i
         for place, role in enumerate(token_roles(kind, said)):
             found[CREDITS[role.value]][row, place] = True
     return found
+
+
+def check_credit(part: str, method: Method, task: Task) -> None:
+    """Refuse credit by labels where it does not reach.
+
+    Raises:
+        UserError: an unknown class, a task without labels, or a method with loss terms.
+    """
+    if part not in CREDITS:
+        raise unknown_name("credit", part, CREDITS)
+    if not isinstance(task, WorldTask):
+        raise UserError("credit goes by labels, which only the embedded worlds have; expected task shapes or "
+                        f"shapes-2, got {task.name}")  # fmt: skip
+    if method.terms:
+        raise UserError(f"{method.name} has loss terms, which credit by labels does not reach; expected a "
+                        "method without terms, such as dapo")  # fmt: skip
 
 
 class LabelCredit:

@@ -133,7 +133,7 @@ class StudyRun:
 
     @property
     def settings(self) -> Path:
-        """What `sightline train --config` would read to repeat the run, but for an arm's `credit`."""
+        """What `sightline train --config` reads to repeat the run."""
         return self.path / "settings.yaml"
 
     @property

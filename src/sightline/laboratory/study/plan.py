@@ -88,7 +88,7 @@ class Plan:
         """What `sightline train --config` reads for one run."""
         return {
             **self.train,
-            **{name: value for name, value in self.arm(arm).settings.items() if name != CREDIT},
+            **self.arm(arm).settings,
             "seed": seed,
             "eval_problems": 0,
             "report_problems": 0,

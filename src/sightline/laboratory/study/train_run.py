@@ -91,10 +91,7 @@ def run_settings(plan: Plan, arm: str, seed: int, folder: StudyRun) -> Settings:
     Raises:
         UserError: a setting is unknown or has the wrong type.
     """
-    credit = plan.credit(arm)
     content = yaml.safe_dump(plan.settings(arm, seed), sort_keys=False, allow_unicode=True)
-    if credit is not None:
-        content = f"# A study credited {credit} tokens alone; sightline train cannot do that.\n{content}"
     write_text(folder.settings, content)
     resume = any(folder.path.glob("checkpoint-*"))
     return engine().parse(

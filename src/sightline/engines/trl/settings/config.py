@@ -91,6 +91,13 @@ class TrainConfig(GRPOConfig):
         default=False, metadata={"help": "Read rows one after the other instead of from a cache on disk."}
     )
 
+    credit: str | None = field(
+        default=None,
+        metadata={
+            "help": "On an embedded world: only tokens of this class get an advantage, by its labels: "
+            "read, derived, template."
+        },
+    )
     rewards: dict[str, Any] | str | None = field(
         default="accuracy",
         metadata={

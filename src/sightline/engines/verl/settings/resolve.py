@@ -31,6 +31,8 @@ from .counterparts import no_counterpart
 from .objective import objective_settings
 from .overrides import Override, overrides_of
 
+GIVEN = "verl_overrides"
+"""In a run's config.yaml: what stood behind `--`."""
 _HINTS = typing.get_type_hints(VerlConfig)
 
 
@@ -73,7 +75,7 @@ class Settings:
             "method_options": dict(self.method.options),
             "generation_batch_size": self.train.batch_rollouts,
             "verl": [str(one) for one in self.overrides()],  # follows from the settings
-            "verl_overrides": list(self.given),
+            GIVEN: list(self.given),
         }
 
 
@@ -108,6 +110,7 @@ def parse(argv: Sequence[str]) -> Settings:
     config = read_yaml(file) if file else {}
     for name, value in dict(config.pop("env", None) or {}).items():
         os.environ[str(name)] = str(value)
+    given = [*_overrides(config.pop(GIVEN, None)), *given]
     _check_counterparts([*config, *_named(flags)], actions)
     check_yaml(config, actions, file, _HINTS, PLAIN_DATA)
     by_flag = flags_given(flags, parser._actions)
@@ -122,6 +125,8 @@ def parse(argv: Sequence[str]) -> Settings:
     set_by = (
         dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
     )
+    if given:
+        set_by[GIVEN] = "flag"
     return Settings(train, method, set_by, tuple(given))
 
 
@@ -135,11 +140,16 @@ def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     if OVERRIDES not in words:
         return words, []
     place = words.index(OVERRIDES)
-    given = words[place + 1 :]
-    for word in given:
+    return words[:place], _overrides(words[place + 1 :])
+
+
+def _overrides(given: Any) -> list[str]:
+    """verl's own settings as a command line or a run's config.yaml gives them, checked."""
+    words = [str(word) for word in given or ()]
+    for word in words:
         if "=" not in word and not word.startswith("~"):
             raise UserError(f"behind -- stand verl's own settings as key=value, got {word!r}")
-    return words[:place], given
+    return words
 
 
 def _named(flags: Sequence[str]) -> list[str]:
