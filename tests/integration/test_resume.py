@@ -12,6 +12,7 @@ import pytest
 import short_runs
 import torch
 
+from sightline.cli.train import _open
 from sightline.engines.checkpoints import STAGING, StoppedError, checkpoints, fault
 from sightline.errors import UserError
 
@@ -85,6 +86,34 @@ def test_a_run_that_was_done_trains_no_further(
     trained = short_runs.run(folder, "--resume")
     assert trained.steps == 14
     assert_same(folder, trained, whole)
+
+
+def test_a_run_that_starts_from_another_s_checkpoint(
+    whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    given = ("--resume_from_checkpoint", str(whole[0] / "checkpoint-3"))
+    trained = short_runs.run(tmp_path / "run", *given)
+    assert_same(tmp_path / "run", trained, whole)
+    with pytest.raises(UserError, match="has checkpoints of its own, such as checkpoint-14"):
+        short_runs.run(tmp_path / "run", *given, "--resume")
+
+
+def test_a_checkpoint_that_cannot_be_started_from(
+    whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    folder, start = tmp_path / "run", "--resume_from_checkpoint"
+    with pytest.raises(UserError, match="does not exist"):
+        short_runs.run(folder, start, str(tmp_path / "none"))
+    shutil.copytree(whole[0] / "checkpoint-3", tmp_path / "checkpoint-3")
+    (tmp_path / "checkpoint-3" / "manifest.json").unlink()  # as stock TRL would leave it
+    with pytest.raises(UserError, match=r"no whole checkpoint of Sightline, it has no manifest\.json"):
+        short_runs.run(folder, start, str(tmp_path / "checkpoint-3"))
+    shutil.copytree(whole[0] / "checkpoint-3", tmp_path / "checkpoint-4")
+    (tmp_path / "checkpoint-4" / "run").mkdir(exist_ok=True)
+    (tmp_path / "checkpoint-4" / "run" / "config.yaml").write_text("seed: 3\nmodel: embedded\n")
+    with pytest.raises(UserError, match="seed 3 -> 4"):
+        _open(short_runs.settings(tmp_path / "cli", "--seed", "4", start, str(tmp_path / "checkpoint-4")))
+    assert short_runs.settings(folder, start, "true").train.resume
 
 
 def test_a_damaged_checkpoint_is_named_and_the_one_before_it_used(

@@ -17,7 +17,7 @@ import yaml
 
 from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
-from ..engines.checkpoints import last_checkpoint, newest_whole
+from ..engines.checkpoints import given_checkpoint, last_checkpoint, newest_whole
 from ..engines.command_line import chosen_engine
 from ..engines.disk_space import is_full
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
@@ -25,7 +25,7 @@ from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL, Credit
 from ..engines.resume_settings import check_resumed
-from ..engines.side_files import stored_settings
+from ..engines.side_files import COPIES, stored_settings
 from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel, load_model
@@ -169,7 +169,7 @@ class _Run:
         """Say how to continue; the exit code."""
         again = shlex.join(
             [
-                *_without(self.argv, "--resume", "--overwrite", "--output_dir"),
+                *_without(self.argv, "--resume", "--overwrite", "--output_dir", "--resume_from_checkpoint"),
                 *("--output_dir", str(self.folder.path)),
             ]
         )
@@ -185,9 +185,12 @@ class _Run:
 def _open(settings: Settings) -> RunFolder:
     """The run's folder with its config.yaml; a resumed one has to be the same run."""
     args = settings.train
+    given = getattr(args, "resume_from_checkpoint", None)
+    start = None if given is None else given_checkpoint(given, Path(args.output_dir))
     folder = open_run(str(args.output_dir), overwrite=args.overwrite, resume=args.resume)
     config = yaml.safe_dump(_config(settings), sort_keys=True, allow_unicode=True)
-    if args.resume and (before := _settings_before(folder)) is not None:
+    before = _settings_before(folder, start) if args.resume or start is not None else None
+    if before is not None:
         for line in check_resumed(before, yaml.safe_load(config), args.force):
             screen.say(f"resuming with {line}")
         versions = before.get("versions")
@@ -206,9 +209,11 @@ def _spare(args: Any) -> str | None:
     return getattr(args, "spare_dir", None)
 
 
-def _settings_before(folder: RunFolder) -> Mapping[str, Any] | None:
+def _settings_before(folder: RunFolder, start: Path | None) -> Mapping[str, Any] | None:
     """What a run that is resumed began with; None if it never began, or nobody knows."""
-    checkpoint, _ = newest_whole(folder.path)
+    checkpoint = start or newest_whole(folder.path)[0]
+    if start is not None and start.parent.resolve() != folder.path.resolve():
+        folder = RunFolder(start / COPIES)
     if checkpoint is None and not folder.config.is_file():
         return None
     return stored_settings(folder, checkpoint, screen.say)

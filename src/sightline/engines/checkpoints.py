@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from ..errors import UserError
 from ..run_folder import sync, write_json
 from .side_files import keep_copies
 
@@ -118,6 +119,31 @@ def newest_whole(folder: Path) -> tuple[Path | None, list[str]]:
             return path, damaged
         damaged.append(f"{path.name} is damaged: {why}")
     return None, damaged
+
+
+def given_checkpoint(path: str, folder: Path) -> Path:
+    """The whole checkpoint at `path`, a checkpoint or a run with some, from which the run in `folder` starts.
+
+    Raises:
+        UserError: there is none, it is damaged or not ours, or the run has checkpoints of its own.
+    """
+    place, name = Path(path), "--resume_from_checkpoint"
+    if not place.is_dir():
+        raise UserError(f"{name} {path} does not exist; expected a checkpoint-N folder of a run, or the run")
+    found = place
+    if not (place / MANIFEST).is_file() and checkpoints(place):
+        found = newest_whole(place)[0] or checkpoints(place)[-1]
+    if why := fault(found):
+        raise UserError(
+            f"{name} {path} cannot be used: {found.name} is no whole checkpoint of Sightline, {why}"
+        )
+    own = [one for one in checkpoints(folder) if one.resolve() != found.resolve()]
+    if own:
+        raise UserError(
+            f"{folder} has checkpoints of its own, such as {own[-1].name}: leave {name} out and give --resume "
+            "to go on from the newest, or choose another --output_dir to branch off"
+        )
+    return found
 
 
 def last_checkpoint(folder: Path) -> Path | None:

@@ -19,7 +19,7 @@ from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
-from ..checkpoints import StoppedError, checkpoints, clean, last_checkpoint, newest_whole
+from ..checkpoints import StoppedError, checkpoints, clean, given_checkpoint, last_checkpoint, newest_whole
 from ..disk_space import is_full, when_there_is_room
 from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
@@ -92,7 +92,7 @@ def train(
     """Train `loaded.model` in place (`sightline.engines.Engine.train`)."""
     processes = ranks(settings)
     say = say if processes.main else log.debug
-    start = _resumed_checkpoint(folder.path, settings.train.resume, processes, say)
+    start = _resumed_checkpoint(folder.path, settings.train, processes, say)
     if processes.main and start is not None and (mended := mend_metrics(folder.metrics, start)):
         say(mended)
     stop = CleanStop(processes.any)
@@ -162,12 +162,15 @@ def _saved(
         ) from error
 
 
-def _resumed_checkpoint(folder: Path, resume: bool, ranks: Ranks, say: Callable[[str], None]) -> Path | None:
-    """The checkpoint to resume from: the newest whole one; None to begin at the beginning."""
+def _resumed_checkpoint(folder: Path, args: Any, ranks: Ranks, say: Callable[[str], None]) -> Path | None:
+    """The checkpoint to resume from: the given or the newest whole one; None to begin at the beginning."""
     found: Path | None = None
     if ranks.main:
         clean(folder)
-        if resume:
+        if args.resume_from_checkpoint is not None:
+            found = given_checkpoint(args.resume_from_checkpoint, folder)
+            say(f"going on from {found}")
+        elif args.resume:
             found, damaged = newest_whole(folder)
             for line in damaged:
                 say(f"{line}; it is not used")

@@ -120,10 +120,18 @@ def parse(argv: Sequence[str]) -> Settings:
     set_by = (
         dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
     )
+    _read_resume(train)
     model.model_name_or_path = _one_model(train, model)
     train.model = model.model_name_or_path
     check_peft(model)
     return Settings(train, model, method, set_by)
+
+
+def _read_resume(train: TrainConfig) -> None:
+    """transformers' `resume_from_checkpoint: true` is our `resume`."""
+    word = str(train.resume_from_checkpoint).lower()
+    if word in ("true", "false", "none"):
+        train.resume, train.resume_from_checkpoint = train.resume or word == "true", None
 
 
 def _one_model(train: TrainConfig, model: ModelConfig) -> str:
