@@ -140,8 +140,8 @@ def given_checkpoint(path: str, folder: Path) -> Path:
     own = [one for one in checkpoints(folder) if one.resolve() != found.resolve()]
     if own:
         raise UserError(
-            f"{folder} has checkpoints of its own, such as {own[-1].name}: leave {name} out and give --resume "
-            "to go on from the newest, or choose another --output_dir to branch off"
+            f"{folder} has checkpoints of its own, such as {own[-1].name}: leave {name} out and "
+            "give --resume to go on from the newest, or choose another --output_dir to branch off"
         )
     return found
 
