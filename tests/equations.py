@@ -100,3 +100,64 @@ def pgpo(rows, groups, *, threshold, boost, snapshot):
             raw = [w * len(row) / sum(raw) for w in raw]
         weights.append(raw)
     return weights
+
+
+def exact_min_max(values):
+    low, high = min(values), max(values)
+    return [0.0] * len(values) if high - low <= 1e-6 else [(v - low) / (high - low) for v in values]
+
+
+def pepo(similarity, entropy, *, gate, temperature):
+    weights = []
+    for prior, uncertain in zip(similarity, entropy, strict=True):
+        both = [a + b for a, b in zip(exact_min_max(prior), exact_min_max(uncertain), strict=True)]
+        mean = sum(both) / len(both)
+        bent = [v * (1 + gate * math.tanh(g - mean)) for v, g in zip(prior, both, strict=True)]
+        powers = [math.exp(value / temperature) for value in bent]
+        weights.append([len(prior) * power / sum(powers) for power in powers])
+    return weights
+
+
+def tor(entropy, ratio, *, reasoning_share, perception_share, reasoning_weight, perception_weight):
+    def bar(rows, share):
+        flat = sorted((value for row in rows for value in row), reverse=True)
+        count = rounded(math.ceil, share * len(flat))
+        return flat[count - 1] if count else math.inf
+
+    think, look = bar(entropy, reasoning_share), bar(ratio, perception_share)
+    return [
+        [
+            reasoning_weight if h >= think and h > 0 else perception_weight if u >= look and u > 0 else 0.0
+            for h, u in zip(*pair, strict=True)
+        ]
+        for pair in zip(entropy, ratio, strict=True)
+    ]
+
+
+def vepo(divergence, entropy, other_entropy, *, keep, balance, released):
+    weights, counts = [], []
+    for apart, own, other in zip(divergence, entropy, other_entropy, strict=True):
+        gap = [abs(b - a) for a, b in zip(own, other, strict=True)]
+        rows = zip(exact_min_max(apart), exact_min_max(gap), exact_min_max(own), strict=True)
+        scores = [(1 - (1 - j) ** balance * (1 - d) ** (1 - balance)) * h for j, d, h in rows]
+        counts.append(rounded(math.ceil, keep * len(scores)))
+        best = sorted(range(len(scores)), key=lambda index: (-scores[index], index))[: counts[-1]]
+        weights.append([len(scores) / counts[-1] if index in best else 0.0 for index in range(len(scores))])
+    if not released:
+        return weights
+    even = sum(map(len, weights)) / sum(counts)
+    return [[even if value else 0.0 for value in row] for row in weights]
+
+
+def dupl(entropy, divergence, advantages, noisy, *, scales, caps, released):
+    weights = []
+    for uncertain, moved, advantage, z in zip(entropy, divergence, advantages, noisy, strict=True):
+        row = []
+        for out, per in zip(uncertain, moved, strict=True):
+            size, changed = abs(advantage), advantage
+            changed += z * min(size / caps[1], scales[1] * max(per, 0.0))
+            size = abs(changed) if released else size
+            changed += min(size / caps[0], scales[0] * out)
+            row.append(changed / advantage if advantage else 1.0)
+        weights.append(row)
+    return weights
