@@ -185,6 +185,7 @@ def test_gradient_checkpointing_changes_no_number(tmp_path: Path) -> None:
         ("pgpo", "float32"),
         ("papo", "float32"),
         ("vppo", "bfloat16"),
+        *((name, "bfloat16") for name in ("noisyrollout", "pepo", "vepo", "tor", "dupl", "dvrp", "cfpo")),
     ],
 )
 def test_bfloat16(method: str, dtype: str, tmp_path: Path) -> None:

@@ -198,3 +198,12 @@ def test_small_divergences_are_right_in_float32(size):
     wanted = (log_p.exp() * (log_p - log_q)).sum(-1)
     found = signals.exact_kl(log_p.float(), log_q.float()).double()
     torch.testing.assert_close(found, wanted, rtol=3e-3, atol=0)
+
+
+@pytest.mark.parametrize("words", [100, 1000])
+def test_a_set_of_one_word_has_an_entropy_of_exactly_zero(words: int) -> None:
+    """Rounding above 0 would count as reasoning under ToR, whose bar all values above 0 can pass."""
+    logits = torch.randn(500, words, generator=torch.Generator().manual_seed(0)) * 3
+    logits[:, 0] += torch.linspace(20, 40, 500)
+    log_p = logits.log_softmax(-1)
+    assert (signals.top_p_entropy(log_p) == 0)[log_p[:, 0].exp() > 0.95].all()

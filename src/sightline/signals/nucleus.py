@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -31,10 +29,9 @@ def _nucleus_entropy(falling: Tensor, top_p: float) -> Tensor:
     """The same from log-probs [..., W] that fall along the last axis, and hold the whole set."""
     p = falling.exp()
     kept = (p.cumsum(-1) - p < top_p) if top_p < 1 else torch.ones_like(p, dtype=torch.bool)
-    p, values = p.masked_fill(~kept, 0.0), falling.masked_fill(~kept | (falling == -math.inf), 0.0)
-    total = p.sum(-1)
-    # H = log Z − Σ p log p / Z with Z = Σ p.
-    return (total.log() - (p * values).sum(-1) / total).clamp(min=0.0)
+    p = p.masked_fill(~kept, 0.0)
+    p = p / p.sum(-1, keepdim=True)  # exactly 1 where one word is the whole set, so that its entropy is exactly 0
+    return torch.special.entr(p).sum(-1)
 
 
 def tiled_top_p_entropy(first: Distribution, top_p: float = 0.95) -> Float[Tensor, " K"]:
