@@ -30,7 +30,7 @@ def _nucleus_entropy(falling: Tensor, top_p: float) -> Tensor:
     p = falling.exp()
     kept = (p.cumsum(-1) - p < top_p) if top_p < 1 else torch.ones_like(p, dtype=torch.bool)
     p = p.masked_fill(~kept, 0.0)
-    p = p / p.sum(-1, keepdim=True)  # exactly 1 where one word is the whole set, so that its entropy is exactly 0
+    p = p / p.sum(-1, keepdim=True)  # a set of one word has exactly 1, and entropy 0
     return torch.special.entr(p).sum(-1)
 
 
