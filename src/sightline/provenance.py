@@ -26,6 +26,9 @@ _LIBRARIES = (
     "vllm",
 )
 
+RESIZING = ("pillow", "torchvision")
+"""Libraries that resize images; torchvision does where it is installed, Pillow else."""
+
 
 def provenance() -> dict[str, Any]:
     """`{"git_revision": str | None, "versions": {library: version}}`; absent libraries are left out."""

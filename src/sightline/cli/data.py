@@ -23,6 +23,7 @@ from ..tasks.loading.sources import OpenedSource, parse_source
 from ..tasks.mixture import Mixture
 from ..tasks.prompt_length_filter import CountTokens
 from ..tasks.rows.row_errors import NOTES, row_list
+from ..yaml_files import load_yaml
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 from .arguments import VerbParser, positive
 from .data_preview import page, shown
@@ -271,7 +272,7 @@ def _recipe(args: argparse.Namespace) -> _Recipe:
 
 def _read_recipe(file: str) -> dict[str, Any]:
     try:
-        recipe = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        recipe = load_yaml(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"recipe {file} cannot be read: {' '.join(str(error).split())}") from error
     if not isinstance(recipe, dict) or "task" not in recipe:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tqdm import tqdm
 
 from ..errors import UserError
@@ -21,6 +20,7 @@ from ..laboratory.study.lab_yaml import read_plan
 from ..laboratory.study.plan import Plan
 from ..laboratory.study.schedule import Job, run_all
 from ..run_folder import open_run
+from ..yaml_files import load_yaml
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 
@@ -108,7 +108,7 @@ def _settings(argv: Sequence[str], parser: VerbParser) -> tuple[list[str], dict[
             if not words or words[0].startswith("--"):
                 raise UserError(f"{name} needs a value, as {name} 40; see sightline study --help")
             value = words.pop(0)
-        found[name[2:]] = yaml.safe_load(value)
+        found[name[2:]] = load_yaml(value)
     return own, found
 
 

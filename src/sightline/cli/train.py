@@ -30,7 +30,7 @@ from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from ..models.loading import LoadedModel, load_model
 from ..models.prompt_lengths import token_counter
-from ..provenance import provenance
+from ..provenance import RESIZING, provenance
 from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, load_task
 from ..tasks.problem import Problem
@@ -195,7 +195,7 @@ def _open(settings: Settings) -> RunFolder:
             screen.say(f"resuming with {line}")
         versions = before.get("versions")
         for line in _other_versions(versions if isinstance(versions, dict) else {}):
-            screen.say(f"resuming with {line}; the numbers may differ in their last digits")
+            screen.say(f"resuming with {line}")
     try:
         write_text(folder.config, config)
     except OSError as error:
@@ -220,12 +220,18 @@ def _settings_before(folder: RunFolder, start: Path | None) -> Mapping[str, Any]
 
 
 def _other_versions(before: dict[str, str]) -> list[str]:
+    """The libraries that are not what they were, and what that does; those that resize images by name."""
     now = provenance()["versions"]
-    return [
-        f"{name} {now[name]} where {version} began"
-        for name, version in before.items()
-        if name in now and now[name] != version
-    ]
+    lines = []
+    for name in dict.fromkeys([*before, *(RESIZING if before else ())]):
+        old, new = before.get(name), now.get(name)
+        if old == new or (name not in RESIZING and new is None):
+            continue
+        effect = "images may be resized to other pixels, see docs/data.md" if name in RESIZING else (
+            "the numbers may differ in their last digits"
+        )  # fmt: skip
+        lines.append(f"{name} {new or 'absent'} where {old or 'none'} began; {effect}")
+    return lines
 
 
 def _credit(settings: Settings, task: Any, loaded: LoadedModel) -> Credit | None:

@@ -17,6 +17,7 @@ import yaml
 from ..errors import UserError, unknown_name
 from ..methods import Method, load_plugins
 from ..methods import method as make_method
+from ..yaml_files import load_yaml
 
 ENGINE = "engine"
 """The setting that chooses an engine."""
@@ -57,7 +58,7 @@ def read_yaml(file: str) -> dict[str, Any]:
         UserError: it is missing, unreadable, or not a mapping.
     """
     try:
-        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        config = load_yaml(Path(file).read_text(encoding="utf-8"))
     except FileNotFoundError:
         near = (
             sorted(str(path) for path in Path(file).parent.glob("*.yaml"))
@@ -199,7 +200,7 @@ def method_of(flags: Sequence[str], config: Mapping[str, Any], usual: str) -> Me
     options = given.method_options
     if isinstance(options, str):
         try:
-            options = yaml.safe_load(options)
+            options = load_yaml(options)
         except yaml.YAMLError as error:
             raise UserError(f"method_options is not valid JSON or YAML: {given.method_options}") from error
     if not isinstance(options, dict):
@@ -232,6 +233,6 @@ def plain_data(name: str, value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return yaml.safe_load(value)
+        return load_yaml(value)
     except yaml.YAMLError as error:
         raise UserError(f"{name} is not valid JSON or YAML: {value}") from error

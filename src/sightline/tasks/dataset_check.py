@@ -17,7 +17,7 @@ from .loading.sources import OpenedSource
 from .loading.tables import Table
 from .problem import Problem
 from .prompt_length_filter import CountTokens
-from .rows.decode_images import decode, within_budget
+from .rows.decode_images import decode
 from .rows.row_errors import NOTES, BadRow, Fault, UnusableRow
 from .rows.row_reader import RowReader, RowText
 
@@ -148,7 +148,7 @@ def _look(
         image = decode(value, reader.origin)
         digest.update(repr(image.size).encode() + image.tobytes())
         stored.append(image.size)
-    sizes = [within_budget(size, reader.min_pixels, reader.max_pixels) for size in stored]
+    sizes = reader.sizes(row)
     result.images += stored
     result.resized += sum(before != after for before, after in zip(stored, sizes, strict=True))
     if not stored:

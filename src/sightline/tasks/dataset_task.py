@@ -212,6 +212,7 @@ class DatasetTask:
             origin=Origin(found.folder(split), self.options.allow_urls),
             min_pixels=self.options.min_pixels,
             max_pixels=self.options.max_pixels,
+            answer_is=found.source.answer_is or (self.source.answer_is if main else None),
         )
 
     def read(self, found: OpenedSource, split: str) -> tuple[Table, RowReader]:
@@ -231,7 +232,8 @@ class DatasetTask:
         numbers, skipped = _choose(table, reader, count, seed, skip)
         if skipped and not skip:
             raise UserError(
-                f"{reader.name}: {summary(skipped)} of {len(table)} rows cannot be used. Repair them, or set "
+                f"{reader.name}: {summary(skipped)} of {len(table)} rows cannot be used, the first: "
+                f"{skipped[0].detail}. Repair them, or set "
                 "on_bad_row: skip to leave them out; `sightline data check` says more"
             )
         for bad in skipped:

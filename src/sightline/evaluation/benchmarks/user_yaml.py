@@ -10,6 +10,7 @@ import yaml
 
 from ...errors import UserError
 from ...value_checks import between, known_names
+from ...yaml_files import load_yaml
 from .benchmark import Benchmark, Split
 from .readers import PlainColumns
 
@@ -35,7 +36,7 @@ def read_benchmarks(path: str | Path) -> dict[str, Benchmark]:
         UserError: the file cannot be read, or an entry lacks its source or columns, or has an unknown key.
     """
     try:
-        found = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        found = load_yaml(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"cannot read the benchmarks of {path}: {' '.join(str(error).split())}") from error
     if not isinstance(found, Mapping) or not found:

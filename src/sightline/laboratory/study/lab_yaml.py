@@ -12,6 +12,7 @@ import yaml
 from ...errors import UserError
 from ...methods import METHODS, load_plugins, method
 from ...value_checks import between, check_options, known_names
+from ...yaml_files import load_yaml
 from ..gradient_test.token_classes import CREDITS
 from .plan import CREDIT, MEASURES, Arm, Evaluation, GradientTest, Plan, Primary
 
@@ -76,7 +77,7 @@ def read_plan(
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        config = load_yaml(Path(file).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"--config {file} cannot be read: {error}; see those in recipes/lab") from error
     except yaml.YAMLError as error:

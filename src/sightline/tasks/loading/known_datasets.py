@@ -9,6 +9,11 @@ from typing import Any
 from ...errors import UserError, unknown_name
 
 
+def column_of(path: str, present: Sequence[str] = ()) -> str:
+    """The column that a path such as `reward_model.ground_truth` goes into."""
+    return path if path in present else path.partition(".")[0]
+
+
 @dataclass(frozen=True)
 class Columns:
     """Which column of a set holds what; None where it has none."""
@@ -22,7 +27,8 @@ class Columns:
 
     def used(self) -> list[str]:
         """The columns that are read."""
-        return [name for name in (self.question, self.answer, self.images, self.choices, self.kind) if name]
+        named = (self.question, self.answer, self.images, self.choices, self.kind)
+        return list(dict.fromkeys(column_of(name) for name in named if name))
 
 
 @dataclass(frozen=True)
@@ -91,6 +97,22 @@ USUAL = {
 """Names under which the columns of an unknown set are looked for."""
 
 
+CONVERSATIONS = ("conversations", "messages", "prompt")
+"""Columns that hold turns: the question, and the answer where nothing else does."""
+
+GOLDS = ("solution", "reward_model.ground_truth", "ground_truth")
+"""Where conversations' golds are looked for, the first that is there."""
+
+
+def _by_conversation(present: Sequence[str]) -> dict[str, str]:
+    """The columns of rows that are conversations; nothing if they are not."""
+    turns = [column for column in CONVERSATIONS if column in present]
+    if len(turns) != 1:
+        return {}
+    golds = [path for path in GOLDS if column_of(path, present) in present]
+    return {"question": turns[0], "answer": golds[0] if golds else turns[0]}
+
+
 def resolve_columns(given: Mapping[str, Any], present: Sequence[str], name: str) -> Columns:
     """The columns of a set: as `given`, the rest by their usual names if exactly one is present.
 
@@ -101,7 +123,7 @@ def resolve_columns(given: Mapping[str, Any], present: Sequence[str], name: str)
     for role, column in given.items():
         if role not in roles:
             raise unknown_name(f"role in columns of {name}:", str(role), roles)
-        if column is not None and column not in present:
+        if column is not None and column_of(str(column), present) not in present:
             raise unknown_name(f"column in {name}:", str(column), present)
     found: dict[str, Any] = dict(given)
     for role, usual in USUAL.items():
@@ -114,6 +136,10 @@ def resolve_columns(given: Mapping[str, Any], present: Sequence[str], name: str)
                 f"such as columns: {{{role}: {candidates[0]}}}"
             )
         found[role] = candidates[0]
+    if not found.get("question"):
+        found = {**_by_conversation(present), **found}
+    elif not found.get("answer"):
+        found = {**found, **{k: v for k, v in _by_conversation(present).items() if k == "answer"}}
     missing = [role for role in ("question", "answer") if not found.get(role)]
     if missing:
         raise UserError(

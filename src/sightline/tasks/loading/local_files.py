@@ -16,6 +16,7 @@ from datasets import Features, Image, Value
 from datasets.exceptions import DatasetGenerationError
 
 from ...errors import UserError
+from .encodings import refuse_other_encodings
 from .tables import ParquetTable
 
 KINDS = {
@@ -169,10 +170,12 @@ def reading_options(kind: str, file: str) -> dict[str, Any]:
         if kind == "parquet":
             return {"features": undecoded(Features.from_arrow_schema(pq.read_schema(file)))}
         if kind == "csv":
+            refuse_other_encodings(file)
             separator = "\t" if file.lower().endswith(".tsv") else ","
             with open(file, encoding="utf-8-sig", newline="") as lines:
                 header = next(csv.reader(lines, delimiter=separator), [])
-            text = Features({name: Value("string") for name in header})
+            named = [name or f"Unnamed: {place}" for place, name in enumerate(header)]  # pandas' index
+            text = Features({name: Value("string") for name in named})
             return {"features": text, "keep_default_na": False, "encoding": "utf-8-sig", "sep": separator}
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise UserError(f"cannot read {file}: {first_line(error)}") from error

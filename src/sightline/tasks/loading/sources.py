@@ -13,6 +13,7 @@ import datasets
 from datasets import Dataset, DatasetDict, Features, IterableDataset
 
 from ...errors import UserError, unknown_name
+from .json_rows import JsonTable, json_rows
 from .known_datasets import KNOWN, KnownSet
 from .local_files import (
     KINDS,
@@ -24,6 +25,8 @@ from .local_files import (
     undecoded,
 )
 from .tables import MOST_GROUP_BYTES, ArrowTable, Cells, Table, parquet_rows
+
+ANSWER_IS = ("index", "letter", "text")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Source:
     """The held-out rows, if they lie elsewhere."""
     image_dir: str | None = None
     """Folder that image paths are relative to and may not leave; by default the data file's own."""
+    answer_is: str | None = None
+    """What golds beside choices are: `index` (0 is the first), `letter` or `text`; None: it has to show."""
     name: str | None = None
     """How problems and messages call the set; by default the last part of the path or id."""
 
@@ -83,6 +88,8 @@ def parse_source(spec: Any) -> Source:
             raise UserError(
                 f"{key} of a source must be text (in quotes, if it looks like a number), got {spec[key]!r}"
             )
+    if spec.get("answer_is") not in (None, *ANSWER_IS):
+        raise unknown_name("answer_is of a source:", str(spec["answer_is"]), ANSWER_IS)
     columns, weight = spec.get("columns") or {}, spec.get("weight")
     if not isinstance(columns, Mapping):
         raise UserError(
@@ -185,6 +192,8 @@ class OpenedSource:
             in_place = parquet_table(self._files.splits[split])
             if in_place.largest_group <= MOST_GROUP_BYTES:
                 return in_place
+        if self._files is not None and self._files.kind == "json":
+            return self._json(split)
         return ArrowTable(self._load(split, streaming=False))
 
     def stream(self, split: str) -> tuple[IterableDataset, Any]:
@@ -195,8 +204,20 @@ class OpenedSource:
             files = self._files.splits[split]
             coded = Features.from_arrow_schema(parquet_table(files).schema)
             return IterableDataset.from_generator(parquet_rows, gen_kwargs={"files": files}), coded
+        if self._files is not None and self._files.kind == "json":
+            return IterableDataset.from_generator(
+                json_rows, gen_kwargs={"files": self._files.splits[split]}
+            ), None
         loaded = self._load(split, streaming=True)
         return (loaded.decode(False) if loaded.features is not None else loaded), loaded.features
+
+    def _json(self, split: str) -> JsonTable:
+        """The rows of JSON files, every cell as it is written."""
+        assert self._files is not None
+        table = JsonTable(self._files.splits[split])
+        if not len(table):
+            raise UserError(f"{self.source.source}, {split}: it holds no rows")
+        return table
 
     def cells(self, features: Any) -> Cells:
         """The reader of a stream's coded cells."""

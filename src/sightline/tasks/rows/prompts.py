@@ -63,7 +63,9 @@ class PromptTemplate:
         """
         question = PLACE.join(clean(piece) for piece in pieces)
         lettered = [
-            (letter, clean(value)) for letter, value in zip(ascii_uppercase, choices or (), strict=False)
+            (letter, clean(value))
+            for letter, value in zip(ascii_uppercase, choices or (), strict=False)
+            if value
         ]
         shown = {"question": question, "content": question, "choices": lettered, "images": len(pieces) - 1}
         written, length = [], 0

@@ -23,6 +23,7 @@ class Fault(StrEnum):
     EMPTY_ANSWER = "empty answer"
     CONTROL_TEXT = "control token in text"
     WRONG_TYPE = "wrong type"
+    UNMATCHED_GOLD = "gold that no answer can match"
     PROMPT_TOO_LONG = "prompt too long"
     UNREADABLE_GOLD = "gold the grader cannot read"
     REFUSED_GOLD = "gold the grader refuses"

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..loading.json_rows import WrittenNumber
 from ..loading.known_datasets import Columns
 from ..problem import Problem
 from . import decode_images as images
+from .conversations import answer_of, cell_at, is_conversation, question_of
 from .decode_images import Origin
+from .golds import resolved, unwrapped
+from .options import option_list
 from .prompts import clean, pieces
 from .row_errors import Fault, UnusableRow
 
@@ -56,6 +59,10 @@ class RowReader:
     origin: Origin
     min_pixels: int | None = None
     max_pixels: int | None = None
+    answer_is: str | None = None
+    """What golds beside choices are: `index`, `letter`, `text`; None: it has to show."""
+    check_golds: bool = True
+    """Whether a gold that no option earns is a fault; a benchmark's are checked, and counted, by itself."""
 
     def problem(self, row: Mapping[str, Any], number: int) -> PlacedProblem:
         """The problem of a row, its images decoded and within the pixel budget.
@@ -81,7 +88,7 @@ class RowReader:
         Raises:
             UnusableRow: one of them is missing.
         """
-        return images.values(row[self.columns.images]) if self.columns.images else []
+        return images.values(cell_at(row, self.columns.images)) if self.columns.images else []
 
     def sizes(self, row: Mapping[str, Any]) -> list[tuple[int, int]]:
         """Width and height of a row's images as the model gets them, without decoding.
@@ -90,7 +97,18 @@ class RowReader:
             UnusableRow: an image has a fault that shows in its header or container.
         """
         found = [images.inspect(value, self.origin) for value in self.images(row)]
-        return [images.within_budget(size, self.min_pixels, self.max_pixels) for size in found]
+        return [self._within_budget(size) for size in found]
+
+    def _within_budget(self, size: tuple[int, int]) -> tuple[int, int]:
+        """The size as the model gets it; cutting to whole pixels can make a thin image thinner."""
+        width, height = images.within_budget(size, self.min_pixels, self.max_pixels)
+        if max(width, height) > images.THINNEST * min(width, height):
+            raise UnusableRow(
+                Fault.THIN_IMAGE,
+                f"{size[0]}x{size[1]} becomes {width}x{height} within the budget; sides differ more than "
+                f"{images.THINNEST} times",
+            )
+        return width, height
 
     def words(self, row: Mapping[str, Any]) -> RowText:
         """The text of a row.
@@ -99,8 +117,9 @@ class RowReader:
             UnusableRow: question or answer are empty or no text, a marker has no image, or the text
                 holds what a tokenizer would take for a special token.
         """
-        question = _text(row[self.columns.question], "question")
-        answer = _text(row[self.columns.answer], "answer").strip()
+        asked, gold = (cell_at(row, name) for name in (self.columns.question, self.columns.answer))
+        question = question_of(asked) if is_conversation(asked) else _text(asked, "question")
+        answer = unwrapped(answer_of(gold) if is_conversation(gold) else _text(gold, "answer"))
         count = len(self.images(row))
         around, markers = pieces(question, count)
         if not "".join(around).strip():
@@ -111,11 +130,13 @@ class RowReader:
             raise UnusableRow(Fault.EMPTY_ANSWER, "nothing but white space")
         if markers > count:
             raise UnusableRow(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
-        choices = _choices(row[self.columns.choices]) if self.columns.choices else None
+        choices = _choices(cell_at(row, self.columns.choices)) if self.columns.choices else None
+        if choices and self.check_golds:
+            answer = resolved(answer, choices, self.answer_is, _is_number(gold))
         for text in (*around, *(choices or ())):
             if token := CONTROL_TOKEN.search(text):
                 raise UnusableRow(Fault.CONTROL_TEXT, token[0])
-        kind = row[self.columns.kind] if self.columns.kind else None
+        kind = cell_at(row, self.columns.kind) if self.columns.kind else None
         return RowText(tuple(around), answer, choices, "" if kind is None else str(kind), markers)
 
 
@@ -134,19 +155,12 @@ def _text(cell: Any, role: str) -> str:
     )
 
 
+def _is_number(cell: Any) -> bool:
+    """Whether a cell is a number by its type, and not text that looks like one."""
+    return isinstance(cell, WrittenNumber) or (isinstance(cell, int) and not isinstance(cell, bool))
+
+
 def _choices(cell: Any) -> tuple[str, ...] | None:
-    """The values of the options: a list, a mapping in its order, or either of them as JSON text."""
-    if isinstance(cell, str) and cell.strip():
-        try:
-            cell = json.loads(cell)
-        except ValueError as error:
-            raise UnusableRow(
-                Fault.WRONG_TYPE, f"choices are text that is no JSON list: {cell[:60]!r}"
-            ) from error
-    if isinstance(cell, Mapping):
-        cell = [value for _, value in sorted(cell.items()) if value is not None]
-    if cell is None or cell == "" or len(cell) == 0:
-        return None
-    if not isinstance(cell, list | tuple):
-        raise UnusableRow(Fault.WRONG_TYPE, f"choices are {type(cell).__name__}, expected a list")
-    return tuple(_text(value, "choice") for value in cell)
+    """The texts of the options; "" where a mapping names none."""
+    found = option_list(cell)
+    return None if found is None else tuple(_text(value, "choice") for value in found)

@@ -1,0 +1,151 @@
+"""Rows as people bring them: golds as they are written, options, conversations, encodings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.errors import UserError
+from sightline.tasks import DataOptions, load_task
+from sightline.yaml_files import load_yaml
+
+QUESTION = "How many are there?"
+
+
+def problems(
+    folder: Path, rows: list[dict[str, Any]] | str, name: str = "rows.jsonl", **source: Any
+) -> list[Any]:
+    written = rows if isinstance(rows, str) else "\n".join(json.dumps(row) for row in rows)
+    (folder / name).write_text(written, encoding="utf-8")
+    return list(load_task({"source": str(folder / name), **source}).train(None, 0))
+
+
+WRITTEN = {
+    '"true"': "true", "5": "5", '"1e3"': "1e3", '"0.50"': "0.50", '"08"': "08", '"null"': "null",
+    '"[1, 2]"': "[1, 2]", '"2024-01-02"': "2024-01-02", "12345678901234567890123": "12345678901234567890123",
+    "0.50": "0.50", "1e3": "1e3", "true": "true",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["lines", "list", "streamed"])
+def test_json_golds_are_what_the_file_says(tmp_path: Path, form: str) -> None:
+    cells = [f'{{"question": "{QUESTION} ä", "answer": {cell}}}' for cell in WRITTEN]
+    text = "[" + ",\n ".join(cells) + "]" if form == "list" else "\n".join(cells)
+    (tmp_path / "rows.json").write_text(text, encoding="utf-8")
+    options = DataOptions(streaming=form == "streamed")
+    task = load_task(str(tmp_path / "rows.json"), options)
+    found = task.train(len(cells) if options.streaming else None, 0)
+    assert sorted(found[i].answer for i in range(len(cells))) == sorted(WRITTEN.values())
+
+
+def test_nested_cells_and_choices_are_as_written(tmp_path: Path) -> None:
+    row = '{"a": {"q": "Which?"}, "b": {"gold": "B"}, "choices": ["007", 0.50, "1e3"]}'
+    found = problems(tmp_path, row, columns={"question": "a.q", "answer": "b.gold"})
+    assert (found[0].question, found[0].answer, found[0].choices) == ("Which?", "B", ("007", "0.50", "1e3"))
+
+
+@pytest.mark.parametrize(
+    ("gold", "choices", "answer_is", "expected"),
+    [
+        (1, ["cat", "dog", "cow"], "index", "B"),
+        (1, ["cat", "dog", "cow"], None, "set answer_is: index"),
+        (1, ["1", "2", "3", "4"], None, "could be the index of another"),
+        (1, ["1", "2", "3", "4"], "index", "B"),
+        (1, ["1", "2", "3", "4"], "text", "1"),
+        ("3", ["1", "2", "3", "4"], None, "3"),
+        (3, ["cat", "dog", "cow"], "index", "is no index of 3 options"),
+        ("dog", ["cat", "dog"], None, "dog"),
+        ("bird", ["cat", "dog"], None, "no option earns the gold"),
+        ("E", ["cat", "dog"], None, "no option earns the gold"),
+        ("bird", ["cat", "dog"], "letter", "is no letter of A, B"),
+        ("0.5", [r"\frac{1}{2}", "2"], None, "0.5"),
+        ("A, C", ["1", "2", "3"], None, "A, C"),
+        ("C", {"A": "x", "C": "y", "D": "z"}, None, "C"),
+        ("B", {"A": "x", "C": "y", "D": "z"}, None, "no option earns the gold"),
+    ],
+)
+def test_a_gold_beside_options(
+    tmp_path: Path, gold: Any, choices: Any, answer_is: str | None, expected: str
+) -> None:
+    row = {"question": QUESTION, "answer": gold, "choices": choices}
+    source = {"answer_is": answer_is} if answer_is else {}
+    if " " not in expected or expected == "A, C":
+        assert problems(tmp_path, [row], **source)[0].answer == expected
+    else:
+        with pytest.raises(UserError, match=expected):
+            problems(tmp_path, [row], **source)
+
+
+@pytest.mark.parametrize(
+    "gold", ["<answer> 3 </answer>", "#### 3", "1 + 2 is three\n#### 3", "3 (three)", r"It is \boxed{3}."]
+)
+def test_a_gold_comes_out_of_its_wrapper(tmp_path: Path, gold: str) -> None:
+    assert problems(tmp_path, [{"question": QUESTION, "answer": gold}])[0].answer == "3"
+
+
+def test_options_keep_their_letters(tmp_path: Path) -> None:
+    rows = [
+        {"question": QUESTION, "answer": "C", "choices": {"A": "x", "C": "y", "D": "z"}},
+        {"question": QUESTION, "answer": "K", "choices": {str(i): f"v{i}" for i in range(1, 12)}},
+        {"question": QUESTION, "answer": "A", "choices": ["A. cat", "(B) dog"]},
+    ]
+    holed, numbered, labelled = problems(tmp_path, json.dumps(rows), "rows.json")
+    assert holed.choices == ("x", "", "y", "z")
+    assert numbered.choices[10] == "v11"
+    assert labelled.choices == ("cat", "dog")
+    task = load_task(str(tmp_path / "rows.json"))
+    shown = task.messages(holed)[-1]["content"][-1]["text"]
+    assert "C. y" in shown or "(C) y" in shown
+    assert "B." not in shown
+
+
+def test_more_options_than_letters_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="30 options"):
+        problems(tmp_path, [{"question": QUESTION, "answer": "A", "choices": [f"v{i}" for i in range(30)]}])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"conversations": [{"from": "human", "value": QUESTION}, {"from": "gpt", "value": "7"}]},
+        {"messages": [{"role": "user", "content": QUESTION}], "solution": "<answer> 7 </answer>"},
+        {"prompt": [{"role": "user", "content": [{"type": "text", "text": QUESTION}]}], "solution": "7"},
+        {
+            "data_source": "x",
+            "prompt": [{"role": "user", "content": QUESTION}],
+            "reward_model": {"style": "rule", "ground_truth": "7"},
+            "extra_info": {"index": 0},
+        },
+    ],
+    ids=["llava", "ms-swift", "trl", "verl"],
+)
+def test_conversations_are_read(tmp_path: Path, row: dict[str, Any]) -> None:
+    found = problems(tmp_path, [row])[0]
+    assert (found.question, found.answer) == (QUESTION, "7")
+
+
+def test_a_conversation_of_several_questions_is_refused(tmp_path: Path) -> None:
+    turns = [{"from": "human", "value": "a?"}, {"from": "gpt", "value": "1"}] * 2
+    with pytest.raises(UserError, match="2 questions"):
+        problems(tmp_path, [{"conversations": turns}])
+
+
+def test_pandas_index_column(tmp_path: Path) -> None:
+    found = problems(tmp_path, ",question,answer\n0,How many?,007\n", "rows.csv")
+    assert (found[0].question, found[0].answer) == ("How many?", "007")
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b'{"question": "q", "answer": "1"}\n'.decode().encode("utf-16"))
+    with pytest.raises(UserError, match=r"is UTF-16 text; expected UTF-8"):
+        load_task(str(tmp_path / name)).train(None, 0)
+
+
+def test_a_yaml_key_given_twice_is_an_error() -> None:
+    assert load_yaml("a: {b: 1}\nc: 2") == {"a": {"b": 1}, "c": 2}
+    with pytest.raises(Exception, match="given twice"):
+        load_yaml("a: 1\nb: 2\na: 3")
