@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from sightline.models.generation.generate import Prompt
 from sightline.models.processors import image_only_class
+from sightline.models.scoring.lm_head import as_forward_scales
 from sightline.rollouts import Rollouts
 
 HIDDEN = 32
@@ -74,7 +75,7 @@ def _vision(**changes: Any) -> dict[str, Any]:
 _QWEN_TOKENS = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 
 
-def _qwen(name: str, config: Any, tokenizer: Any, patch: int) -> tuple[Any, Any]:
+def _qwen(name: str, config: Any, tokenizer: Any, patch: int, of: str | None = None) -> tuple[Any, Any]:
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     images = Qwen2VLImageProcessorPil(
@@ -82,7 +83,7 @@ def _qwen(name: str, config: Any, tokenizer: Any, patch: int) -> tuple[Any, Any]
     )
     template = _CHAT.replace("IMAGE", "<|vision_start|><|image_pad|><|vision_end|>")
     processor = image_only_class(f"{name}Processor")(images, tokenizer, chat_template=template)
-    return getattr(transformers, f"{name}ForConditionalGeneration")(config), processor
+    return getattr(transformers, f"{of or name}ForConditionalGeneration")(config), processor
 
 
 def _qwen_ids(tokenizer: Any) -> dict[str, int]:
@@ -289,16 +290,194 @@ def llava_onevision() -> tuple[Any, Any]:
     return transformers.LlavaOnevisionForConditionalGeneration(config), processor
 
 
+def gemma4() -> tuple[Any, Any]:
+    from transformers.models.gemma4.image_processing_pil_gemma4 import Gemma4ImageProcessorPil
+
+    named = {
+        "boi_token": "<|image>",
+        "eoi_token": "<image|>",
+        "image_token": "<|image|>",
+        "audio_token": "<|audio|>",
+        "boa_token": "<|audio>",
+        "eoa_token": "<audio|>",
+    }
+    tokenizer = _tokenizer([*named.values(), "<|video|>"], **named)
+    begin, end, image, audio, begin_audio, end_audio, video = tokenizer.convert_tokens_to_ids(
+        [*named.values(), "<|video|>"]
+    )
+    config = transformers.Gemma4Config(
+        text_config=_text(
+            tokenizer,
+            head_dim=8,
+            global_head_dim=8,
+            num_hidden_layers=4,
+            num_kv_shared_layers=1,
+            sliding_window=24,
+            layer_types=["sliding_attention", "full_attention", "full_attention", "full_attention"],
+            use_bidirectional_attention="vision",
+            vocab_size_per_layer_input=len(tokenizer),
+            hidden_size_per_layer_input=4,
+            final_logit_softcapping=30.0,
+        ),
+        vision_config={
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "patch_size": 8,
+            "pooling_kernel_size": 2,
+            "position_embedding_size": 64,
+            "initializer_range": 0.2,
+        },
+        audio_config=None,
+        boi_token_id=begin,
+        eoi_token_id=end,
+        image_token_id=image,
+        video_token_id=video,
+        audio_token_id=audio,
+        boa_token_id=begin_audio,
+        eoa_token_index=end_audio,
+        initializer_range=0.2,
+    )
+    images = Gemma4ImageProcessorPil(patch_size=8, pooling_kernel_size=2, max_soft_tokens=70)
+    processor = image_only_class("Gemma4Processor")(
+        images, tokenizer, chat_template=_CHAT.replace("IMAGE", "<|image|>")
+    )
+    return transformers.Gemma4ForConditionalGeneration(config), processor
+
+
+def cohere2_vision() -> tuple[Any, Any]:
+    from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
+
+    named = {
+        "image_token": "<|IMG_PATCH|>",
+        "boi_token": "<|START_OF_IMG|>",
+        "eoi_token": "<|END_OF_IMG|>",
+        "img_line_break_token": "<|IMG_LINE_BREAK|>",
+    }
+    tokenizer = _tokenizer(list(named.values()), **named)
+    config = transformers.Cohere2VisionConfig(
+        # All layers but every fourth attend over a window.
+        text_config=_text(tokenizer, model_type="cohere2", num_hidden_layers=4, sliding_window=24),
+        vision_config=_vision(model_type="siglip_vision_model", vision_use_head=False),
+        image_token_id=tokenizer.convert_tokens_to_ids("<|IMG_PATCH|>"),
+        downsample_factor=2,
+        alignment_intermediate_size=32,
+    )
+    # Cohere's own image processor needs torchvision; this one cuts the same tiles.
+    images = GotOcr2ImageProcessorPil(
+        size={"height": 32, "width": 32}, crop_to_patches=True, min_patches=1, max_patches=3, patch_size=2
+    )
+    images.patch_size = 2  # image tokens along a tile's side
+    processor = transformers.Cohere2VisionProcessor(
+        images, tokenizer, chat_template=_CHAT.replace("IMAGE", "<|IMG_PATCH|>")
+    )
+    model = transformers.Cohere2VisionForConditionalGeneration(config)
+    as_forward_scales(model)  # as loading does
+    return model, processor
+
+
+def lfm2_vl() -> tuple[Any, Any]:
+    from lfm2_images import Lfm2ImagesWithoutTorchvision
+
+    tokenizer = _tokenizer(["<image>", "<|image_start|>", "<|image_end|>"], image_token="<image>")
+    config = transformers.Lfm2VlConfig(
+        text_config=_text(
+            tokenizer,
+            model_type="lfm2",
+            num_hidden_layers=3,
+            layer_types=["conv", "full_attention", "conv"],
+            block_auto_adjust_ff_dim=False,
+        ),
+        vision_config=_vision(model_type="siglip2_vision_model", num_patches=64, vision_use_head=False),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        projector_hidden_size=32,
+        downsample_factor=2,
+    )
+    processor = transformers.Lfm2VlProcessor(
+        Lfm2ImagesWithoutTorchvision(), tokenizer, chat_template=_CHAT.replace("IMAGE", "<image>")
+    )
+    return transformers.Lfm2VlForConditionalGeneration(config), processor
+
+
+def qwen3_5() -> tuple[Any, Any]:
+    tokenizer = _tokenizer(_QWEN_TOKENS)
+    config = transformers.Qwen3_5Config(
+        text_config=_text(
+            tokenizer,
+            head_dim=16,
+            num_hidden_layers=3,
+            layer_types=["linear_attention", "full_attention", "linear_attention"],
+            linear_key_head_dim=8,
+            linear_value_head_dim=8,
+            linear_num_key_heads=2,
+            linear_num_value_heads=4,
+            rope_parameters={
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [1, 1, 0],
+                "partial_rotary_factor": 0.25,
+            },
+        ),
+        vision_config={
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 48,
+            "num_heads": 2,
+            "out_hidden_size": HIDDEN,
+            "patch_size": 8,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "num_position_embeddings": 64,
+            "initializer_range": 0.2,
+        },
+        tie_word_embeddings=False,
+        **_qwen_ids(tokenizer),
+    )
+    model, processor = _qwen("Qwen3VL", config, tokenizer, 8, of="Qwen3_5")
+    return model, processor
+
+
+def paligemma() -> tuple[Any, Any]:
+    """Not one of `FAMILIES`: its answers see later tokens, and it is refused."""
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+
+    tokenizer = _tokenizer(["<image>", "<bos>"], image_token="<image>")
+    tokenizer.bos_token = "<bos>"
+    config = transformers.PaliGemmaConfig(
+        text_config=_text(tokenizer, model_type="gemma", head_dim=8),
+        vision_config=_vision(model_type="siglip_vision_model", vision_use_head=False),
+        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        projection_dim=HIDDEN,
+    )
+    images = SiglipImageProcessorPil(size={"height": 32, "width": 32})
+    images.image_seq_length = 16
+    processor = transformers.PaliGemmaProcessor(
+        images, tokenizer, chat_template=_CHAT.replace("IMAGE", "<image>")
+    )
+    return transformers.PaliGemmaForConditionalGeneration(config), processor
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
-    f.__name__: f for f in (qwen2_5_vl, qwen3_vl, internvl, gemma3, idefics3, smolvlm, llava, llava_onevision)
-}
+    f.__name__: f
+    for f in (
+        qwen2_5_vl, qwen3_vl, internvl, gemma3, idefics3, smolvlm, llava, llava_onevision,
+        gemma4, cohere2_vision, lfm2_vl, qwen3_5,
+    )
+}  # fmt: skip
+
+
+UNSHARED = ("lfm2_vl", "qwen3_5")
+"""Families whose cache holds states of layers that are no attention, so that every rollout runs whole."""
 
 
 def build(name: str) -> tuple[Any, Any]:
     """A tiny model of family `name` and its processor; equal weights on every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, processor = FAMILIES[name]()
+        model, processor = {**FAMILIES, "paligemma": paligemma}[name]()
     return model.eval(), processor
 
 

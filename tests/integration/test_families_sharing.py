@@ -38,9 +38,11 @@ def micro_batch(model: Any, processor: Any, order: list[int]) -> tuple[dict[str,
         **image_features_inputs(model, dict(found)),
     }
     batch: dict[str, Any] = {"num_images": [len(one.images) for one in asked]}
-    if "InternVL" in type(model).__name__:
+    if type(model).__name__.startswith(("InternVL", "Cohere2Vision")):
         tokens = (found["input_ids"] == model.config.image_token_id).sum(1)
-        batch["num_tiles"] = (tokens // model.config.image_seq_length).tolist()
+        batch["num_tiles"] = (tokens // 4).tolist()
+    if type(model).__name__.startswith("Lfm2Vl"):
+        batch["num_tiles"] = batch["num_images"]
     return inputs, batch
 
 

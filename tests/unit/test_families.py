@@ -32,7 +32,7 @@ def test_placeholders_hold_the_image_token_and_no_end(family: str) -> None:
     assert not set(placeholder_ids(config)) & set(end_ids(config))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name != "lfm2_vl"])  # its images are ours
 def test_a_saved_processor_loads_without_torchvision_and_makes_the_same(family: str, tmp_path: Path) -> None:
     model, processor = build(family)
     processor.save_pretrained(tmp_path)

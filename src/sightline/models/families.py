@@ -6,7 +6,7 @@ Nothing here lists model names where a property of the config says the same.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -99,7 +99,7 @@ def process_prompts(processor: Any, prompts: Sequence[Sequence[Any]]) -> tuple[d
     """
     if not any(prompts):
         return {}, torch.zeros(len(prompts), 0, dtype=torch.long)
-    one = getattr(processor, "boi_token", None) or processor.image_token
+    one = _image_word(processor)
     final = all(is_final(image) for images in prompts for image in images)
     found = processor(
         images=[list(images) for images in prompts],
@@ -110,6 +110,20 @@ def process_prompts(processor: Any, prompts: Sequence[Sequence[Any]]) -> tuple[d
         **({"do_resize": False} if final else {}),
     )
     return {key: value for key, value in found.items() if key not in _TEXT_KEYS}, found["input_ids"]
+
+
+def _image_word(processor: Any) -> str:
+    """What stands for one image in a prompt's text before the processor expands it.
+
+    A few families write the token that begins an image there (Gemma 3), all others the image token; the chat
+    template of a family that has both says which.
+    """
+    begin = getattr(processor, "boi_token", None)
+    if begin is None or begin == processor.image_token:
+        return processor.image_token
+    asked = [{"role": "user", "content": [{"type": "image"}]}]
+    written = processor.apply_chat_template(asked, tokenize=False)
+    return begin if begin in written and processor.image_token not in written else processor.image_token
 
 
 def concatenate(prompts: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -151,14 +165,52 @@ def positions(model: Any, input_ids: Tensor, attention_mask: Tensor, vision: dic
 
 
 def cache_layers(model: PreTrainedModel) -> set[str]:
-    """The kinds of layer that a cache of `model` has, by the names of transformers' classes."""
-    return {type(layer).__name__ for layer in DynamicCache(config=model.config).layers}
+    """The kinds of layer that a cache of `model` has, by the names of transformers' classes.
+
+    Layers that read another one's keys and values have none of their own.
+    """
+    return {type(layer).__name__ for layer in DynamicCache(config=model.config).layers} - {"DummyLayer"}
+
+
+_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention"}
+CACHES_OF_ATTENTION = {"DynamicLayer", "DynamicSlidingWindowLayer"}
+"""transformers' classes of cache layers whose rows can be repeated, and whose tokens a mask hides."""
+
+
+def unmasked_layers(model: PreTrainedModel) -> set[str]:
+    """The kinds of layer that carry a token on although an attention mask hides it: linear attention,
+    convolutions, state spaces. Empty where every layer is attention."""
+    named: Iterable[str] = getattr(model.config.get_text_config(), "layer_types", None) or ()
+    kinds = set(named) - _ATTENTION
+    return kinds or cache_layers(model) - CACHES_OF_ATTENTION
 
 
 def drops_image_tokens(model: PreTrainedModel) -> bool:
-    """Whether hiding image tokens from attention equals leaving them out at unchanged positions.
+    """Whether images are taken away by leaving their tokens out, all others at unchanged positions.
 
-    True where every layer attends over the whole sequence. A sliding window counts tokens, so leaving
-    some out would widen it.
+    So it is where every layer attends over the whole sequence, since hiding them from attention is the same
+    computation, and where there are layers that an attention mask does not reach, since hiding would leave
+    the image in sight. A sliding window counts tokens, so that leaving some out would widen it.
     """
-    return cache_layers(model) == {"DynamicLayer"}
+    return bool(unmasked_layers(model)) or cache_layers(model) == {"DynamicLayer"}
+
+
+def without_tokens(inputs: Mapping[str, Any], left_out: Tensor) -> dict[str, Any]:
+    """A forward's `inputs` of rows [B, S] without the tokens `left_out` [B, S], padded on the left.
+
+    Everything that has an entry a token goes along: ids, mask, labels, positions [B, S] or [3, B, S].
+    """
+    shape = left_out.shape
+    kept = ~left_out
+    order = kept.long().sort(dim=1, stable=True).indices[:, int(left_out.sum(1).min()) :]
+    stays = kept.gather(1, order)
+    found: dict[str, Any] = {}
+    for name, value in inputs.items():
+        if isinstance(value, Tensor) and value.shape == shape:
+            value = value.gather(1, order)
+            found[name] = value * stays if name in ("attention_mask", "input_ids") else value
+        elif isinstance(value, Tensor) and value.dim() == 3 and value.shape[1:] == shape:
+            found[name] = value.gather(2, order.expand(len(value), -1, -1))
+        else:
+            found[name] = value
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from transformers.processing_utils import ProcessorMixin
 
 from ..errors import UserError
 from .processors import load_processor
+from .scoring.lm_head import as_forward_scales
+from .self_test import check_scores
+
+log = logging.getLogger(__name__)
 
 _EMBEDDED = Path(__file__).parent / "embedded"
 EMBEDDED = {"embedded": _EMBEDDED / "checkpoint", "embedded-2": _EMBEDDED / "checkpoint_2"}
@@ -68,7 +73,8 @@ def load_model(
 
     Raises:
         UserError: nothing is found under that name, it is not a vision-language model, its files are
-            damaged, or its weights are not those of its config: none is ever made up.
+            damaged, or its weights are not those of its config: none is ever made up; or it cannot be
+            scored rightly (`self_test.check_scores`).
     """
     path = resolve(name)
     hub: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -84,8 +90,25 @@ def load_model(
             "knows; expected one that AutoModelForImageTextToText loads, such as Qwen2.5-VL"
         )
     processor = _processor(path, name, **hub)
-    model = _with_weights(path, name, dtype=dtype, **hub, **kwargs)
-    return LoadedModel(model.eval(), processor, name)
+    model = _with_weights(path, name, dtype=dtype, **hub, **kwargs).eval()
+    for line in (_pan_and_scan(processor), as_forward_scales(model)):
+        if line is not None:
+            log.warning("%s: %s", name, line)
+    check_scores(model, processor)
+    return LoadedModel(model, processor, name)
+
+
+def _pan_and_scan(processor: Any) -> str | None:
+    """That Gemma 3's images are not cut as the processor's configuration says, where it says so."""
+    if (
+        not getattr(processor.image_processor, "do_pan_and_scan", None)
+        or "Gemma3" not in type(processor).__name__
+    ):
+        return None
+    return (
+        "its processor's do_pan_and_scan is not applied, as transformers' Gemma3Processor puts its own false "
+        "in its place; every image is seen whole, in training and evaluation alike"
+    )
 
 
 def _processor(path: str, name: str, **hub: Any) -> ProcessorMixin:

@@ -77,18 +77,29 @@ def _saved_chat_template(path: str | Path) -> str | None:
 
 
 def image_only_class(name: str) -> type[ProcessorMixin]:
-    """A subclass of transformers' processor `name` that leaves the video processor out."""
+    """A subclass of transformers' processor `name` without video and sound."""
     base: Any = getattr(transformers, name)
+    kept = ["image_processor", "tokenizer"]
+    other = [part for part in base.get_attributes() if part not in kept]
 
     class ImageOnly(base):
         @classmethod
         def get_attributes(cls) -> list[str]:
-            return ["image_processor", "tokenizer"]
+            return list(kept)
 
         @functools.wraps(base.__init__)  # saving writes down the options that the signature names
         def __init__(self, image_processor: Any, tokenizer: Any, *_: Any, **options: Any):
-            options["video_processor"] = None
-            super().__init__(image_processor=image_processor, tokenizer=tokenizer, **options)
+            options |= dict.fromkeys(other)
+            self.get_attributes = base.get_attributes  # some processors hand every part on by its name
+            try:
+                super().__init__(image_processor=image_processor, tokenizer=tokenizer, **options)
+            finally:
+                del self.get_attributes
+
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            if argument is None and argument_name in other:
+                return None
+            return super().check_argument_for_proper_class(argument_name, argument)
 
     ImageOnly.__name__ = ImageOnly.__qualname__ = name
     return ImageOnly

@@ -21,6 +21,8 @@ from ...models.families import (
     positions,
     process_images,
     type_ids,
+    unmasked_layers,
+    without_tokens,
 )
 from ...rollouts import Rollouts
 from ...signals import exact_kl
@@ -167,12 +169,11 @@ def _inputs(
     vision = [image_features_inputs(model, process_images(processor, shown)) for shown in images]
     features = {name: value.to(ids.device) for name, value in concatenate(vision).items()}
     where = positions(model, ids, attention, features)
-    if hide_images:
-        attention = attention.masked_fill(ids == image_token_id(model.config), 0)
-    return {
-        "input_ids": ids,
-        "attention_mask": attention,
-        "position_ids": where,
-        **type_ids(model, ids),
-        **features,
-    }
+    told = {"input_ids": ids, "attention_mask": attention, "position_ids": where, **type_ids(model, ids)}
+    if not hide_images:
+        return {**told, **features}
+    is_image = ids == image_token_id(model.config)
+    if not unmasked_layers(model):
+        return {**told, "attention_mask": attention.masked_fill(is_image, 0), **features}
+    text = without_tokens(told, is_image)
+    return {**text, **type_ids(model, text["input_ids"])}

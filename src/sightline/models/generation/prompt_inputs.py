@@ -127,7 +127,8 @@ def make_prompts(model: PreTrainedModel, ids: Tensor, mask: Tensor, vision: dict
 def without_images(model: PreTrainedModel, prompts: Prompts) -> Prompts:
     """The same prompts with every image token hidden from attention, positions kept (PGPO App. A.1).
 
-    Where that is the same computation, the image tokens are left out of the sequence instead.
+    Where that is the same computation, or where layers would carry a hidden token on
+    (`families.unmasked_layers`), the image tokens are left out of the sequence instead.
     """
     visible = prompts.attention_mask.bool() & (prompts.input_ids != image_token_id(model.config))
     if not drops_image_tokens(model):

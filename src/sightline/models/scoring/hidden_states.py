@@ -15,9 +15,11 @@ from transformers import DynamicCache, PreTrainedModel
 from ...errors import UserError
 from ...methods import Needs
 from ...signals import Signal, signal
-from ..families import cache_layers, image_token_id
+from ..families import CACHES_OF_ATTENTION, cache_layers, image_token_id
 from ..generation.prompt_inputs import Prompts
 
+NOT_SHARED = "why_not_shared"
+"""Attribute of a model whose shared prompts a self-test found wrong, and why (`models.self_test`)."""
 SEGMENT = 512
 """Response tokens that run at once."""
 
@@ -108,8 +110,12 @@ class SharedPrefix:
         """The same, and the logits [n, V] of the first response token, from the whole model's forward."""
         prefix = cls.__new__(cls)
         prefix._begin(model, prompts, reading)
+        # As a place, not a count: some families leave the rest of the prompt out of their last layers else.
+        last = torch.tensor([prompts.input_ids.shape[1] - 1], device=prompts.input_ids.device)
         with _backbone_states(model) as found, prefix._image_vectors():
-            output = model(**prompts.inputs, past_key_values=prefix.cache, use_cache=True, logits_to_keep=1)
+            output = model(
+                **prompts.inputs, past_key_values=prefix.cache, use_cache=True, logits_to_keep=last
+            )
         prefix._keep(found[0])
         return prefix, output.logits[:, -1]
 
@@ -288,7 +294,9 @@ def layer_index(model: Any, layer: int) -> int:
 
 def why_not_shared(model: PreTrainedModel) -> str | None:
     """Why a prompt cannot be run once for all its rollouts; None if it can."""
-    unknown = cache_layers(model) - {"DynamicLayer", "DynamicSlidingWindowLayer"}
+    if (found := getattr(model, NOT_SHARED, None)) is not None:
+        return found
+    unknown = cache_layers(model) - CACHES_OF_ATTENTION
     if unknown:
         return f"its cache has layers of kind {', '.join(sorted(unknown))}"
     if model.config.get_text_config().is_encoder_decoder:

@@ -12,6 +12,9 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel
 
+_UNSCALED = ("cohere2_vision",)
+"""Families whose own forward in transformers leaves out the scale of logits that their text config names."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -52,7 +55,7 @@ def gathered_head(model: PreTrainedModel) -> Iterator[Head]:
         yield Head(
             weight=_whole(weight),
             bias=None if bias is None else _whole(bias),
-            scale=logit_scale(config),
+            scale=1.0 if model.config.model_type in _UNSCALED else logit_scale(config),
             softcap=getattr(config, "final_logit_softcapping", None),
             in_float32=weight.dtype == torch.float32 and _half_precision(model),
         )
@@ -65,6 +68,19 @@ def _whole(parameter: Tensor) -> Tensor:
 def _half_precision(model: Any) -> bool:
     layers = model.get_decoder().layers
     return next(layers.parameters()).dtype in (torch.float16, torch.bfloat16)
+
+
+def as_forward_scales(model: PreTrainedModel) -> str | None:
+    """Make the config of a family whose forward leaves out the scale of its logits say so: 1.
+
+    transformers' own sampling is then the policy that engines train, which read the scale off the config.
+    Returns what was changed, if anything was.
+    """
+    config: Any = model.config.get_text_config()
+    if model.config.model_type not in _UNSCALED or logit_scale(config) == 1.0:
+        return None
+    said, config.logit_scale = f"logit_scale {config.logit_scale:g} of its config", 1.0
+    return f"{said} is 1 here and in what is saved, since transformers' forward does not apply it"
 
 
 def logit_scale(config: Any) -> float:

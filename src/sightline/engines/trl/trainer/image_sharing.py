@@ -11,7 +11,10 @@ from torch import Tensor
 from transformers.utils import logging
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
-VISION = ("pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes")
+VISION = (
+    "pixel_values", "image_grid_thw", "pixel_attention_mask", "image_sizes", "image_position_ids",
+    "spatial_shapes",
+)  # fmt: skip
 """What a forward is given of its images."""
 _FOR_POSITIONS = ("image_grid_thw",)
 

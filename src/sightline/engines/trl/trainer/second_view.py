@@ -15,9 +15,13 @@ from ....models.families import (
     image_token_id,
     positions,
     process_images,
+    type_ids,
+    unmasked_layers,
+    without_tokens,
 )
 from ....rollouts import Rollouts
 from ....views import PixelView, View
+from .image_sharing import VISION
 
 _PREFIX = "second_view_"
 
@@ -56,7 +60,11 @@ def second_view_inputs(
     is_image = inputs["input_ids"] == image_token_id(model.config)
     attention = inputs["attention_mask"]
     kept = {"position_ids": positions(model, inputs["input_ids"], attention, dict(inputs))}
-    return {**inputs, **kept, "attention_mask": attention.masked_fill(is_image, 0)}
+    if not unmasked_layers(model):
+        return {**inputs, **kept, "attention_mask": attention.masked_fill(is_image, 0)}
+    text = without_tokens({**inputs, **kept}, is_image)
+    types = {name: torch.zeros_like(text["input_ids"]) for name in type_ids(model, text["input_ids"])}
+    return {name: value for name, value in text.items() if name not in VISION} | types
 
 
 class TwoForwards:
