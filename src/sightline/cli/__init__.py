@@ -19,6 +19,7 @@ VERBS = {
     "inspect": "see which words of an answer came from the image, as a page",
     "figures": "draw the papers' figures from runs, and compare runs",
     "watch": "follow a run in the browser while it trains",
+    "push": "send a finished run's model to a hub",
     "study": "compare methods under one budget over many seeds",
     "data": "check a dataset from end to end, or preview it",
     "doctor": "check versions, GPU, vLLM, disk and hub, and train for two steps",

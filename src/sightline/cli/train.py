@@ -21,6 +21,7 @@ from ..engines.checkpoints import given_checkpoint, last_checkpoint, newest_whol
 from ..engines.command_line import chosen_engine
 from ..engines.disk_space import is_full
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
+from ..engines.hub_upload import Hub, NotSentError, hub_of, send_run
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL, Credit
@@ -64,13 +65,14 @@ def main(argv: Sequence[str]) -> int:
     credit = _credit(settings, task, loaded)
     problems, left_out = _fitting(args, task, loaded)
     trainer.check_fit(settings, loaded, task, problems)
+    hub = _hub(args) if ranks.main else None
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
     ranks.wait()
     if ranks.main:
         screen.log_to(folder.log)
         for line in (settings.describe_method(), *left_out):
             screen.say(line)
-    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started, credit)
+    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started, credit, hub)
     try:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
@@ -103,10 +105,11 @@ class _Run:
         argv: Sequence[str],
         started: float,
         credit: Credit | None = None,
+        hub: Hub | None = None,
     ):
         self.engine, self.settings, self.folder = engine, settings, folder
         self.ranks, self.task = ranks, task
-        self.argv, self.started, self.credit = argv, started, credit
+        self.argv, self.started, self.credit, self.hub = argv, started, credit, hub
         args = settings.train
         self.evaluation = BeforeAfter(
             folder,
@@ -148,6 +151,18 @@ class _Run:
             note_finished(self.folder, config, steps)
             seconds["all"] = time.perf_counter() - self.started
             _print_results(self.evaluation, self.settings, self.folder, seconds)
+            return self.send()
+        return DONE
+
+    def send(self) -> int:
+        """The trained model goes to the hub, if it should; the exit code."""
+        if self.hub is None:
+            return DONE
+        try:
+            self.say(f"sent to {send_run(self.hub, self.folder, _spare(self.settings.train))}")
+        except NotSentError as error:
+            self.say(f"{error}; send it later: sightline push {shlex.quote(str(self.folder.path))}")
+            return FOUND_PROBLEMS
         return DONE
 
     def already_trained(self, loaded: LoadedModel) -> Trained | None:
@@ -232,6 +247,23 @@ def _other_versions(before: dict[str, str]) -> list[str]:
         )  # fmt: skip
         lines.append(f"{name} {new or 'absent'} where {old or 'none'} began; {effect}")
     return lines
+
+
+def _hub(args: Any) -> Hub | None:
+    """Where the run is sent, reached once before time is spent.
+
+    Raises:
+        UserError: it cannot be reached, or refuses.
+    """
+    if not getattr(args, "push_to_hub", False):
+        return None
+    try:
+        return hub_of(args, Path(args.output_dir)).prepare()
+    except NotSentError as error:
+        raise UserError(
+            f"push_to_hub: {error}. Leave push_to_hub out and send the finished run later: sightline push "
+            f"{args.output_dir}"
+        ) from error
 
 
 def _credit(settings: Settings, task: Any, loaded: LoadedModel) -> Credit | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
+from ..hub_upload import Hub, NotSentError
 from ..progress import CleanStop, Moment, Watcher
 
 
@@ -49,6 +51,21 @@ def _moment(state: TrainerState, event: dict[str, Any]) -> Moment:
         tokens=float(state.num_input_tokens_seen),
         model=event.get("model"),
     )
+
+
+class HubCallback(TrainerCallback):
+    """Sends each checkpoint, once it is whole, as `hub_strategy` says; what is not taken is said."""
+
+    def __init__(self, hub: Hub, say: Callable[[str], None]):
+        self.hub, self.say = hub, say
+
+    def on_save(self, args: Any, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        if not state.is_world_process_zero:
+            return
+        try:
+            self.hub.send_checkpoint(Path(args.output_dir) / f"checkpoint-{state.global_step}")
+        except NotSentError as error:
+            self.say(str(error))
 
 
 class StopCallback(TrainerCallback):

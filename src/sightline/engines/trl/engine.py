@@ -23,13 +23,14 @@ from ..checkpoints import StoppedError, checkpoints, clean, given_checkpoint, la
 from ..disk_space import is_full, when_there_is_room
 from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
+from ..hub_upload import hub_of
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
 from ..side_files import mend_metrics
-from .callbacks import StopCallback, WatcherCallback
+from .callbacks import HubCallback, StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
 from .ranks import AccelerateRanks
@@ -97,7 +98,9 @@ def train(
         say(mended)
     stop = CleanStop(processes.any)
     watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name)]
-    callbacks = [StopCallback(stop), WatcherCallback(watchers)]
+    callbacks: list[Any] = [StopCallback(stop), WatcherCallback(watchers)]
+    if settings.train.push_to_hub:
+        callbacks.append(HubCallback(hub_of(settings.train, folder.path), say))
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
     trainer.say = say
     say(settings.describe_sharing(trainer.sharing.reason))

@@ -521,6 +521,15 @@ class TokenCreditTrainer(GRPOTrainer):
         """The checkpoint's README.md, in place of TRL's in the run folder."""
         self.checkpointer.write_card(self.card)
 
+    def init_hf_repo(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing: what goes to a hub is sent by `hub_upload`, once it is whole."""
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Nothing; transformers would send the folder in which the checkpoint grows."""
+
+    def push_to_hub(self, *args: Any, **kwargs: Any) -> None:
+        """Nothing, as above."""
+
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             super()._load_from_checkpoint(resume_from_checkpoint, model)
