@@ -317,3 +317,71 @@ def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
     file.write_text("model: embedded\nset_by: {model: flag, seed: yaml}\n")
     with pytest.raises(UserError, match="it says what set seed, but not to what"):
         parse(["--config", str(file)])
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        (["--eval_strategy", "steps"], "eval_strategy 'steps' is not supported here: held-out problems"),
+        (["--eval_on_start"], "eval_on_start True is not supported"),
+        (["--load_best_model_at_end"], "load_best_model_at_end"),
+        (["--save_strategy", "best"], "save_strategy best is not supported"),
+        (["--torch_compile"], "torch_compile True"),
+        (["--use_liger_kernel"], "one advantage per answer"),
+        (["--use_transformers_continuous_batching"], "use_vllm"),
+        (
+            ["--model_init_kwargs", '{"attn_implementation": "nonsense"}'],
+            "attn_implementation, model_revision",
+        ),
+        (["--remove_unused_columns"], "rewards read the columns"),
+        (["--cast_lm_head_to_fp32"], "cast_lm_head_to_fp32 True"),
+        (["--save_only_model"], "save_strategy: 'no'"),
+        (["--fsdp", "full_shard"], "needs a launcher"),
+        (["--generation_kwargs", '{"temperature": 0.5}'], "temperature is the setting temperature"),
+        (["--generation_kwargs", '{"max_new_tokens": 5}'], "is the setting max_completion_length"),
+        (["--generation_kwargs", '{"num_return_sequences": 2}'], "is the setting num_generations"),
+        (["--generation_kwargs", '{"num_beams": 2}'], "num_beams cannot be chosen"),
+        (
+            ["--generation_kwargs", '{"supress_tokens": [1]}'],
+            "did you mean suppress_tokens|nearest.*suppress",
+        ),
+    ],
+)
+def test_what_would_not_be_honoured_is_refused_by_name(argv: list[str], says: str) -> None:
+    import re
+
+    assert re.search(says, refused(*argv))
+
+
+def test_every_field_of_trl_is_in_the_table() -> None:
+    """docs/training.md says of each whether it is ours to refuse."""
+    from dataclasses import fields
+
+    from trl import GRPOConfig, ModelConfig
+
+    from sightline.engines.trl.settings.refused import REFUSED
+
+    known = {field.name for one in (GRPOConfig, ModelConfig) for field in fields(one)}
+    text = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    table = text[text.index("## TRL's settings") :].split("\n## ")[0]
+    refused_part, _, rest = table.partition("**Passed on to TRL")
+    for name in REFUSED:
+        assert name not in known or f"`{name}`" in refused_part, name
+    for name in known - REFUSED.keys():
+        assert f"`{name}`" in rest, name
+
+
+def test_one_name_of_modules_is_a_name() -> None:
+    loaded = load_model("embedded").model
+    settings = parse([*CPU, "--use_peft", "--lora_target_modules", "q_proj"])
+    assert settings.model.lora_target_modules == ["q_proj"]
+    check_adapters(settings.model, loaded)
+
+
+def test_a_router_s_loss_for_a_dense_model() -> None:
+    from sightline.engines.trl.settings.refused import check_router
+
+    with pytest.raises(UserError, match=r"router_aux_loss_coef 0\.1 is for mixtures"):
+        check_router(
+            parse([*CPU, "--router_aux_loss_coef", "0.1"]).train, load_model("embedded").model.config
+        )

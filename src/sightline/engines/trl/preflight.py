@@ -15,6 +15,7 @@ from ..disk_space import check_space
 from ..freezing import vision_tower
 from ..image_placeholders import check_shortened
 from ..preflight import check_adapters, check_images, check_rows
+from .settings.refused import check_router
 from .settings.resolve import Settings
 from .settings.rewards import rewards_of
 from .state.reference_model import is_zero3
@@ -35,6 +36,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     if args.use_vllm and args.vllm_mode == "colocate":
         check_shortened(loaded.processor, loaded.model.config)
     check_reference(args)
+    check_router(args, loaded.model.config)
     rewards_of(settings)
     check_rows(args, task, problems)
     check_images(settings.method, task, problems)

@@ -10,6 +10,7 @@ from trl.trainer.grpo_config import GRPOConfig
 from ...command_line import plain_data
 from .batch_sizes import check_batches
 from .hardware import check_machine, check_trackers
+from .refused import check_generation_kwargs, check_honoured
 from .value_ranges import check_bounds
 
 PLAIN_DATA = ("method_options", "rewards", "task", "columns")
@@ -175,9 +176,11 @@ class TrainConfig(GRPOConfig):
 
     def __post_init__(self) -> None:
         check_machine(self)
+        check_honoured(self)
         check_bounds(self)
         check_batches(self)
         super().__post_init__()
+        check_generation_kwargs(self)
         for name in PLAIN_DATA:
             setattr(self, name, plain_data(name, getattr(self, name)))
         check_trackers(self.report_to)

@@ -21,6 +21,7 @@ from .batch_sizes import describe_sharing
 from .config import PLAIN_DATA, TrainConfig
 from .hardware import check_peft
 from .objective import grpo_settings
+from .refused import module_names
 
 _HINTS = typing.get_type_hints(ModelConfig) | typing.get_type_hints(TrainConfig)
 
@@ -123,6 +124,7 @@ def parse(argv: Sequence[str]) -> Settings:
     _read_resume(train)
     model.model_name_or_path = _one_model(train, model)
     train.model = model.model_name_or_path
+    model.lora_target_modules = module_names(model.lora_target_modules)
     check_peft(model)
     return Settings(train, model, method, set_by)
 
