@@ -71,7 +71,7 @@ def check_honoured(args: Any) -> None:
         )
     if args.fsdp and "WORLD_SIZE" not in os.environ:
         raise UserError(
-            f"fsdp needs a launcher: accelerate launch --config_file recipes/accelerate/fsdp2.yaml"
+            "fsdp needs a launcher: accelerate launch --config_file recipes/accelerate/fsdp2.yaml"
             " -m sightline train ..."
         )
 
