@@ -385,3 +385,18 @@ def test_a_router_s_loss_for_a_dense_model() -> None:
         check_router(
             parse([*CPU, "--router_aux_loss_coef", "0.1"]).train, load_model("embedded").model.config
         )
+
+
+def test_help_shows_our_settings_and_trl_s_behind_help_all(capsys: pytest.CaptureFixture[str]) -> None:
+    from sightline.cli import main
+
+    pages = []
+    for flag in ("--help", "--help-all"):
+        with pytest.raises(SystemExit, match="0"):
+            main(["train", flag])
+        pages.append(capsys.readouterr().out)
+    short, whole = pages
+    assert "--method_options" in short and "--vllm_group_port" not in short and "--help-all" in short
+    assert whole.index("--method_options") < whole.index("--vllm_group_port")
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("sightline 0.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.metadata import version
 
 from ..errors import UserError, spelled, unknown_name
 
@@ -37,7 +38,7 @@ def usage() -> str:
         "Reinforcement learning for vision-language models that rewards looking.\n\n"
         f"verbs:\n{verbs}\n\n"
         "example: sightline train --config recipes/demo.yaml\n"
-        "Each verb explains itself: sightline VERB --help"
+        "Each verb explains itself: sightline VERB --help; sightline --version"
     )
 
 
@@ -47,6 +48,9 @@ def main(argv: list[str] | None = None) -> int:
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())
         return DONE if argv else WRONG_USE
+    if argv[0] == "--version":
+        print(f"sightline {version('sightline')}")
+        return DONE
     try:
         if argv[0] not in VERBS:
             raise unknown_name("verb", argv[0], VERBS)

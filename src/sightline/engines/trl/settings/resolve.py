@@ -26,6 +26,10 @@ from .refused import module_names
 _HINTS = typing.get_type_hints(ModelConfig) | typing.get_type_hints(TrainConfig)
 
 
+HELP_ALL = "--help-all"
+"""Explains TRL's settings too."""
+
+
 @dataclass(frozen=True)
 class Settings:
     """A run's resolved settings."""
@@ -104,8 +108,8 @@ def parse(argv: Sequence[str]) -> Settings:
         allow_abbrev=False,
     )
     flags, config_file = split_config(argv)
-    if "-h" in flags or "--help" in flags:
-        parser.print_help()
+    if {"-h", "--help", HELP_ALL} & set(flags):
+        _explain(parser, everything=HELP_ALL in flags)
         raise SystemExit(0)
     actions = {action.dest: action for action in parser._actions}
     config = read_yaml(config_file) if config_file else {}
@@ -127,6 +131,26 @@ def parse(argv: Sequence[str]) -> Settings:
     model.lora_target_modules = module_names(model.lora_target_modules)
     check_peft(model)
     return Settings(train, model, method, set_by)
+
+
+def _explain(parser: _Parser, *, everything: bool) -> None:
+    """Print our own settings, then TRL's or how to see them."""
+    ours = {*TrainConfig.__annotations__, "help"}
+    actions = [action for action in parser._actions if action.dest != "config"]
+    sections = [("settings of Sightline", [action for action in actions if action.dest in ours])]
+    if everything:
+        rest = [action for action in actions if action.dest not in ours]
+        sections.append(("settings of TRL's GRPOConfig and ModelConfig", rest))
+    formatter = parser._get_formatter()
+    formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups)
+    formatter.add_text(parser.description)
+    for title, part in sections:
+        formatter.start_section(title)
+        formatter.add_arguments(part)
+        formatter.end_section()
+    if not everything:
+        formatter.add_text(f"TRL's own settings, under their own names: sightline train {HELP_ALL}")
+    print(formatter.format_help(), end="")
 
 
 def _read_resume(train: TrainConfig) -> None:
