@@ -12,6 +12,7 @@ import numpy as np
 from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
+from sightline.evaluation.benchmarks import BENCHMARKS
 from sightline.evaluation.benchmarks.load import Item
 from sightline.evaluation.run.jsonl_records import Generation, write_lines
 from sightline.evaluation.run.results_folder import ResultsFolder
@@ -303,10 +304,50 @@ def loose_json(root: Path) -> None:
         make_image(130).save(shown)
 
 
+def looking(root: Path) -> None:
+    """The benchmarks that ask whether a model looks, three rows each."""
+    lettered = "Which?\nOptions: A: red, B: blue, C: green, D: none"
+    rows = {
+        "MMStar/mmstar.parquet": {
+            "index": "0", "question": lettered, "image": png(1), "answer": "B", "category": "c",
+            "l2_category": "s",
+        },
+        "POPE/data/test-0.parquet": {
+            "question": "Is there a dog?", "answer": "yes", "image_source": "COCO_1", "image": png(1),
+            "category": "random",
+        },
+        "RealWorldQA/data/test-0.parquet": {"question": lettered, "answer": "B", "image": png(1)},
+        "CV-Bench/test_2d.parquet": {
+            "type": "2D", "task": "Count", "image": png(1), "question": "How many?",
+            "choices": ["2", "3", "4"], "answer": "(B)", "source": "COCO",
+        },
+        "ChartQA/data/test-0.parquet": {
+            "type": "human_test", "question": "How much?", "answer": "200", "image": png(1),
+        },
+    }  # fmt: skip
+    for size in ("4k", "8k"):
+        rows[f"HR-Bench/hr_bench_{size}.parquet"] = {
+            "index": "0", "question": "Which?", "image": png(1), "answer": "C", "category": "single",
+            "A": "red", "B": "blue", "C": "green", "D": "black",
+        }  # fmt: skip
+    for task in (name.removeprefix("blink:") for name in BENCHMARKS if name.startswith("blink:")):
+        rows[f"BLINK/{BENCHMARKS[f'blink:{task}'].config}/val-0.parquet"] = {
+            "idx": "0", "question": "Which?", "sub_task": task, "image_1": png(1), "image_2": png(2),
+            "image_3": None, "image_4": None, "choices": ["first", "second"], "answer": "(B)",
+        }  # fmt: skip
+    for path, row in rows.items():
+        kinds = {
+            name: Image() if name.startswith("image") and name != "image_source"
+            else List(STRING) if name == "choices" else STRING
+            for name in row
+        }  # fmt: skip
+        write(root / path, [row] * 3, kinds)
+
+
 def write_all(root: Path) -> Path:
     """A folder that holds a copy of every set of the table."""
     for writer in (math_vista, math_verse, we_math, mmk12, geometry3k, counting, logic_vista, mmmu_pro,
-                   math_vision, dyna_math, hallusion, papo_eval, loose_json):  # fmt: skip
+                   math_vision, dyna_math, hallusion, papo_eval, loose_json, looking):  # fmt: skip
         writer(root)
     return root
 

@@ -20,7 +20,9 @@ EXPECTED = {
     "mathverse:vision": 6, "mathverse:vision_choice": 3, "we_math": 13, "mmk12": 2, "geometry3k": 2,
     "logicvista": 6, "counting": 2, "mmmu_pro:standard_10": 2, "mmmu_pro:standard_4": 2, "mmmu_pro:vision": 2,
     "mathvision": 2, "mathvision:mini": 2, "dynamath": 30, "dynamath:variant1": 3, "hallusionbench": 4,
-    "hallusionbench:all": 5, "geomath": 1, "shapes": 8, "shapes-2": 8,
+    "hallusionbench:all": 5, "geomath": 1, "mmstar": 3, "pope": 3,
+    "realworldqa": 3, "cv_bench": 3, "chartqa": 3, "hr_bench:4k": 3, "hr_bench:8k": 3,
+    **{name: 3 for name in BENCHMARKS if name.startswith("blink:")}, "shapes": 8, "shapes-2": 8,
 }  # fmt: skip
 
 
@@ -261,3 +263,41 @@ def test_a_user_s_benchmark_from_files(tmp_path: Path) -> None:
     assert [item.answer for item in found.items] == ["3", "4"]
     assert found.items[1].labels == {"level": "hard"}
     assert found.decode(1).images[0].size == (64, 64)
+
+
+def test_a_benchmark_of_ones_own_says_several_image_columns_and_a_tolerance(tmp_path: Path) -> None:
+    row = {"q": "How much?", "a": "200", "left": sets.png(1), "right": sets.png(2)}
+    kinds = {"q": sets.STRING, "a": sets.STRING, "left": sets.Image(), "right": sets.Image()}
+    sets.write(tmp_path / "rows.parquet", [row, row], kinds)
+    (tmp_path / "own.yaml").write_text(
+        "mine:\n  source: rows.parquet\n  columns: {question: q, answer: a, images: [left, right]}\n"
+        "  relative_tolerance: 0.05\n"
+    )
+    found = open_benchmark("mine", read_benchmarks(tmp_path / "own.yaml")["mine"])
+    assert len(found.decode(0).images) == 2
+    assert found.items[0].tolerance == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "correct"),
+    [
+        ("mmstar", "blue", True), ("mmstar", "B", True), ("mmstar", "red", False),
+        ("realworldqa", "blue", True),
+        ("cv_bench", "3", True), ("cv_bench", "(B)", True), ("cv_bench", "2", False),
+        ("hr_bench:4k", "green", True), ("hr_bench:8k", "C", True), ("hr_bench:4k", "blue", False),
+        ("blink:counting", "second", True), ("blink:counting", "A", False), ("pope", "Yes", True),
+        ("pope", "no", False),
+    ],
+)  # fmt: skip
+def test_benchmarks_of_looking_are_graded_by_letter_and_by_value(
+    name: str, answer: str, correct: bool, copies: Path
+) -> None:
+    item = opened(name, copies).items[0]
+    assert grade_many([(f"\\boxed{{{answer}}}", item.answer, item.choices)])[0].correct == correct
+
+
+def test_options_are_shown_once_and_blink_shows_its_images(copies: Path) -> None:
+    assert asked("mmstar", copies, 0)[0].count("green") == 1
+    assert asked("cv_bench", copies, 0)[0].count("4") == 1
+    assert len(asked("blink:counting", copies, 0)[1].images) == 2
+    assert opened("chartqa", copies).items[0].tolerance == pytest.approx(10)

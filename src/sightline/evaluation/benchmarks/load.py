@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import UserError
 from ...rewards import grade_many
+from ...rewards.answers.options_in_question import options_in
 from ...tasks import DataOptions, load_task
 from ...tasks.loading.known_datasets import Columns
 from ...tasks.problem import Problem
@@ -164,7 +165,7 @@ def _walk(
         bad: list[BadRow] = []
         for number, row in enumerate(table.rows(range(len(table)))):
             try:
-                asked = benchmark.read(row)
+                asked = _with_options(benchmark.read(row))
                 if asked is None:
                     continue
                 shown = limit is None or len(rows) < limit
@@ -180,6 +181,14 @@ def _walk(
                 "no problem is dropped silently. Repair the copy, or load another revision"
             )
     return rows, left_out
+
+
+def _with_options(asked: BenchmarkRow | None) -> BenchmarkRow | None:
+    """A row with the options that its question lists, where its gold is a letter and no column has them."""
+    if asked is None or asked.choices:
+        return asked
+    found = options_in(asked.question, asked.answer)
+    return replace(asked, choices=found, listed=True) if found else asked
 
 
 def _row(
@@ -209,7 +218,7 @@ def _row(
     )
 
     def decode() -> Problem:
-        again = benchmark.read(table[number])
+        again = _with_options(benchmark.read(table[number]))
         assert again is not None
         try:
             problem = reader.problem(_plain(again, found), number)

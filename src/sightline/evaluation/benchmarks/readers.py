@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...rewards.answers.latex import canonical
+from ...rewards.answers.numbers.units import quantity
 from .row import BenchmarkRow, image_list, letter, numbered, options, text
 
 IN_THE_PICTURE = "The question is in the image. Answer it."
@@ -18,18 +20,23 @@ class PlainColumns:
 
     question: str
     answer: str
-    images: str | None
+    images: str | Sequence[str] | None
+    """A column of one or several images, or several columns in the order in which they are shown."""
     choices: str | None = None
     cluster: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     """Label -> column."""
     only: Mapping[str, str] = field(default_factory=dict)
     """Column -> value: rows with another value are not part of the benchmark."""
+    tolerance: float | None = None
+    """Largest absolute error of a numeric answer that is still right."""
+    relative_tolerance: float | None = None
+    """The same as a share of the gold."""
 
     def __call__(self, row: Mapping[str, Any]) -> BenchmarkRow | None:
         if any(text(row[column]) != value for column, value in self.only.items()):
             return None
-        shown = image_list(row[self.images]) if self.images else []
+        shown = [image for column in self._image_columns for image in image_list(row[column])]
         question, shown = numbered(text(row[self.question]), shown)
         return BenchmarkRow(
             question,
@@ -38,13 +45,31 @@ class PlainColumns:
             options(row[self.choices]) if self.choices else (),
             cluster=text(row[self.cluster]) if self.cluster else "",
             labels={label: text(row[column]) for label, column in self.labels.items()},
+            tolerance=self._tolerance(text(row[self.answer])),
         )
+
+    def _tolerance(self, answer: str) -> float | None:
+        if self.relative_tolerance is not None:
+            return within(answer, self.relative_tolerance)
+        return self.tolerance
+
+    @property
+    def _image_columns(self) -> tuple[str, ...]:
+        if self.images is None:
+            return ()
+        return (self.images,) if isinstance(self.images, str) else tuple(self.images)
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read."""
-        single = (self.question, self.answer, self.images, self.choices, self.cluster)
+        single = (self.question, self.answer, *self._image_columns, self.choices, self.cluster)
         return tuple(dict.fromkeys(c for c in (*single, *self.labels.values(), *self.only) if c is not None))
+
+
+def within(answer: str, share: float) -> float | None:
+    """The absolute error that is `share` of a numeric gold; None if it is no number."""
+    number = quantity(canonical(answer))
+    return share * abs(number.number.approximate()) if number else None
 
 
 def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], BenchmarkRow | None]:
@@ -180,6 +205,80 @@ def hallusion(row: Mapping[str, Any]) -> BenchmarkRow:
         cluster="/".join(group),
         labels={"category": group[0], "subcategory": group[1]},
         keys={"figure": figure, "question": "/".join([*group, "q" + text(row["question_id"])])},
+    )
+
+
+def mm_star(row: Mapping[str, Any]) -> BenchmarkRow:
+    """MMStar: the question lists its options."""
+    return BenchmarkRow(
+        text(row["question"]),
+        image_list(row["image"]),
+        text(row["answer"]).strip(),
+        listed=True,
+        labels={"category": text(row["category"]), "skill": text(row["l2_category"])},
+    )
+
+
+def pope(row: Mapping[str, Any]) -> BenchmarkRow:
+    """POPE: whether an object is there, yes or no; three ways of choosing what is asked for."""
+    question = text(row["question"]).strip()
+    return BenchmarkRow(
+        f"{question} Answer yes or no.",
+        image_list(row["image"]),
+        text(row["answer"]).strip().lower(),
+        cluster=text(row["image_source"]),
+        labels={"category": text(row["category"])},
+    )
+
+
+def real_world_qa(row: Mapping[str, Any]) -> BenchmarkRow:
+    """RealWorldQA: a letter, a word or a number; the question says which."""
+    return BenchmarkRow(text(row["question"]), image_list(row["image"]), text(row["answer"]), listed=True)
+
+
+def cv_bench(row: Mapping[str, Any]) -> BenchmarkRow:
+    """CV-Bench: golds are letters in brackets; 2D from two sources, 3D from one, as its score weighs them."""
+    return BenchmarkRow(
+        text(row["question"]),
+        image_list(row["image"]),
+        text(row["answer"]).strip("() "),
+        options(row["choices"]),
+        labels={"type": text(row["type"]), "task": text(row["task"]), "source": text(row["source"])},
+    )
+
+
+def blink(row: Mapping[str, Any]) -> BenchmarkRow:
+    """BLINK: up to four images, golds are letters in brackets."""
+    shown = [row[f"image_{place}"] for place in range(1, 5) if row[f"image_{place}"] is not None]
+    return BenchmarkRow(
+        text(row["question"]),
+        shown,
+        text(row["answer"]).strip("() "),
+        options(row["choices"]),
+        labels={"task": text(row["sub_task"])},
+    )
+
+
+def hr_bench(row: Mapping[str, Any]) -> BenchmarkRow:
+    """HR-Bench: options in columns A to D; each problem in four orders of its options, one cluster."""
+    return BenchmarkRow(
+        text(row["question"]),
+        image_list(row["image"]),
+        text(row["answer"]).strip(),
+        tuple(text(row[letter]) for letter in "ABCD"),
+        labels={"category": text(row["category"])},
+    )
+
+
+def chart_qa(row: Mapping[str, Any]) -> BenchmarkRow:
+    """ChartQA: relaxed accuracy, a number within 5 % of the gold."""
+    answer = text(row["answer"]).strip()
+    return BenchmarkRow(
+        text(row["question"]),
+        image_list(row["image"]),
+        answer,
+        labels={"type": text(row["type"])},
+        tolerance=within(answer, 0.05),
     )
 
 

@@ -5,14 +5,21 @@ from __future__ import annotations
 from .benchmark import Benchmark, Split
 from .readers import (
     PlainColumns,
+    blink,
+    chart_qa,
     conversations,
+    cv_bench,
     dyna_math,
     hallusion,
+    hr_bench,
     math_verse,
     math_vision,
     math_vista,
+    mm_star,
     mmmu_pro_standard,
     mmmu_pro_vision,
+    pope,
+    real_world_qa,
     we_math,
 )
 
@@ -77,8 +84,27 @@ def _vision(split: str, rows: int) -> Benchmark:
 def _hallusion(rows: int, *splits: str) -> Benchmark:
     parts = tuple(Split(split, f"data/{split}-*.parquet") for split in splits)
     return Benchmark(
-        "lmms-lab/HallusionBench", parts, hallusion, _HALLUSION, rows, aggregate="hallusion"
+        "lmms-lab-encoder/HallusionBench", parts, hallusion, _HALLUSION, rows, aggregate="hallusion"
     )  # fmt: skip
+
+
+_NOT_COUNTED_HERE = "Its size is the one its card states; the copy was not at hand to count."
+
+
+def _blink(task: str) -> Benchmark:
+    folder = task.replace(" ", "_")
+    columns = ("idx", "question", "sub_task", *(f"image_{k}" for k in range(1, 5)), "choices", "answer")
+    return Benchmark(
+        "BLINK-Benchmark/BLINK", (Split("val", f"{folder}/val-*.parquet"),), blink, columns, None,
+        config=folder, note="The validation split; the golds of the test split are not public.",
+    )  # fmt: skip
+
+
+_BLINK = (
+    "Art_Style", "Counting", "Forensic_Detection", "Functional_Correspondence", "IQ_Test", "Jigsaw",
+    "Multi-view_Reasoning", "Object_Localization", "Relative_Depth", "Relative_Reflectance",
+    "Semantic_Correspondence", "Spatial_Relation", "Visual_Correspondence", "Visual_Similarity",
+)  # fmt: skip
 
 
 def _papo(split: str, rows: int) -> Benchmark:
@@ -139,6 +165,36 @@ BENCHMARKS: dict[str, Benchmark] = {
     "dynamath:variant1": _dyna(1),
     "hallusionbench": _hallusion(951, "image"),
     "hallusionbench:all": _hallusion(1129, "image", "non_image"),
+    "mmstar": Benchmark(
+        "Lin-Chen/MMStar", (Split("val", "*.parquet"),), mm_star,
+        ("index", "question", "image", "answer", "category", "l2_category"), 1500, note=_NOT_COUNTED_HERE,
+    ),
+    "pope": Benchmark(
+        "lmms-lab/POPE", _TEST, pope, ("question", "answer", "image_source", "image", "category"), 9000,
+        aggregate="pope", note=_NOT_COUNTED_HERE,
+    ),
+    "realworldqa": Benchmark(
+        "lmms-lab/RealWorldQA", _TEST, real_world_qa, ("image", "question", "answer"), 765,
+        note=_NOT_COUNTED_HERE,
+    ),
+    "cv_bench": Benchmark(
+        "nyu-visionx/CV-Bench", (Split("test", "test*.parquet"),), cv_bench,
+        ("type", "task", "image", "question", "choices", "answer", "source"), 2638, aggregate="cv_bench",
+        note=_NOT_COUNTED_HERE,
+    ),
+    "chartqa": Benchmark(
+        "lmms-lab/ChartQA", _TEST, chart_qa, ("type", "question", "answer", "image"), 2500,
+        note=f"Numbers within 5 % of the gold are right. {_NOT_COUNTED_HERE}",
+    ),
+    "hr_bench:4k": Benchmark(
+        "DreamMr/HR-Bench", (Split("hrbench_4k", "hr_bench_4k.parquet"),), hr_bench,
+        ("index", "question", "image", "answer", "category", *"ABCD"), 800, note=_NOT_COUNTED_HERE,
+    ),
+    "hr_bench:8k": Benchmark(
+        "DreamMr/HR-Bench", (Split("hrbench_8k", "hr_bench_8k.parquet"),), hr_bench,
+        ("index", "question", "image", "answer", "category", *"ABCD"), 800, note=_NOT_COUNTED_HERE,
+    ),
+    **{f"blink:{task.lower()}": _blink(task) for task in _BLINK},
     "geomath": Benchmark(
         "ShuoY/Look-Back-eval", (Split("geomath", "**/*[gG]eo[mM]ath*.json"),), conversations,
         ("messages", "images"), None, copy_only=True,

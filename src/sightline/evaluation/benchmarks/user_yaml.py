@@ -23,6 +23,8 @@ _KEYS = (
     "columns",
     "labels",
     "only",
+    "tolerance",
+    "relative_tolerance",
     "max_new_tokens",
     "note",
 )
@@ -72,7 +74,12 @@ def _benchmark(name: str, entry: Any, file: Path) -> Benchmark:
 def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
     columns, labels, only = (entry.get(key) or {} for key in ("columns", "labels", "only"))
     for what, given in (("columns", columns), ("labels", labels), ("only", only)):
-        if not isinstance(given, Mapping) or not all(isinstance(value, str) for value in given.values()):
+        lists = {role for role, value in given.items() if role == "images" and _is_names(value)} if (
+            what == "columns" and isinstance(given, Mapping)
+        ) else set()  # fmt: skip
+        if not isinstance(given, Mapping) or not all(
+            isinstance(value, str) for role, value in given.items() if role not in lists
+        ):
             raise UserError(f"{what} of benchmark {name} must map names to text, got {given!r:.120}")
     known_names(f"role in columns of benchmark {name}:", columns, _ROLES)
     missing = [role for role in ("question", "answer") if role not in columns]
@@ -81,4 +88,15 @@ def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
             f"benchmark {name} does not say which column holds the {' or the '.join(missing)}; expected "
             "columns: {question: ..., images: ..., answer: ...}"
         )
-    return PlainColumns(**{"images": None, **columns}, labels=dict(labels), only=dict(only))
+    tolerances = {
+        key: between(0)(f"{key} of benchmark {name}", entry[key])
+        for key in ("tolerance", "relative_tolerance")
+        if entry.get(key) is not None
+    }
+    if len(tolerances) > 1:
+        raise UserError(f"benchmark {name} has a tolerance and a relative_tolerance; give one of them")
+    return PlainColumns(**{"images": None, **columns}, labels=dict(labels), only=dict(only), **tolerances)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(name, str) for name in value)

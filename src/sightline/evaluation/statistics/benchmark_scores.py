@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,7 +117,48 @@ def hallusion(samples: Sequence[Scored]) -> dict[str, Any]:
     }
 
 
-AGGREGATES: dict[str, Aggregate] = {"we_math": we_math, "dyna_math": dyna_math, "hallusion": hallusion}
+def pope(samples: Sequence[Scored]) -> dict[str, Any]:
+    """POPE: accuracy, and precision, recall and F1 of "yes", over the answers that say yes or no.
+
+    An answer that says neither counts as no, as in the authors' code. yes share = answers that say yes /
+    answers. None where nothing is divided by.
+    """
+    graded = [one for one in samples if one.correct is not None]
+    yes = [_says_yes(one) for one in graded]
+    gold = [one.item.answer == "yes" for one in graded]
+    hits = sum(said and is_there for said, is_there in zip(yes, gold, strict=True))
+    return {
+        "accuracy": _average(samples),
+        "precision": hits / sum(yes) if sum(yes) else None,
+        "recall": hits / sum(gold) if sum(gold) else None,
+        "F1": 2 * hits / (sum(yes) + sum(gold)) if sum(yes) + sum(gold) else None,
+        "yes share": sum(yes) / len(yes) if yes else None,
+    }
+
+
+def _says_yes(one: Scored) -> bool:
+    """A right answer says its gold; a wrong one is looked at."""
+    if one.correct:
+        return one.item.answer == "yes"
+    return re.sub(r"[^a-z ]", "", (one.answer or "").lower()).strip().split(" ")[0] == "yes"
+
+
+def cv_bench(samples: Sequence[Scored]) -> dict[str, Any]:
+    """CV-Bench: 2D is the mean of its two sources, 3D its one source, the score the mean of 2D and 3D."""
+    found: dict[str, Any] = {}
+    for source in ("ADE20K", "COCO", "Omni3D"):
+        part = [one for one in samples if one.item.labels.get("source") == source]
+        found[source] = sum(bool(one.correct) for one in part) / len(part) if part else None
+    flat = [found[name] for name in ("ADE20K", "COCO")]
+    found["2D"] = sum(flat) / 2 if None not in flat else None
+    found["3D"] = found["Omni3D"]
+    both = (found["2D"], found["3D"])
+    return {**found, "score": sum(both) / 2 if None not in both else None}
+
+
+AGGREGATES: dict[str, Aggregate] = {
+    "we_math": we_math, "dyna_math": dyna_math, "hallusion": hallusion, "pope": pope, "cv_bench": cv_bench,
+}  # fmt: skip
 
 
 def _average(samples: Sequence[Scored]) -> Estimate:
