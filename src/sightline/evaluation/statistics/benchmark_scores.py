@@ -149,11 +149,13 @@ def cv_bench(samples: Sequence[Scored]) -> dict[str, Any]:
     for source in ("ADE20K", "COCO", "Omni3D"):
         part = [one for one in samples if one.item.labels.get("source") == source]
         found[source] = sum(bool(one.correct) for one in part) / len(part) if part else None
-    flat = [found[name] for name in ("ADE20K", "COCO")]
-    found["2D"] = sum(flat) / 2 if None not in flat else None
+    found["2D"] = _mean(found["ADE20K"], found["COCO"])
     found["3D"] = found["Omni3D"]
-    both = (found["2D"], found["3D"])
-    return {**found, "score": sum(both) / 2 if None not in both else None}
+    return {**found, "score": _mean(found["2D"], found["3D"])}
+
+
+def _mean(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else (one + other) / 2
 
 
 AGGREGATES: dict[str, Aggregate] = {
