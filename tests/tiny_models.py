@@ -473,6 +473,10 @@ UNSHARED = ("lfm2_vl", "qwen3_5")
 """Families whose cache holds states of layers that are no attention, so that every rollout runs whole."""
 
 
+PACKED = [name for name in FAMILIES if name not in (*UNSHARED, "gemma4")]
+"""Families whose training forward runs a prompt once for its rollouts."""
+
+
 def build(name: str) -> tuple[Any, Any]:
     """A tiny model of family `name` and its processor; equal weights on every call."""
     with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mixed_rows import SomeWithoutImages
 from stored_rollouts import GROUP, PROMPTS, StoredTrainer, sampled_responses, settings
-from tiny_models import FAMILIES, build, prompts, rollouts
+from tiny_models import PACKED, build, prompts, rollouts
 from torch import Tensor
 from trl.trainer.utils import add_fused_lm_head, get_peft_config
 
@@ -178,9 +178,9 @@ class Rows:
         vision = {n: v.to(model.dtype) if v.is_floating_point() else v for n, v in vision.items()}
         self.inputs = {"input_ids": ids, "attention_mask": mask, **vision, **type_ids(model, ids)}
         self.counts: dict[str, Any] = {"num_images": [len(shown) for shown in images]}
-        if "InternVL" in type(model).__name__:
+        if type(model).__name__.startswith(("InternVL", "Cohere2Vision")):
             tokens = (ids == image_token_id(model.config)).sum(1)
-            self.counts["num_tiles"] = (tokens // model.config.image_seq_length).tolist()
+            self.counts["num_tiles"] = (tokens // 4).tolist()
         self.labels = ids.masked_fill(mask == 0, -100)
         self.labels[:, : -self.length] = -100
 
@@ -200,7 +200,7 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "float", Tensor.double)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PACKED)
 def test_log_probs_entropy_and_gradient_in_every_family(family: str, exact: None) -> None:
     model, processor = build(family)
     model.double()
@@ -273,7 +273,7 @@ def test_what_no_row_can_hold_runs_whole() -> None:
     assert forward(**rows.inputs | {"attention_mask": mask}) is None, "gaps"
     ids[0, -rows.length] = image_token_id(model.config)
     assert forward(**rows.inputs | {"input_ids": ids}) is None, "images in a response"
-    assert forward(**rows.inputs, spatial_shapes=torch.ones(1)) is None, "something unknown"
+    assert forward(**rows.inputs, input_features=torch.ones(1)) is None, "something unknown"
     assert len(whole) == 3
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import FAMILIES, build, prompts, rollouts
+from tiny_models import PACKED, build, prompts, rollouts
 from torch import Tensor, nn
 from transformers import AttentionMaskInterface
 
@@ -95,7 +95,7 @@ def agree(batch: Batch, near: float) -> None:
     assert distance(batch.gradient(found), batch.gradient(wanted)) < near
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PACKED)
 def test_states_and_gradients_are_those_of_whole_rows(family: str, exact: None) -> None:
     model, processor = build(family)
     assert share_prompts(model) is None
@@ -124,7 +124,7 @@ def test_blocks_of_queries_and_bundles_of_prompts(
     agree(batch, 1e-9)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PACKED)
 def test_hidden_image_tokens_are_left_out(family: str, exact: None) -> None:
     model, processor = build(family)
     assert share_prompts(model) is None
@@ -157,7 +157,7 @@ def test_nothing_is_padded_and_every_token_predicted_once() -> None:
     assert torch.equal(again, batch.ids * batch.mask)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PACKED)
 def test_other_rows_stay_bit_for_bit(family: str) -> None:
     """Left-padded ones too: the mask function is registered under the same name."""
     model, processor = build(family)
