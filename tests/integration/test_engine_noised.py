@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import stored_rollouts
 import torch
 from short_runs import metrics, run, settings, weights
+from stored_rollouts import GROUP, PROMPTS
 
+from sightline.engines.trl.data.dataset import training_rows
 from sightline.engines.trl.trainer import noised_rollouts, trainer
 from sightline.engines.trl.trainer.noised_rollouts import clean_places, is_noised, sampled_images
 from sightline.errors import UserError
 from sightline.methods import method
+from sightline.models.families import image_token_id
+from sightline.models.loading import load_model
 from sightline.tasks import ShapesTask
 from sightline.views import Diffusion
 
@@ -109,6 +115,75 @@ def test_what_cannot_sample_so_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         run(tmp_path / "a", *flags("noisyrollout"))
     with pytest.raises(UserError, match=r"share 0\.1 of 4 rollouts is none"):
         run(tmp_path / "b", *flags("noisyrollout", rollouts={"share": 0.1}))
+
+
+class Sampler:
+    """What TRL has in the place of vLLM: keeps what it is sent and answers every row with three words."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[list[list[int]], list[Any], int]] = []
+        self.llm = SimpleNamespace(llm_engine=SimpleNamespace(reset_encoder_cache=lambda: None))
+        self.vllm_client = SimpleNamespace(
+            base_url="", session=SimpleNamespace(post=lambda _: SimpleNamespace(status_code=200))
+        )
+
+    def sync_weights(self) -> None:
+        pass
+
+    def generate(self, prompts: Any, images: Any, num_generations: int, profiler: Any) -> Any:
+        self.sent.append((prompts, images, num_generations))
+        return None, [[7, 8, 9] for _ in prompts], [[[0.0]] * 3 for _ in prompts], None
+
+
+def sampled_by_vllm(folder: Path, mode: str, objective: str, share: float) -> tuple[Any, Any]:
+    """What vLLM is sent for a rollout batch, and what is trained on."""
+    options = {"objective": objective, "rollouts": {**HALF, "share": share}}
+    chosen = stored_rollouts.settings(folder, "noisyrollout", options, "--no_shuffle_dataset")
+    loaded, problems = load_model("embedded", torch.float32), ShapesTask().train(4, 3)
+    right = iter([1.0, 0.0, 0.0, 0.0] * 100)
+    made = trainer.TokenCreditTrainer(
+        method=chosen.method,
+        args=chosen.train,
+        model=loaded.model,
+        processing_class=loaded.processor,
+        reward_funcs=[lambda completions, **_: [next(right) for _ in completions]],
+        train_dataset=training_rows(ShapesTask(), problems),
+    )
+    made.use_vllm, made.vllm_mode, made.vllm_generation = True, mode, Sampler()
+    made.vllm_importance_sampling_correction, made._last_loaded_step = False, -1
+    made.current_gradient_accumulation_steps = 1
+    made.model.train()
+    rows = [made.train_dataset[row // GROUP] for row in range(PROMPTS * GROUP)]
+    return made, made._generate_and_score_completions(rows)
+
+
+@pytest.mark.parametrize("objective", ["grpo", "dapo"])
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_vllm_is_sent_noised_images_for_the_last_rows_of_a_group(
+    tmp_path: Path, mode: str, objective: str
+) -> None:
+    made, out = sampled_by_vllm(tmp_path, mode, objective, 0.5)
+    ((prompts, images, each),) = made.vllm_generation.sent
+    assert each == 1, "a server would answer a group's first prompt for all of it"
+    problems, token = ShapesTask().train(4, 3), image_token_id(made.model.config)
+    clean = [problem.images[0].tobytes() for problem in problems[:PROMPTS] for _ in range(GROUP)]
+    shown = [image[0].tobytes() for image in images]
+    assert [a == b for a, b in zip(shown, clean, strict=True)] == [True, True, False, False] * PROMPTS
+    assert shown[2] == shown[3] and shown[6] == shown[7], "one noised copy a prompt"
+    assert prompts[:GROUP] == [prompts[0]] * GROUP
+    features = int((out["prompt_ids"][0] == token).sum())
+    assert prompts[0].count(token) == (1 if mode == "colocate" else features)
+    fresh = made.processing_class.image_processor(images=[problems[0].images[0]], return_tensors="pt")
+    for row in range(GROUP):
+        found = out["pixel_values"].view(PROMPTS * GROUP, -1, out["pixel_values"].shape[-1])[row]
+        assert torch.equal(found, fresh["pixel_values"]), "what is trained on is clean"
+
+
+def test_without_noise_vllm_is_sent_a_prompt_for_each_group(tmp_path: Path) -> None:
+    made, _ = sampled_by_vllm(tmp_path, "server", "grpo", 0.0)
+    ((_, images, each),) = made.vllm_generation.sent
+    assert each == GROUP
+    assert len({image[0].tobytes() for image in images}) == PROMPTS
 
 
 @pytest.mark.parametrize("name", ["pepo", "vepo", "tor", "dupl", "dvrp", "cfpo"])
