@@ -1,12 +1,12 @@
 """Whole training steps on the embedded model: `grpo` against stock TRL, each method against `grpo`.
 
-python benchmarks/steps.py [--smallest] [--rounds 16]
+python benchmarks/steps.py [--smallest] [--rounds 16] [--methods pepo vepo]
 
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
 methods have equal rollouts. "per rollout" masks each rollout's image anew, as VPPO's released code does, so
 that its second view shares nothing. The last row is a step of the main study on Shapes-2, 8 prompts x 8
-rollouts of embedded-2.
+rollouts of embedded-2. `--methods` measures those alone.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "vppo, per rollout": ("vppo", {"view": {"name": "patches", "per": "rollout"}}),
     "pgpo": ("pgpo", {}),
     "papo": ("papo", {}),
+    **{name: (name, {}) for name in ("pepo", "vepo", "tor", "dupl")},
 }
 STUDY = Path(__file__).parents[1] / "recipes" / "lab" / "main-2.yaml"
 
@@ -43,8 +44,10 @@ def compare(name: str, mine: Sequence[float], other: Sequence[float]) -> Row:
 
 def main() -> None:
     parser = arguments(__doc__)
+    parser.add_argument("--methods", nargs="+", choices=[name for name in METHODS if name != "grpo"])
     parser.set_defaults(rounds=16)
     args = parser.parse_args()
+    chosen = {name: METHODS[name] for name in METHODS if not args.methods or name in ["grpo", *args.methods]}
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
     logging.disable(logging.WARNING)
@@ -52,17 +55,18 @@ def main() -> None:
     prompts, group, rounds = (2, 2, 1) if args.smallest else (32, 8, args.rounds)
     makers: list[Any] = [
         functools.partial(_make, ours, method, options, prompts, group, rounds)
-        for method, options in METHODS.values()
+        for method, options in chosen.values()
     ]
-    makers.append(functools.partial(_make, stock, "grpo", {}, prompts, group, rounds))
-    measured = dict(zip([*METHODS, "stock"], steps_in_turns(makers), strict=True))
-    rows = [compare("grpo against stock TRL", measured["grpo"], measured["stock"])]
-    rows += [
-        compare(f"{name} against grpo", measured[name], measured["grpo"])
-        for name in METHODS
-        if name != "grpo"
+    if not args.methods:
+        makers.append(functools.partial(_make, stock, "grpo", {}, prompts, group, rounds))
+    names = [*chosen, *([] if args.methods else ["stock"])]
+    measured = dict(zip(names, steps_in_turns(makers), strict=True))
+    rows = [
+        compare(f"{name} against grpo", measured[name], measured["grpo"]) for name in chosen if name != "grpo"
     ]
-    rows.append(_study(2 if args.smallest else args.rounds + 1))
+    if not args.methods:
+        rows.insert(0, compare("grpo against stock TRL", measured["grpo"], measured["stock"]))
+        rows.append(_study(2 if args.smallest else args.rounds + 1))
     report(args.out / "steps.json", rows, f"A training step, {prompts} prompts x {group} rollouts")
 
 
