@@ -4,8 +4,8 @@ python benchmarks/newer_signals.py [--smallest] [--rounds 5] [--group 2] [--devi
 
 The first row is a pass over the vocabulary alone: Jensen-Shannon and both entropies against Jensen-Shannon,
 256 tokens, 151,936 words. The others are scoring passes at T = 2048 on a Qwen2.5-VL of random weights, one
-thread: PEPO, whose similarity reads every layer's states and whose entropy the vocabulary, against VGPO, which
-reads the last layer's; and the similarity alone.
+thread: PEPO, whose similarity reads every layer's states and whose entropy the vocabulary, against VGPO's of
+the last layer's; and the similarity alone.
 """
 
 from __future__ import annotations
