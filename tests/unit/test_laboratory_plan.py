@@ -13,6 +13,7 @@ from sightline.laboratory.study.folder import StudyFolder
 from sightline.laboratory.study.lab_yaml import read_plan
 from sightline.laboratory.study.plan import from_plain
 from sightline.run_folder import open_run
+from sightline.shaping import SHAPINGS
 
 
 def test_arms_are_methods_or_named_settings(tmp_path: Path) -> None:
@@ -151,3 +152,25 @@ def test_a_folder_of_another_version_is_refused(tmp_path: Path) -> None:
     folder.config.write_text("kind: eval\n")
     with pytest.raises(UserError, match="something else than a study"):
         folder.begin(plan)
+
+
+def test_a_study_loads_plugins_of_its_own_line_before_its_arms(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        text = (
+            f"from sightline.shaping import SHAPINGS, Rule\nSHAPINGS['{name}'] = Rule(lambda s, m: m * 1.0)\n"
+        )
+        (tmp_path / f"{name}.py").write_text(text)
+    first, second = (str(tmp_path / f"{name}.py") for name in ("first", "second"))
+    options = {"signal": "entropy", "shapings": ["first", "second"]}
+    arms = {"mine": {"method": "custom", "method_options": options}}
+    try:
+        plan = read_plan(
+            write_lab(tmp_path, arms=arms, plugins=[first]), ["grpo", "mine"], 1, {"plugins": second}
+        )
+        assert plan.settings("mine", 0)["plugins"] == f"{first},{second}", "what each run's process loads"
+        arms["mine"]["plugins"] = first
+        with pytest.raises(UserError, match="arm mine sets plugins, which load for all arms"):
+            read_plan(write_lab(tmp_path, arms=arms, plugins=first), ["grpo", "mine"], 1)
+    finally:
+        for name in ("first", "second"):
+            SHAPINGS.pop(name, None)

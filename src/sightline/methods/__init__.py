@@ -26,7 +26,7 @@ from .noisyrollout import noisyrollout
 from .papo import papo
 from .pepo import pepo
 from .pgpo import pgpo
-from .plugins import TABLES, load_installed, load_plugins
+from .plugins import TABLES, absolute_plugins, load_installed, load_plugins, plugin_names
 from .statistics import statistics
 from .tor import tor
 from .vepo import vepo
@@ -100,9 +100,11 @@ __all__ = [
     "Method",
     "Needs",
     "NoisedRollouts",
+    "absolute_plugins",
     "draw_noisy",
     "load_plugins",
     "method",
     "noised_rollouts",
+    "plugin_names",
     "statistics",
 ]

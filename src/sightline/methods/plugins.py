@@ -45,6 +45,11 @@ def plugin_names(given: Any) -> list[str]:
     return [one.strip() for one in listed if one.strip()]
 
 
+def absolute_plugins(given: Any) -> list[str]:
+    """The plugins of a setting, files by their whole path: for a process that runs in another folder."""
+    return [str(Path(name).resolve()) if name.endswith(".py") else name for name in plugin_names(given)]
+
+
 def load_plugins(given: Any) -> list[str]:
     """Load plugins in order, each once a process; the names that were given.
 

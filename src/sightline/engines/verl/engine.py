@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ...errors import UserError
+from ...methods import absolute_plugins
 from ...models.families import placeholder_ids, placeholder_words
 from ...models.loading import LoadedModel, load_model
 from ...models.scoring.hidden_states import layer_index
@@ -157,6 +158,7 @@ def _sections(
     asked = {
         "method": method.name,
         "options": dict(method.options),
+        "plugins": absolute_plugins(train.plugins),
         "seed": train.seed,
         "directory": os.getcwd(),
         "folder": str(folder.path.absolute()),

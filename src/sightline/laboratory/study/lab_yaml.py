@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from ...errors import UserError
-from ...methods import METHODS, load_plugins, method
+from ...methods import METHODS, load_plugins, method, plugin_names
 from ...value_checks import between, check_options, known_names
 from ...yaml_files import load_yaml
 from ..gradient_test.token_classes import CREDITS
@@ -24,7 +24,7 @@ OWN = (
 
 _KEYS = (
     "question", "methods", "arms", "seeds", "baseline", "primary", "contrasts", "evaluate", "target",
-    "gradient", "train",
+    "gradient", "train", "plugins",
 )  # fmt: skip
 
 
@@ -51,10 +51,12 @@ def read_plan(
         raise UserError(
             f"no METHOD was given and {file} names none; expected such as sightline study grpo vgpo"
         )
-    load_plugins(_mapping(config, "train", file).get("plugins"))  # arms name what they add
+    train = {**_mapping(config, "train", file), **(changed or {})}
+    if plugins := _plugins(config, train):
+        load_plugins(plugins)  # arms name what they add
+        train["plugins"] = ",".join(plugins)
     baseline = str(config.get("baseline") or wanted[0])
     arms = [_arm(name, named, file) for name in dict.fromkeys([baseline, *wanted])]
-    train = {**_mapping(config, "train", file), **(changed or {})}
     _check_own(train, f"{file}: train")
     if taken := [name for name in ("method", "method_options", CREDIT) if name in train]:
         raise UserError(f"{file}: train sets {taken[0]}; expected it in arms of the study")
@@ -87,6 +89,11 @@ def _read(file: str) -> dict[str, Any]:
     return config
 
 
+def _plugins(config: Mapping[str, Any], train: Mapping[str, Any]) -> list[str]:
+    """The plugins of a study, of its own line and of its training settings, each once."""
+    return list(dict.fromkeys([*plugin_names(config.get("plugins")), *plugin_names(train.get("plugins"))]))
+
+
 def _mapping(config: Mapping[str, Any], key: str, file: str) -> dict[str, Any]:
     value = config.get(key) or {}
     if not isinstance(value, dict):
@@ -107,6 +114,10 @@ def _arm(name: str, named: Mapping[str, Any], file: str) -> Arm:
     if settings["method"] is None:
         raise UserError(f"{file}: arm {name} names no method; expected such as {{method: vppo}}")
     _check_own(settings, f"{file}: arm {name}")
+    if "plugins" in settings:
+        raise UserError(
+            f"{file}: arm {name} sets plugins, which load for all arms; write plugins: beside arms:"
+        )
     if "/" in name or name.startswith("."):
         raise UserError(f"{file}: an arm is named like a folder, without `/` or a leading `.`; got {name!r}")
     if CREDIT in settings:

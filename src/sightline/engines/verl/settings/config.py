@@ -22,6 +22,10 @@ class VerlConfig:
     method_options: dict[str, Any] | str | None = field(
         default=None, metadata={"help": "Options of the method, a mapping."}
     )
+    plugins: str | None = field(
+        default=None,
+        metadata={"help": "Modules or files with rules of your own, as my_package.rules,rules.py."},
+    )
     model: str | None = field(default=None, metadata={"help": "A folder, a hub id, or `embedded`."})
     output_dir: str | None = field(
         default=None, metadata={"help": "The run's folder, which every node can reach."}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ....methods import Method
+from ....methods import Method, load_plugins
 from ....methods import method as make_method
 
 KEY = "sightline"
@@ -25,6 +25,8 @@ class Request:
     rows_per_pass: int
     aggregation: str = "token-mean"
     """verl's `loss_agg_mode`."""
+    plugins: list[str] = field(default_factory=list)
+    """What is loaded before the method is built, in a worker that may never have seen it."""
     loss_scale: int | None = None
     """verl's `loss_scale_factor`."""
 
@@ -34,6 +36,7 @@ class Request:
 
     def build(self) -> Method:
         """The method that is asked about."""
+        load_plugins(self.plugins)
         return make_method(self.method, **self.options)
 
 

@@ -24,6 +24,7 @@ from verl.trainer.ppo.padding_utils import upsample_batch_to_divisible_size  # p
 from verl.trainer.ppo.v1 import PPOTrainerSync, register_trainer  # pyright: ignore[reportMissingImports]
 from verl.workers.utils.padding import response_to_nested  # pyright: ignore[reportMissingImports]
 
+from ....methods import load_plugins
 from ....methods import method as make_method
 from ....objectives import group_advantages, overlong_penalty
 from ....rollouts import Rollouts
@@ -49,6 +50,7 @@ class SightlineTrainer(PPOTrainerSync):
         with open_dict(config):
             self.asked: dict[str, Any] = OmegaConf.to_container(config[KEY], resolve=True)  # pyright: ignore
             config.trainer.v1.trainer_mode = "sync"  # compared as a word elsewhere in verl
+        load_plugins(self.asked["plugins"])
         self.method = make_method(self.asked["method"], **self.asked["options"])
         self.signals = RunSignals(self.asked["folder"])
         self.record = RunRecord(self, self.asked)
@@ -130,6 +132,7 @@ class SightlineTrainer(PPOTrainerSync):
             seed=self.asked["seed"],
             step=(self.global_steps - 1) * self.asked["updates"],
             rows_per_pass=self.config.actor_rollout_ref.rollout.log_prob_micro_batch_size_per_gpu,
+            plugins=self.asked["plugins"],
             aggregation=actor.loss_agg_mode,
             loss_scale=actor.loss_scale_factor,
         ).plain()
