@@ -54,3 +54,16 @@ def test_what_a_fault_quotes_cannot_move_the_cursor():
     assert (
         str(UnusableRow(Fault.WRONG_TYPE, "a\x1b[2Jb\nc\u202ed")) == r"wrong type (a\u001b[2Jb\u000ac\u202ed)"
     )
+
+
+def test_what_a_run_trains_on_has_a_name() -> None:
+    from sightline.tasks.task_names import task_name
+
+    own = {"source": "data/charts.jsonl", "columns": {"answer": "label"}}
+    assert task_name(own) == "charts.jsonl"
+    assert task_name({**own, "name": "my charts"}) == "my charts"
+    assert (
+        task_name([own, {"source": "owner/name", "weight": 2}, "shapes"])
+        == "charts.jsonl + owner/name + shapes"
+    )
+    assert task_name({"source": [{"question": "?"}]}) == "rows"

@@ -36,6 +36,7 @@ from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
+from ..tasks.task_names import task_name
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .threads import one_thread_if_small
 
@@ -328,9 +329,8 @@ def _print_results(
         if all(pair):
             rows.append([f"{mode} accuracy", *map(str, pair)])
     if rows:
-        title = (
-            f"{settings.method.name} on {settings.train.task}, {len(evaluation.problems)} held-out problems"
-        )
+        task = task_name(settings.train.task)
+        title = f"{settings.method.name} on {task}, {len(evaluation.problems)} held-out problems"
         screen.print_table(title, ["", "before", "after"], rows)
     print(f"training {seconds['training']:.0f} s, all {seconds['all']:.0f} s; report: {folder.report}")
     sys.stdout.flush()

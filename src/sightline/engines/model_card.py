@@ -12,6 +12,7 @@ import yaml
 from ..methods import Method
 from ..provenance import provenance
 from ..run_folder import RunFolder
+from ..tasks.task_names import task_name
 
 PAPERS = {
     "grpo": "2402.03300",
@@ -84,8 +85,8 @@ def _origin(config: Mapping[str, Any], method: Method, step: int, problems: int)
     if config.get("freeze_vision"):
         trained += " but the vision tower"
     return (
-        f"Base model: {_code(config['model'])}. Data: {_code(config['task'])}, {problems:,} training "
-        "problems. "
+        f"Base model: {_code(config['model'])}. Data: {_code(task_name(config['task']))}, {problems:,} "
+        "training problems. "
         f"Method: {_code(method.name)} ({method.variant}), {trained}, "
         f"after optimizer step {step:,}."
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...tasks.task_names import task_name
 from ..charts.geometry import IntervalChart, curve_chart, interval_chart
 from ..charts.metric_titles import MetricColumn, groups
 from ..charts.number_format import points
@@ -22,7 +23,9 @@ PROTOCOLS = ("greedy", "sampled", "blind")
 def subject(run: SavedRun) -> dict[str, str]:
     """What was trained, on what, by which method."""
     model = run.config.get("model", run.config.get("model_name_or_path"))
-    found = {"method": run.config.get("method"), "task": run.config.get("task"), "model": model}
+    task = run.config.get("task")
+    name = None if task is None else task_name(task)
+    found = {"method": run.config.get("method"), "task": name, "model": model}
     return {name: shown(value) if value is not None else "unknown" for name, value in found.items()}
 
 
