@@ -6,7 +6,8 @@ python benchmarks/steps.py [--smallest] [--rounds 16] [--methods pepo vepo]
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
 methods have equal rollouts. "per rollout" masks each rollout's image anew, as VPPO's released code does, so
 that its second view shares nothing. The last row is a step of the main study on Shapes-2, 8 prompts x 8
-rollouts of embedded-2. `--methods` measures those alone.
+rollouts of embedded-2. PEPO is without its reference KL, a forward of another model. `--methods`
+measures those alone.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "vppo, per rollout": ("vppo", {"view": {"name": "patches", "per": "rollout"}}),
     "pgpo": ("pgpo", {}),
     "papo": ("papo", {}),
-    **{name: (name, {}) for name in ("pepo", "vepo", "tor", "dupl")},
+    "pepo": ("pepo", {"objective": {"name": "grpo", "reference_kl": 0.0}}),
+    **{name: (name, {}) for name in ("vepo", "tor", "dupl")},
 }
 STUDY = Path(__file__).parents[1] / "recipes" / "lab" / "main-2.yaml"
 
