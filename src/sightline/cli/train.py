@@ -22,6 +22,7 @@ from ..engines.command_line import chosen_engine
 from ..engines.disk_space import is_full
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
 from ..engines.hub_upload import Hub, NotSentError, hub_of, send_run
+from ..engines.heartbeats import Heartbeat, is_lost_connection, lost_ranks
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL, Credit
@@ -78,15 +79,17 @@ def main(argv: Sequence[str]) -> int:
         return run.go(loaded, problems)
     except KeyboardInterrupt:
         return run.interrupted(None)
+    except RuntimeError as error:
+        if isinstance(error, StoppedError):
+            return run.stopped(error)
+        if ranks.count == 1 or not is_lost_connection(error):
+            raise
+        return run.lost(error)
     except OSError as error:
         if not is_full(error):
             raise
         log.error("%s", error, exc_info=True)
         run.say(f"the disk is full: {error}; make room, then continue with --resume")
-        return FOUND_PROBLEMS
-    except StoppedError as error:
-        log.error("%s", error, exc_info=True)
-        run.say(str(error))
         return FOUND_PROBLEMS
     finally:
         folder.release()
@@ -128,6 +131,8 @@ class _Run:
 
     def go(self, loaded: LoadedModel, problems: Sequence[Problem]) -> int:
         """All of it."""
+        heartbeat = Heartbeat(self.folder.path, self.ranks.index, self.ranks.count)
+        heartbeat.beat("measuring before training")
         held_out = len(self.evaluation.problems)
         for line in self.evaluation.damaged if held_out else ():
             self.say(line)
@@ -141,7 +146,9 @@ class _Run:
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
             return self.interrupted(trained)
+        heartbeat.beat("measuring after training")
         self.measure(AFTER, trained.model)
+        heartbeat.clear()
         if self.ranks.main:
             config, described = self.settings.as_dict(), self.settings.describe_method()
             method, steps = self.settings.method, trained.steps
@@ -173,6 +180,21 @@ class _Run:
             return None
         self.say(f"{model} is trained; what is left is measured")
         return Trained(last_step(self.folder), None, None, load_model(str(model), loaded.model.dtype))
+
+    def stopped(self, error: StoppedError) -> int:
+        """Say why training ended early; the exit code."""
+        if self.ranks.main:
+            log.error("%s", error, exc_info=error)
+        self.say(str(error))
+        return FOUND_PROBLEMS
+
+    def lost(self, error: RuntimeError) -> int:
+        """Say which rank does not answer, once for all ranks that are left; the exit code."""
+        lost = lost_ranks(self.folder.path, self.ranks.index, self.ranks.count)
+        if lost.speaker == self.ranks.index:
+            log.info("%s", error, exc_info=error)
+            screen.say(str(StoppedError(lost.what, self.folder.path)))
+        return FOUND_PROBLEMS
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Held-out accuracy on rank 0, while the others wait."""

@@ -24,6 +24,7 @@ from ..disk_space import is_full, when_there_is_room
 from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
 from ..hub_upload import hub_of
+from ..heartbeats import Heartbeat
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
@@ -97,7 +98,8 @@ def train(
     if processes.main and start is not None and (mended := mend_metrics(folder.metrics, start)):
         say(mended)
     stop = CleanStop(processes.any)
-    watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name)]
+    heartbeat = Heartbeat(folder.path, processes.index, processes.count)
+    watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name), heartbeat]
     callbacks: list[Any] = [StopCallback(stop), WatcherCallback(watchers)]
     if settings.train.push_to_hub:
         callbacks.append(HubCallback(hub_of(settings.train, folder.path), say))
