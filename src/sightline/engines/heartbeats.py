@@ -73,7 +73,16 @@ class Lost:
     """The first rank that is left."""
 
 
-def lost_ranks(folder: Path, own: int, count: int) -> Lost:
+def lost_ranks(folder: Path, own: int, count: int, seconds: float = 3.0) -> Lost:
+    """As `_look`; looked for again for some seconds, since a process closes its connections before it is
+    seen to be dead."""
+    end = time.monotonic() + seconds
+    while (found := _look(folder, own, count)) is None and time.monotonic() < end:
+        time.sleep(0.1)
+    return found or Lost("another rank does not answer, though all still run", own)
+
+
+def _look(folder: Path, own: int, count: int) -> Lost | None:
     """Which ranks are dead or suspended, and what each did last; on other machines the one silent longest."""
     here = socket.gethostname()
     lost, silent, left = [], [], [own]
@@ -92,7 +101,7 @@ def lost_ranks(folder: Path, own: int, count: int) -> Lost:
             silent.append((beat["time"], f"rank {rank} on {beat['host']}, last {last}"))
     if not lost and silent:
         lost = [f"no answer, silent longest is {min(silent)[1]}"]
-    return Lost(" and ".join(lost) or "another rank does not answer, though all still run", min(left))
+    return Lost(" and ".join(lost), min(left)) if lost else None
 
 
 def _state(pid: int) -> str | None:
