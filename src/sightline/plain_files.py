@@ -24,6 +24,7 @@ MOST_YAML_VALUES = 50_000
 """Values of a YAML text, those of an alias counted wherever it stands."""
 DEEPEST = 64
 _LARGEST_INTEGER = 10**100
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class Refused(ValueError):  # noqa: N818 (not always an error)
@@ -41,6 +42,21 @@ def read_plain(path: Path, most: int = MOST_BYTES) -> Any:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Refused("is no plain file")
         return parse_plain(path.name, file.read(most + 1), most)
+
+
+def read_yaml(path: str | Path) -> Any:
+    """What a YAML file holds that a user names, whatever its name ends in.
+
+    Raises `Refused` for what `parse_yaml` refuses, too much or no UTF-8, and `OSError`s as reading does.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MOST_YAML_BYTES + 1)
+    if len(content) > MOST_YAML_BYTES:
+        raise Refused(f"has more than {MOST_YAML_BYTES:,} bytes")
+    try:
+        return parse_yaml(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise Refused(f"is no UTF-8 text ({error.reason} at byte {error.start:,})") from None
 
 
 def parse_plain(name: str, content: bytes, most: int = MOST_BYTES) -> Any:
@@ -67,7 +83,10 @@ def parse_json(text: str) -> Any:
 
 
 def parse_yaml(text: str) -> Any:
-    """The value of a YAML text, without tags that construct objects. Raises `Refused`."""
+    """The value of a YAML text, without tags that construct objects.
+
+    Raises `Refused`, also for a key that a mapping names twice: the first of its values would be lost.
+    """
     loader = None
     try:
         loader = _Loader(text)
@@ -79,18 +98,18 @@ def parse_yaml(text: str) -> Any:
     except RecursionError:
         raise Refused("is nested too deeply") from None
     except yaml.YAMLError as error:
-        raise Refused(f"is no YAML ({_where(error)})") from None
+        raise Refused(f"is not valid YAML ({_where(error)})") from None
     except Refused:
         raise
     except (ValueError, TypeError, OverflowError) as error:  # a date that is none, an unhashable key
-        raise Refused(f"is no YAML ({str(error)[:80]})") from None
+        raise Refused(f"is not valid YAML ({str(error)[:80]})") from None
     finally:
         if loader is not None:
             loader.dispose()
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, which gives up on deep nesting before it has cost anything."""
+    """PyYAML's safe loader, which refuses repeated keys, and deep nesting before it has cost anything."""
 
     def __init__(self, text: str):
         super().__init__(text)
@@ -113,6 +132,19 @@ class _Loader(yaml.SafeLoader):
             raise Refused(f"is nested more than {DEEPEST} deep")
         node = super().compose_node(parent, index)
         self._depth -= 1
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node: Any = super().compose_mapping_node(anchor)
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _MERGE:
+                continue
+            key: Any = self.construct_object(key_node)
+            if key in seen:
+                what = f"the key {key!r:.40} is given twice; keep one of them"
+                raise yaml.constructor.ConstructorError(None, None, what, key_node.start_mark)
+            seen.add(key)
         return node
 
 

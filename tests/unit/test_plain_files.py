@@ -10,6 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from patient import patient
 
+from sightline.cli.data import main as data
+from sightline.engines.trl.settings.resolve import parse
+from sightline.errors import UserError
+from sightline.evaluation.benchmarks.user_yaml import read_benchmarks
+from sightline.laboratory.study.lab_yaml import read_plan
 from sightline.plain_files import MOST_YAML_BYTES, Refused, parse_json, parse_plain, parse_yaml, read_plain
 from sightline.structure import COUNT, NUMBER, TEXT, Each, Either, Many, Maybe, Optional, fault
 
@@ -31,6 +36,35 @@ def test_what_we_write_is_read_as_yaml_reads_it(value):
 def test_aliases_and_merges_in_measure_are_read():
     text = "a: &a {x: 1}\nb: {<<: *a, y: 2}\nc: [*a, *a]\n"
     assert parse_yaml(text) == {"a": {"x": 1}, "b": {"x": 1, "y": 2}, "c": [{"x": 1}, {"x": 1}]}
+
+
+@pytest.mark.parametrize("text", ["a: 1\nb: 2\na: 3", "x: {'a': 1, a: 1}", "16: 0\n0x10: 0", "- {a: 1, a: }"])
+def test_a_key_given_twice_is_refused(text):
+    with pytest.raises(Refused, match="given twice"):
+        parse_yaml(text)
+
+
+def test_a_key_may_be_given_over_a_merged_one():
+    text = "z: &z {x: 0, y: 0}\ntop: {deep: &a {<<: *z, x: 1}}\nb: {<<: *a, y: 2}\n"
+    assert parse_yaml(text)["top"]["deep"] == {"x": 1, "y": 0}
+    assert parse_yaml(text)["b"] == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda file: parse(["--config", file]),
+        lambda file: read_plan(file, [], None, {}),
+        read_benchmarks,
+        lambda file: data(["check", file]),
+    ],
+)
+@pytest.mark.parametrize("content", [b"a: 1\na: 2", b"- " * 60_000, b"a: b\n" * MOST_YAML_BYTES, b"a: \xff"])
+def test_yaml_that_a_user_names_is_read_with_the_same_limits(read, content, tmp_path):
+    (tmp_path / "given.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=r"given\.yaml.* (is|has|given twice)") as told:
+        read(str(tmp_path / "given.yaml"))
+    assert "\n" not in str(told.value) and len(str(told.value)) < 400
 
 
 def merges(levels):

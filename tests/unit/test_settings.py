@@ -56,6 +56,8 @@ def test_dapo_replaces_uninformative_groups_and_grpo_does_not() -> None:
     ("argv", "says"),
     [
         (["--num_generations", "1"], "expected at least 2"),
+        (["--generation_kwargs", '{"do_sample": false}'], "do_sample"),
+        (["--top_k", "1"], "top_k 1 gives every"),
         (
             ["--num_generations", "4", "--per_device_train_batch_size", "6"],
             "6 rollouts a batch .* num_generations 4; nearest that do: per_device_train_batch_size 4 or 8",

@@ -10,7 +10,6 @@ import pytest
 
 from sightline.errors import UserError
 from sightline.tasks import DataOptions, load_task
-from sightline.yaml_files import load_yaml
 
 QUESTION = "How many are there?"
 
@@ -143,9 +142,3 @@ def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b'{"question": "q", "answer": "1"}\n'.decode().encode("utf-16"))
     with pytest.raises(UserError, match=r"is UTF-16 text; expected UTF-8"):
         load_task(str(tmp_path / name)).train(None, 0)
-
-
-def test_a_yaml_key_given_twice_is_an_error() -> None:
-    assert load_yaml("a: {b: 1}\nc: 2") == {"a": {"b": 1}, "c": 2}
-    with pytest.raises(Exception, match="given twice"):
-        load_yaml("a: 1\nb: 2\na: 3")

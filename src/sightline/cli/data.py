@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from tqdm import tqdm
 
 from ..analysis.pages.base import printable
 from ..errors import UserError, unknown_name
+from ..plain_files import Refused, read_yaml
 from ..run_folder import fresh_name, write_text
 from ..tasks import TASKS, DataOptions, load_task
 from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread
@@ -23,7 +23,6 @@ from ..tasks.loading.sources import OpenedSource, parse_source
 from ..tasks.mixture import Mixture
 from ..tasks.prompt_length_filter import CountTokens
 from ..tasks.rows.row_errors import NOTES, row_list
-from ..yaml_files import load_yaml
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 from .arguments import VerbParser, positive
 from .data_preview import page, shown
@@ -272,9 +271,11 @@ def _recipe(args: argparse.Namespace) -> _Recipe:
 
 def _read_recipe(file: str) -> dict[str, Any]:
     try:
-        recipe = load_yaml(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"recipe {file} cannot be read: {' '.join(str(error).split())}") from error
+        recipe = read_yaml(file)
+    except OSError as error:
+        raise UserError(f"recipe {file} cannot be read: {error}") from error
+    except Refused as error:
+        raise UserError(f"recipe {file} {error}") from error
     if not isinstance(recipe, dict) or "task" not in recipe:
         raise UserError(f"recipe {file} names no task; expected a mapping with `task: ...`")
     return recipe

@@ -19,8 +19,8 @@ from ..laboratory.study.folder import StudyFolder
 from ..laboratory.study.lab_yaml import read_plan
 from ..laboratory.study.plan import Plan
 from ..laboratory.study.schedule import Job, run_all
+from ..plain_files import Refused, parse_yaml
 from ..run_folder import open_run
-from ..yaml_files import load_yaml
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 
@@ -108,7 +108,10 @@ def _settings(argv: Sequence[str], parser: VerbParser) -> tuple[list[str], dict[
             if not words or words[0].startswith("--"):
                 raise UserError(f"{name} needs a value, as {name} 40; see sightline study --help")
             value = words.pop(0)
-        found[name[2:]] = load_yaml(value)
+        try:
+            found[name[2:]] = parse_yaml(value)
+        except Refused as error:
+            raise UserError(f"{name} cannot be {value}: it {error}") from error
     return own, found
 
 

@@ -21,8 +21,8 @@ from ..engines.checkpoints import given_checkpoint, last_checkpoint, newest_whol
 from ..engines.command_line import chosen_engine
 from ..engines.disk_space import is_full
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
-from ..engines.hub_upload import Hub, NotSentError, hub_of, send_run
 from ..engines.heartbeats import Heartbeat, is_lost_connection, lost_ranks
+from ..engines.hub_upload import Hub, NotSentError, hub_of, send_run
 from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL, Credit

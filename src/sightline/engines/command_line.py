@@ -12,12 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import UserError, unknown_name
 from ..methods import Method, load_plugins
 from ..methods import method as make_method
-from ..yaml_files import load_yaml
+from ..plain_files import Refused, parse_yaml
+from ..plain_files import read_yaml as read_any
 
 ENGINE = "engine"
 """The setting that chooses an engine."""
@@ -58,7 +57,7 @@ def read_yaml(file: str) -> dict[str, Any]:
         UserError: it is missing, unreadable, or not a mapping.
     """
     try:
-        config = load_yaml(Path(file).read_text(encoding="utf-8"))
+        config = read_any(file)
     except FileNotFoundError:
         near = (
             sorted(str(path) for path in Path(file).parent.glob("*.yaml"))
@@ -67,10 +66,10 @@ def read_yaml(file: str) -> dict[str, Any]:
         )
         hint = f"; there are {', '.join(near)}" if near else ""
         raise UserError(f"config file {file} does not exist{hint}") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UserError(f"config file {file} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"config file {file} is not valid YAML: {' '.join(str(error).split())}") from error
+    except Refused as error:
+        raise UserError(f"config file {file} {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"config file {file} must hold a mapping of settings, got {type(config).__name__}")
     return _as_given(config, file) if isinstance(config.get(SET_BY), dict) else config
@@ -200,9 +199,11 @@ def method_of(flags: Sequence[str], config: Mapping[str, Any], usual: str) -> Me
     options = given.method_options
     if isinstance(options, str):
         try:
-            options = load_yaml(options)
-        except yaml.YAMLError as error:
-            raise UserError(f"method_options is not valid JSON or YAML: {given.method_options}") from error
+            options = parse_yaml(options)
+        except Refused as error:
+            raise UserError(
+                f"method_options is not valid JSON or YAML, it {error}: {given.method_options}"
+            ) from error
     if not isinstance(options, dict):
         raise UserError(f"method_options must be a mapping such as {{threshold: 0.4}}, got {options!r}")
     return make_method(given.method, **options)
@@ -233,6 +234,6 @@ def plain_data(name: str, value: Any) -> Any:
     if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
         return value
     try:
-        return load_yaml(value)
-    except yaml.YAMLError as error:
-        raise UserError(f"{name} is not valid JSON or YAML: {value}") from error
+        return parse_yaml(value)
+    except Refused as error:
+        raise UserError(f"{name} is not valid JSON or YAML, it {error}: {value}") from error

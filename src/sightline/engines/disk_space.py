@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +36,8 @@ def free(folder: Path) -> int:
     there = folder.absolute()
     while not there.exists():
         there = there.parent
-    return shutil.disk_usage(there).free
+    usage = shutil.disk_usage(there)
+    return usage.free if usage.total else sys.maxsize  # /proc and its like count no space at all
 
 
 def check_space(folder: Path, model: Any, keeps_checkpoints: bool, kept: int | None) -> str | None:

@@ -23,8 +23,8 @@ from ..checkpoints import StoppedError, checkpoints, clean, given_checkpoint, la
 from ..disk_space import is_full, when_there_is_room
 from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
-from ..hub_upload import hub_of
 from ..heartbeats import Heartbeat
+from ..hub_upload import hub_of
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher

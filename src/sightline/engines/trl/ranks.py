@@ -24,6 +24,8 @@ class AccelerateRanks(Ranks):
         self._device: Any = args.device
         self.index = int(args.process_index)
         self.count = int(args.world_size)
+        if dist.is_initialized():  # transformers forgets the time-out where it trains on CPUs
+            dist.distributed_c10d._set_pg_timeout(timedelta(seconds=args.ddp_timeout))
 
     @cached_property
     def _patient(self) -> Any:

@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ...errors import UserError
+from ...plain_files import Refused, read_yaml
 from ...value_checks import between, known_names
-from ...yaml_files import load_yaml
 from .benchmark import Benchmark, Split
 from .readers import PlainColumns
 
@@ -38,9 +36,11 @@ def read_benchmarks(path: str | Path) -> dict[str, Benchmark]:
         UserError: the file cannot be read, or an entry lacks its source or columns, or has an unknown key.
     """
     try:
-        found = load_yaml(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"cannot read the benchmarks of {path}: {' '.join(str(error).split())}") from error
+        found = read_yaml(path)
+    except OSError as error:
+        raise UserError(f"cannot read the benchmarks of {path}: {error}") from error
+    except Refused as error:
+        raise UserError(f"cannot read the benchmarks of {path}: it {error}") from error
     if not isinstance(found, Mapping) or not found:
         raise UserError(f"{path} holds no benchmarks; expected a mapping from names to source and columns")
     return {str(name): _benchmark(str(name), entry, Path(path)) for name, entry in found.items()}

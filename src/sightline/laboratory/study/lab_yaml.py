@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from ...errors import UserError
 from ...methods import METHODS, load_plugins, method, plugin_names
+from ...plain_files import Refused, read_yaml
 from ...value_checks import between, check_options, known_names
-from ...yaml_files import load_yaml
 from ..gradient_test.token_classes import CREDITS
 from .plan import CREDIT, MEASURES, Arm, Evaluation, GradientTest, Plan, Primary
 
@@ -79,11 +76,11 @@ def read_plan(
 
 def _read(file: str) -> dict[str, Any]:
     try:
-        config = load_yaml(Path(file).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        config = read_yaml(file)
+    except OSError as error:
         raise UserError(f"--config {file} cannot be read: {error}; see those in recipes/lab") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"--config {file} is not valid YAML: {' '.join(str(error).split())}") from error
+    except Refused as error:
+        raise UserError(f"--config {file} {error}") from error
     if not isinstance(config, dict):
         raise UserError(f"--config {file} must hold a mapping, got {type(config).__name__}")
     return config

@@ -44,6 +44,9 @@ def check_bounds(args: Any) -> None:
         unset = value is None and name == "shuffle_by"
         if not unset and not isinstance(value, bool) and value not in choices:  # scale_rewards may be a bool
             raise unknown_name(name, str(value), choices)
+    if args.top_k == 1:
+        raise UserError("top_k 1 gives every rollout of a prompt the same response, from which nothing is "
+                        "learned; leave it out, and evaluate greedily with sightline eval")  # fmt: skip
     if args.max_steps == 0 or args.max_steps < -1:
         raise UserError(
             f"max_steps must be at least 1, or -1 to train for num_train_epochs, got {args.max_steps}"

@@ -77,6 +77,9 @@ def check_settings(train: VerlConfig, method: Method) -> None:
     for name, choices in _CHOICES.items():
         if str(getattr(train, name)) not in choices:
             raise unknown_name(name, str(getattr(train, name)), choices)
+    if train.top_k == 1:
+        raise UserError("top_k 1 gives every rollout of a prompt the same response, from which nothing is "
+                        "learned; leave it out")  # fmt: skip
     if not 0 < train.top_p <= 1 or not train.temperature > 0:
         raise UserError(f"top_p must lie in (0, 1] and temperature above 0, got {train.top_p:g} and "
                         f"{train.temperature:g}")  # fmt: skip
