@@ -16,10 +16,13 @@ from sightline.engines.image_placeholders import (
     shortened,
     without_placeholders,
 )
+from sightline.engines.ranks import Ranks
 from sightline.engines.trl.preflight import check_fit
+from sightline.engines.trl.trainer.noised_rollouts import NoisedSampling
 from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.engines.trl.trainer.vllm_sampling import forget_images
 from sightline.errors import UserError
+from sightline.methods import method
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
 
 IMAGE = 5
@@ -76,6 +79,15 @@ def test_such_a_run_is_refused_before_it_starts() -> None:
         check_fit(SimpleNamespace(train=train), loaded, None, [])  # pyright: ignore
 
 
+def below_the_guards(mode: str) -> TokenCreditTrainer:
+    """A trainer of a method whose rollouts all see the clean image, of which nothing else was set up."""
+    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
+    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer.method, trainer.num_generations, trainer.ranks = method("grpo"), 4, Ranks()
+    trainer.noised = NoisedSampling(trainer)
+    return trainer
+
+
 class Recorded:
     """Stands for TRL's trainer below the guards."""
 
@@ -96,8 +108,7 @@ def test_the_trainer_shortens_for_colocated_vllm_alone(
     monkeypatch.setattr(
         GRPOTrainer, "_generate_single_turn", lambda self, *args, **__: recorded._generate_single_turn(*args)
     )
-    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
-    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer = below_the_guards(mode)
     trainer.state, trainer._last_loaded_step = SimpleNamespace(global_step=0), 0  # vLLM has these weights
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
     trainer._generate_single_turn([[1, IMAGE, IMAGE, IMAGE, 2]], [["image"]], {}, 4)
@@ -123,8 +134,7 @@ def test_an_update_has_vllm_forget_the_images_it_encoded(
         return [], None
 
     monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", sampled)
-    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
-    trainer.use_vllm, trainer.vllm_mode = True, mode
+    trainer = below_the_guards(mode)
     trainer.accelerator = SimpleNamespace(is_main_process=True)  # pyright: ignore
     trainer.model = SimpleNamespace(config=SimpleNamespace(image_token_id=IMAGE))
     engine = SimpleNamespace(reset_encoder_cache=lambda: calls.append("forgotten"))

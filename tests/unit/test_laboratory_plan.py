@@ -39,11 +39,12 @@ def test_contrasts_are_kept_whichever_methods_are_run(tmp_path: Path) -> None:
     assert folder.plan().contrasts == contrasts
 
 
-def test_credit_by_labels_is_no_setting_of_a_training(tmp_path: Path) -> None:
+def test_credit_by_labels_is_a_setting_of_its_arm_alone(tmp_path: Path) -> None:
     arms = {"oracle": {"method": "dapo", "credit": "read", "learning_rate": 1.0e-4}}
     plan = read_plan(write_lab(tmp_path, arms=arms), ["dapo", "oracle"])
     assert (plan.credit("dapo"), plan.credit("oracle")) == (None, "read")
-    assert "credit" not in plan.settings("oracle", 0)
+    assert plan.settings("oracle", 0)["credit"] == "read"
+    assert "credit" not in plan.settings("dapo", 0)
     assert from_plain(yaml.safe_load(yaml.safe_dump(plan.plain()))).credit("oracle") == "read"
 
 
