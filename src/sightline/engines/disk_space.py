@@ -37,7 +37,9 @@ def free(folder: Path) -> int:
     while not there.exists():
         there = there.parent
     usage = shutil.disk_usage(there)
-    return usage.free if usage.total else sys.maxsize  # /proc and its like count no space at all
+    return (
+        usage.free if usage.total or usage.free else sys.maxsize
+    )  # /proc and its like count no space at all
 
 
 def check_space(folder: Path, model: Any, keeps_checkpoints: bool, kept: int | None) -> str | None:
