@@ -169,6 +169,12 @@ def test_other_rows_stay_bit_for_bit(family: str) -> None:
     assert torch.equal(batch.gradient(batch.whole()), gradient)
 
 
+def test_a_second_trainer_of_the_model_changes_nothing() -> None:
+    model, processor = build("qwen2_5_vl")
+    assert (share_prompts(model), share_prompts(model)) == (None, None)
+    agree(Batch(model, processor), 1e-5)
+
+
 def test_the_text_model_alone_is_switched() -> None:
     model, _ = build("llava")
     assert share_prompts(model) is None

@@ -29,10 +29,11 @@ def share_prompts(model: PreTrainedModel) -> str | None:
 
     The text model's attention is switched for good, since backward may run it again; the vision tower
     keeps its own. For a packed row the backbone returns the states that predict, [1, N, D], alone.
-    Parameters that are split have to be split afterwards, or a first wrong row raises.
+    Parameters that are split have to be split afterwards, or a first wrong row raises. A model that was
+    prepared before, as by an earlier trainer, stays as it is.
     """
     reason = why_not_packed(model)
-    if reason is not None:
+    if reason is not None or _predicting_states in model.base_model._forward_hooks.values():
         return reason
     name = _text_name(model)
     model.set_attn_implementation({name: NAME})
