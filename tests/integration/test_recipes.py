@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -194,6 +195,10 @@ def test_three_steps_have_gradients(name: str, shapes: Path, tmp_path: Path) -> 
     assert main(argv) == 0
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3]
+    train = settings(name).train
     for line in lines:
         assert line["grad_norm"] > 0
-        assert line["learning_rate"] == settings(name).train.learning_rate
+        done = line["step"] / len(lines) if str(train.lr_scheduler_type) == "cosine" else 0.0
+        assert line["learning_rate"] == pytest.approx(
+            train.learning_rate * (1 + math.cos(math.pi * done)) / 2
+        )

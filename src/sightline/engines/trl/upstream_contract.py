@@ -177,6 +177,14 @@ CONTRACT = (
         ),
         "weights, optimizer, scheduler, generators and state, all below one folder",
     ),
+    Member(f"{_TRAINER}.init_hf_repo", (), ("create_repo(",), "a hub's repository, which is made elsewhere"),
+    Member(
+        f"{_TRAINER}._push_from_checkpoint",
+        ("checkpoint_folder",),
+        (),
+        "uploads of checkpoints",
+    ),
+    Member(f"{_TRAINER}.push_to_hub", (), (), "the upload at the end, made elsewhere"),
     Member(f"{_TRAINER}.create_model_card", (), (), "TRL's model card"),
     Member(f"{_TRAINER}._load_from_checkpoint", ("resume_from_checkpoint", "model"), (), "weights come back"),
     Member(
