@@ -89,10 +89,15 @@ class _TimeLimit:
     """Ends the connections of one download when its time is over, whatever they are waiting for."""
 
     def __init__(self, seconds: float):
-        self.over = False
+        self._ended = False
         self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over; a wait may notice it before the timer does."""
+        return self._ended or time.monotonic() >= self._end
 
     @property
     def left(self) -> float:
@@ -103,13 +108,13 @@ class _TimeLimit:
         """Cut this connection too."""
         with self._lock:
             self._open.append(connection)
-            if self.over:
+            if self._ended:
                 self._cut()
 
     def end(self) -> None:
         """Now."""
         with self._lock:
-            self.over = True
+            self._ended = True
             self._cut()
 
     def _cut(self) -> None:
