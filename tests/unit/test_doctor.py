@@ -179,7 +179,7 @@ def test_a_library_of_the_wrong_version_ends_in_exit_code_1(tmp_path: Path) -> N
     said = json.loads(done.stdout)
     assert said["broken"] == 1
     by_subject = {result["subject"]: result for result in said["verdicts"]}
-    assert by_subject["trl"]["state"] == BROKEN
+    assert by_subject["engine trl"]["state"] == BROKEN
     assert by_subject["hub"]["state"] == NOTE
     assert version("trl") != "2.0.0"
 
