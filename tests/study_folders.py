@@ -40,7 +40,7 @@ def write_runs(
 ) -> None:
     """Finished runs whose sampled accuracy rises from 0.3 to `final`; a text is why a run failed."""
     for arm in plan.arms:
-        for seed in range(plan.seeds):
+        for seed in plan.run_seeds:
             run = folder.run(arm.name, seed)
             run.path.mkdir(parents=True)
             end = final(arm.name, seed)

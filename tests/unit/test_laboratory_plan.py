@@ -74,6 +74,7 @@ def test_the_baseline_is_always_there(tmp_path: Path) -> None:
         ({"train": {"credit": "read"}}, "arms of the study"),
         ({"seeds": 0}, "seeds"),
         ({"seeds": "many"}, "seeds"),
+        ({"first_seed": -1}, "first_seed"),
         ({"primary": {"arm": "vgop"}}, "vgpo"),
         ({"primary": {"arm": "vgpo", "measure": "loss"}}, "sampled area"),
         ({"contrasts": {"vgop": ["grpo"]}}, "vgpo"),
@@ -112,6 +113,15 @@ def test_arms_and_seeds_may_be_added(tmp_path: Path) -> None:
     assert whole.primary.arm == "vgpo"
     assert whole.seeds == 4
     assert folder.plan() == whole
+
+
+def test_the_first_seed_may_move_and_the_runs_before_it_are_left_out(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "study")
+    folder.begin(read_plan(write_lab(tmp_path), seeds=4))
+    later = folder.begin(read_plan(write_lab(tmp_path, first_seed=2), seeds=3))
+    assert list(later.run_seeds) == [2, 3, 4]
+    assert folder.plan() == later
+    assert list(folder.begin(read_plan(write_lab(tmp_path, first_seed=2), seeds=1)).run_seeds) == [2, 3, 4]
 
 
 @pytest.mark.parametrize(

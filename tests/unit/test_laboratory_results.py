@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,15 @@ def test_unfinished_runs_are_told(tmp_path: Path) -> None:
     results = study_results(folder, plan)
     assert results["arms"]["vgpo"]["seeds"] == [0, 2]
     assert "vgpo: 2 of 4 seeds are not finished yet." in results["notes"]
+
+
+def test_runs_before_the_first_seed_are_in_no_table(tmp_path: Path) -> None:
+    folder, plan = study(tmp_path, final)
+    results = study_results(folder, replace(plan, first_seed=2, seeds=2))
+    assert {arm: found["seeds"] for arm, found in results["arms"].items()} == {
+        arm.name: [2, 3] for arm in plan.arms
+    }
+    assert {run["seed"] for run in results["runs"]} == {2, 3}
 
 
 def test_the_null_check_holds_every_arm_against_itself(tmp_path: Path) -> None:

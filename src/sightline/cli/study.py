@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
             return _gradient(folder, whole, args.json)
         jobs = [
             (arm.name, seed)
-            for seed in range(plan.seeds)
+            for seed in plan.run_seeds
             for arm in plan.arms
             if not folder.run(arm.name, seed).finished
         ]
@@ -74,7 +74,7 @@ def _parser() -> VerbParser:
         help="names of methods, or of arms in the config (default: its own)",
     )
     add("--config", required=True, help="a lab's YAML: methods, arms, seeds, train, evaluate")
-    add("--seeds", type=positive, help="runs per method, with seeds 0, 1, ... (default: the config's)")
+    add("--seeds", type=positive, help="runs per method, from first_seed on (default: the config's)")
     add("--jobs", type=positive, default=1, help="runs at once, one thread each on a CPU (default 1)")
     add("--gradient", action="store_true", help="do not train: hold the methods' gradients at the start "
         "against each other, on the same rollout batches")  # fmt: skip

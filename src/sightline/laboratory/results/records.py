@@ -42,7 +42,7 @@ def records(folder: StudyFolder, plan: Plan) -> list[Record]:
     return [
         record(arm.name, seed, folder.run(arm.name, seed), plan)
         for arm in plan.arms
-        for seed in range(plan.seeds)
+        for seed in plan.run_seeds
         if folder.run(arm.name, seed).finished
     ]
 

@@ -66,7 +66,7 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
 
 
 def _failed(folder: StudyFolder, plan: Plan, arm: str) -> dict[str, str]:
-    reasons = {seed: folder.run(arm, seed).failed for seed in range(plan.seeds)}
+    reasons = {seed: folder.run(arm, seed).failed for seed in plan.run_seeds}
     return {str(seed): reason for seed, reason in reasons.items() if reason is not None}
 
 

@@ -109,7 +109,9 @@ def _joined(stored: Plan, now: Plan, where: Path) -> Plan:
                             "give the new one another name")  # fmt: skip
     arms = {**before["arms"], **after["arms"]}
     primary = after["primary"] or before["primary"]  # a part of the methods alone names none
-    return from_plain({**after, "arms": arms, "seeds": max(stored.seeds, now.seeds), "primary": primary})
+    end = max(stored.run_seeds.stop, now.run_seeds.stop)
+    seeds = end - now.first_seed  # runs of seeds before the first stay in the folder, out of the tables
+    return from_plain({**after, "arms": arms, "seeds": seeds, "primary": primary})
 
 
 def _differing(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

@@ -20,8 +20,8 @@ OWN = (
 """Settings of a training that the study sets itself."""
 
 _KEYS = (
-    "question", "methods", "arms", "seeds", "baseline", "primary", "contrasts", "evaluate", "target",
-    "gradient", "train", "plugins",
+    "question", "methods", "arms", "seeds", "first_seed", "baseline", "primary", "contrasts", "evaluate",
+    "target", "gradient", "train", "plugins",
 )  # fmt: skip
 
 
@@ -63,6 +63,7 @@ def read_plan(
     return Plan(
         arms=tuple(arms),
         seeds=between(1, whole=True)("seeds", count),
+        first_seed=between(0, whole=True)("first_seed", config.get("first_seed", 0)),
         train=train,
         baseline=baseline,
         primary=primary,

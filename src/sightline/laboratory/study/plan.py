@@ -75,6 +75,13 @@ class Plan:
     question: str = ""
     contrasts: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Arm -> arms that are held against it too, beside the baseline: a method and its variants."""
+    first_seed: int = 0
+    """The seed of an arm's first run; a study leaves out the seeds on which its rates were chosen."""
+
+    @property
+    def run_seeds(self) -> range:
+        """The seeds of an arm's runs."""
+        return range(self.first_seed, self.first_seed + self.seeds)
 
     def arm(self, name: str) -> Arm:
         """The arm of that name."""
@@ -114,4 +121,5 @@ def from_plain(data: Mapping[str, Any]) -> Plan:
         target=data["target"],
         question=data["question"],
         contrasts=data.get("contrasts", {}),
+        first_seed=data.get("first_seed", 0),
     )
