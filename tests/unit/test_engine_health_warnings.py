@@ -88,6 +88,18 @@ def test_sampler_and_trainer_apart() -> None:
     assert said(symptoms(warn_drift=0.0), rows) == []
 
 
+def test_what_the_drift_is_made_of() -> None:
+    """Top-p and bans raise the sampler's log-probs, and are named before anybody looks at dtypes."""
+    row = {"sampling/drift": 0.2, "sampling/drift_one_way": 0.15, "sampling/placeholder_mass": 0.0488}
+    ((_, line),) = said(symptoms(top_p=0.9, top_k=0, generation_kwargs={"min_tokens": 3}), [row] * 5)
+    assert "0.1 of it come from top_p 0.9, generation_kwargs.min_tokens" in line
+    assert "0.05 of it come from multimodal placeholders" in line  # -log(1 - 0.0488)
+    ((_, line),) = said(symptoms(top_p=1.0, min_p=None, repetition_penalty=1.0), [row] * 5)
+    assert "come from multimodal placeholders" in line and "top_p" not in line
+    ((_, line),) = said(symptoms(top_p=0.9), [{"sampling/drift": 0.2, "sampling/drift_one_way": -0.1}] * 5)
+    assert "come from" not in line and "compare dtypes" in line
+
+
 def test_training_blind() -> None:
     rows = [{"loss": 1.0}, {"image/log_prob_change": 2e-4}, {"image/log_prob_change": 1e-4}]
     ((step, line),) = said(symptoms(), rows)

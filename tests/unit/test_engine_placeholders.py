@@ -186,7 +186,13 @@ def test_what_the_user_bans_stays_banned() -> None:
         asked(False, suppress_tokens=[3], top_h=1), model.config, processor.tokenizer
     )
     assert found == {"suppress_tokens": sorted([3, *banned]), "top_h": 1}
-    found = without_placeholders(asked(True, logit_bias={3: 2.0}), model.config, processor.tokenizer)
-    assert found["logit_bias"][3] == 2.0 and found["logit_bias"][banned[0]] == -100.0
+    found = without_placeholders(
+        asked(True, logit_bias={3: 2.0, "4": 1.0}), model.config, processor.tokenizer
+    )
+    assert (
+        found["logit_bias"][3] == 2.0
+        and found["logit_bias"][4] == 1.0
+        and found["logit_bias"][banned[0]] == -100.0
+    )
     found = without_placeholders(asked(True, "server", bad_words=["no"]), model.config, processor.tokenizer)
     assert found["bad_words"][0] == "no" and len(found["bad_words"]) == 1 + len(banned)

@@ -30,6 +30,7 @@ from ..engines.resume_settings import check_resumed
 from ..engines.side_files import COPIES, stored_settings
 from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
+from ..models.families import longest_sequence
 from ..models.loading import LoadedModel, load_model
 from ..models.prompt_lengths import token_counter
 from ..provenance import RESIZING, provenance
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     loaded = trainer.load_policy(settings)
     one_thread_if_small(loaded, args.device)
     credit = _credit(settings, task, loaded)
-    problems, left_out = _fitting(args, task, loaded)
+    problems, left_out = _fitting(settings, task, loaded)
     trainer.check_fit(settings, loaded, task, problems)
     hub = _hub(args) if ranks.main else None
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
@@ -306,15 +307,18 @@ def _data_options(args: Any) -> DataOptions:
     return DataOptions(**{name: value for name, value in given.items() if value is not None})
 
 
-def _fitting(args: Any, task: Any, loaded: LoadedModel) -> tuple[Sequence[Problem], list[str]]:
+def _fitting(settings: Settings, task: Any, loaded: LoadedModel) -> tuple[Sequence[Problem], list[str]]:
     """The training problems whose prompts are short enough, and a line if others were left out."""
+    args = settings.train
     problems = task.train(args.limit, args.seed)
-    if args.max_prompt_length is None:
+    longest = settings.longest_prompt(longest_sequence(loaded.model.config))
+    if longest is None:
         return problems, []
-    kept = fitting(task, problems, token_counter(loaded.processor), args.max_prompt_length)
+    kept = fitting(task, problems, token_counter(loaded.processor), longest)
+    why = "" if longest == args.max_prompt_length else ", beside which vLLM has no room for a whole response"
     line = (
         f"left out {len(kept.left_out)} of {len(problems)} problems whose prompt has more than "
-        f"{args.max_prompt_length} tokens"
+        f"{longest} tokens{why}"
     )
     return kept, [line] if kept.left_out else []
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from .metric_names import DRIFT, IMAGE_EFFECT, WITHOUT_IMAGE
+from .metric_names import DRIFT, DRIFT_ONE_WAY, IMAGE_EFFECT, PLACEHOLDER_MASS, WITHOUT_IMAGE
+from .sampler_distribution import reshaped_by
 
 _WINDOW = 5
 """Logged steps over which a number is averaged before it counts."""
 
 
 _MOST_UNDECIDED = 0.01
+_WORTH_SAYING = 1e-3
+"""Nats from which a part of the drift is named."""
 
 
 class WarningSettings(Protocol):
@@ -49,6 +53,7 @@ class HealthWarnings:
         self.drift, self.blind = float(settings.warn_drift), float(settings.warn_blind)
         self.zero_gradient = int(getattr(settings, "warn_zero_gradient", 0))
         self.rollouts = int(settings.generation_batch_size)
+        self.reshaped = reshaped_by(settings)
         self._still = 0
         self._told: set[str] = set()
         self._zeros = 0
@@ -131,7 +136,8 @@ class HealthWarnings:
             return None
         return (
             f"log-probs of sampler and trainer are {now:.3g} nats apart on average: what is sampled is not "
-            "what is trained. Compare dtypes, or sample without vLLM (use_vllm: false) to see if it goes"
+            f"what is trained{''.join(_known_parts(logs, self.reshaped))}. For the rest compare dtypes, or "
+            "sample without vLLM (use_vllm: false) to see if it goes"
         )
 
     def _trains_blind(self, logs: Mapping[str, Any]) -> str | None:
@@ -169,6 +175,21 @@ class HealthWarnings:
         self._still = state.get("still", 0)  # checkpoints from before it was counted lack it
         self._entropies = deque(state["entropies"], maxlen=_WINDOW)
         self._drifts = deque(state["drifts"], maxlen=_WINDOW)
+
+
+def _known_parts(logs: Mapping[str, Any], reshaped: Sequence[str]) -> list[str]:
+    """What a step's drift is made of, as far as settings and metrics tell, each as the end of a sentence."""
+    found = []
+    one_way, banned = float(logs.get(DRIFT_ONE_WAY) or 0.0), float(logs.get(PLACEHOLDER_MASS) or 0.0)
+    banned = -math.log1p(-min(banned, 0.999999))
+    if reshaped and one_way > banned:
+        found.append(
+            f"; {one_way - banned:.3g} of it come from {', '.join(reshaped)}, after which the sampler's are "
+            "taken and which cuts what it does not take"
+        )
+    if banned >= _WORTH_SAYING:
+        found.append(f"; {banned:.3g} of it come from multimodal placeholders, which are never sampled")
+    return found
 
 
 def _reasons(logs: Mapping[str, Any]) -> list[str]:

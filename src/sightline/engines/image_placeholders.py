@@ -36,9 +36,8 @@ def without_placeholders(settings: SamplerSettings, config: Any, tokenizer: Any)
     if not settings.use_vllm:
         return given | {"suppress_tokens": sorted({*banned, *(given.get("suppress_tokens") or ())})}
     if settings.vllm_mode == "colocate":
-        return given | {
-            "logit_bias": {**(given.get("logit_bias") or {}), **dict.fromkeys(banned, _LEAST_BIAS)}
-        }
+        asked = {int(token): bias for token, bias in (given.get("logit_bias") or {}).items()}  # JSON has text
+        return given | {"logit_bias": asked | dict.fromkeys(banned, _LEAST_BIAS)}
     words = tokenizer.convert_ids_to_tokens(banned)
     return given | {"bad_words": list(dict.fromkeys([*(given.get("bad_words") or ()), *words]))}
 

@@ -55,6 +55,10 @@ class Settings(Protocol):
         """One line: how many prompt tokens training does not run again, then after "; " how more could be."""
         ...
 
+    def longest_prompt(self, positions: int | None) -> int | None:
+        """The longest prompt that a run takes, in tokens, of a model with so many positions; None: any."""
+        ...
+
     def as_dict(self) -> dict[str, Any]:
         """Every setting as plain data, for config.yaml and the model card."""
         ...

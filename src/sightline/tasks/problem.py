@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
+from .upright_images import is_upright_rgb, upright_rgb
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -18,13 +20,22 @@ class Problem:
     question: str
     """The text that is asked, without image markers."""
     images: tuple[Image, ...]
-    """Images in the order they are shown; empty for a text-only problem."""
+    """Images in the order they are shown; empty for a text-only problem. Those that are not upright RGB are
+    made so: processors and samplers disagree about transparency and EXIF rotation."""
     answer: str
     """The gold answer."""
     choices: tuple[str, ...] | None = None
     """The values of the options A, B, ... if the problem is multiple choice and they are known."""
     kind: str = ""
     """A class of problem, for breakdowns ("bar chart", "count")."""
+
+    def __post_init__(self) -> None:
+        if not all(is_upright_rgb(image) for image in self.images if isinstance(image, Image)):
+            shown = tuple(
+                image if not isinstance(image, Image) or is_upright_rgb(image) else upright_rgb(image)
+                for image in self.images
+            )
+            object.__setattr__(self, "images", shown)
 
 
 class Task(Protocol):

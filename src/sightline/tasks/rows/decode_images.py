@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...views import with_original
 from ..loading.downloads import download
+from ..upright_images import ORIENTATION, upright_rgb
 from .row_errors import Fault, UnusableRow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -37,7 +38,6 @@ MOST_BYTES = 256 * 2**20
 THINNEST = 200
 """Largest ratio of the sides; the Qwen processors raise beyond it."""
 
-_ORIENTATION = 0x0112
 _TURNED_BY = frozenset({"exif", "xmp", "XML:com.adobe.xmp", "Raw profile type exif"})
 """Header entries that can say an image is stored on its side."""
 
@@ -93,7 +93,7 @@ def decode(value: Any, origin: Origin) -> Image.Image:
         _whole(source)
         image = _opened(source)
     try:
-        return _upright_rgb(image)
+        return upright_rgb(image)
     except Exception as error:  # decoders raise anything on hostile bytes
         raise _damage(error) from error
 
@@ -224,7 +224,7 @@ def _whole(data: bytes) -> tuple[int, int]:
     image = _opened(data)
     _check_size(*image.size)
     try:
-        turned = _TURNED_BY & image.info.keys() and image.getexif().get(_ORIENTATION, 1) >= 5
+        turned = _TURNED_BY & image.info.keys() and image.getexif().get(ORIENTATION, 1) >= 5
         if image.format == "PNG":
             image.verify()  # checksums and end mark
         elif not (
@@ -271,25 +271,3 @@ def _damage(error: Exception) -> UnusableRow:
     truncated = "truncat" in str(error).lower()
     fault = Fault.TRUNCATED_IMAGE if truncated else Fault.DAMAGED_IMAGE
     return UnusableRow(fault, f"{type(error).__name__}: {error}"[:200])
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):
-        image = _eight_bits(image)
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.new("RGB", layer.size, "white")
-        image.paste(layer, mask=layer.getchannel("A"))
-    return image.convert("RGB")
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """16-bit grey values by their high byte; floating ones stretched over their own range."""
-    grey = np.asarray(image)
-    if image.mode == "F":
-        grey = np.nan_to_num(grey, posinf=0, neginf=0)
-        low, span = grey.min(), max(float(np.ptp(grey)), 1e-12)
-        return Image.fromarray(((grey - low) * (255 / span)).astype(np.uint8))
-    return Image.fromarray((np.clip(grey, 0, 65535).astype(np.uint16) >> 8).astype(np.uint8))

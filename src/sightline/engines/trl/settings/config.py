@@ -12,6 +12,7 @@ from .batch_sizes import check_batches
 from .hardware import check_machine, check_trackers
 from .refused import check_generation_kwargs, check_honoured
 from .value_ranges import check_bounds
+from .vllm_settings import check_vllm_settings
 
 PLAIN_DATA = ("method_options", "rewards", "task", "columns")
 """Settings that a flag may give as JSON or YAML."""
@@ -181,6 +182,7 @@ class TrainConfig(GRPOConfig):
         check_batches(self)
         super().__post_init__()
         check_generation_kwargs(self)
+        check_vllm_settings(self)
         for name in PLAIN_DATA:
             setattr(self, name, plain_data(name, getattr(self, name)))
         check_trackers(self.report_to)

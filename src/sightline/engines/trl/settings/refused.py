@@ -95,7 +95,7 @@ def check_generation_kwargs(args: Any) -> None:
             raise UserError(f"generation_kwargs: {name} is the setting {_BY_SETTING[name]}; give it as that")
         if name in _FIXED:
             raise UserError(f"generation_kwargs: {name} cannot be chosen; responses are sampled, one each")
-        if name not in known and not args.use_vllm:
+        if name not in known and not args.use_vllm:  # vLLM's own: check_vllm_settings
             raise unknown_name("key of generation_kwargs", str(name), known - {*_BY_SETTING, *_FIXED})
 
 

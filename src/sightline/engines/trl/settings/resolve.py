@@ -22,6 +22,7 @@ from .config import PLAIN_DATA, TrainConfig
 from .hardware import check_peft
 from .objective import grpo_settings
 from .refused import module_names
+from .vllm_settings import longest_prompt
 
 _HINTS = typing.get_type_hints(ModelConfig) | typing.get_type_hints(TrainConfig)
 
@@ -67,6 +68,10 @@ class Settings:
         if rounds < 2:
             return f"; groups whose {wanted} stay (max_rounds 1)"
         return f"; replaces groups whose {wanted}, in up to {rounds} rounds a batch (max_rounds)"
+
+    def longest_prompt(self, positions: int | None) -> int | None:
+        """The longest prompt that a run takes, in tokens, of a model with so many positions; None: any."""
+        return longest_prompt(self.train, positions)
 
     def as_dict(self) -> dict[str, Any]:
         """Every setting as plain data, for config.yaml."""

@@ -48,7 +48,7 @@ from ...blindness_probe import image_effect
 from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
 from ...health_warnings import HealthWarnings
 from ...invalid_responses import left_out
-from ...metric_names import DRIFT, IMAGE_EFFECT, PLACEHOLDER_MASS, ROWS_LEFT_OUT, TERM
+from ...metric_names import DRIFT, DRIFT_ONE_WAY, IMAGE_EFFECT, PLACEHOLDER_MASS, ROWS_LEFT_OUT, TERM
 from ...ranks import mean_over_tokens
 from ...registry import Credit
 from ...vision_tower_sync import sync_vision_tower
@@ -396,7 +396,9 @@ class TokenCreditTrainer(GRPOTrainer):
         sampled = inputs.get("sampling_per_token_logps")
         if sampled is not None:
             own = inputs.get("old_per_token_logps", log_probs).detach()
-            self._log_mean(DRIFT, (own - sampled).nan_to_num(0.0).abs(), mask)
+            apart = (sampled - own).nan_to_num(0.0)
+            self._log_mean(DRIFT, apart.abs(), mask)
+            self._log_mean(DRIFT_ONE_WAY, apart, mask)
         blank, only = torch.zeros_like(log_probs), next(iter(self.method.needs.views), "")
         steps = self.args.gradient_accumulation_steps
         for term in self.terms:

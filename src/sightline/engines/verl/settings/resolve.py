@@ -65,6 +65,10 @@ class Settings:
         """One line: this engine runs every rollout behind its own prompt."""
         return "share_prompts: the verl engine runs every rollout behind its own prompt"
 
+    def longest_prompt(self, positions: int | None) -> int | None:
+        """`max_prompt_length`; verl itself makes room for prompts and responses."""
+        return self.train.max_prompt_length
+
     def overrides(self) -> list[Override]:
         """verl's configuration for these settings, without those behind `--`."""
         return overrides_of(self.train, self.method)

@@ -29,7 +29,7 @@ from ....methods import method as make_method
 from ....objectives import group_advantages, overlong_penalty
 from ....rollouts import Rollouts
 from ...credit import count_without_image, loss_terms, token_advantages
-from ...metric_names import DRIFT, PLACEHOLDER_MASS, ROWS_LEFT_OUT
+from ...metric_names import DRIFT, DRIFT_ONE_WAY, PLACEHOLDER_MASS, ROWS_LEFT_OUT
 from ..run_signals import RunSignals
 from .batch_order import in_groups
 from .group_buffer import GroupBuffer
@@ -193,8 +193,9 @@ class SightlineTrainer(PPOTrainerSync):
         tokens = mask.sum().clamp(min=1)
         self.measured[PLACEHOLDER_MASS] = float((data[MASS].to_padded_tensor(0) * mask).sum() / tokens)
         if "rollout_log_probs" in data.keys():  # noqa: SIM118 (a TensorDict)
-            apart = data["old_log_probs"].to_padded_tensor(0) - data["rollout_log_probs"].to_padded_tensor(0)
+            apart = data["rollout_log_probs"].to_padded_tensor(0) - data["old_log_probs"].to_padded_tensor(0)
             self.measured[DRIFT] = float((apart.abs() * mask).sum() / tokens)
+            self.measured[DRIFT_ONE_WAY] = float((apart * mask).sum() / tokens)
         fields = plain(data["extra_fields"])
         self.measured |= logged_by_rewards([one for one, kept in zip(fields, real, strict=True) if kept])
 
