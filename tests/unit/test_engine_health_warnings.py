@@ -12,14 +12,15 @@ from sightline.engines.health_warnings import HealthWarnings
 
 
 def symptoms(**changed: Any) -> HealthWarnings:
-    usual = {
+    usual: dict[str, Any] = {
         "warn_zero_rewards": 3,
         "warn_entropy": 0.1,
         "warn_drift": 0.05,
         "warn_blind": 1e-3,
         "generation_batch_size": 8,
     }
-    return HealthWarnings(SimpleNamespace(**usual | changed))
+    settings: Any = SimpleNamespace(**usual | changed)
+    return HealthWarnings(settings)
 
 
 def said(watch: HealthWarnings, rows: list[dict[str, Any]]) -> list[tuple[int, str]]:

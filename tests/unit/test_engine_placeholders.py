@@ -79,9 +79,9 @@ def test_such_a_run_is_refused_before_it_starts() -> None:
         check_fit(SimpleNamespace(train=train), loaded, None, [])  # pyright: ignore
 
 
-def below_the_guards(mode: str) -> TokenCreditTrainer:
+def below_the_guards(mode: str) -> Any:
     """A trainer of a method whose rollouts all see the clean image, of which nothing else was set up."""
-    trainer = TokenCreditTrainer.__new__(TokenCreditTrainer)
+    trainer: Any = TokenCreditTrainer.__new__(TokenCreditTrainer)
     trainer.use_vllm, trainer.vllm_mode = True, mode
     trainer.method, trainer.num_generations, trainer.ranks = method("grpo"), 4, Ranks()
     trainer.noised = NoisedSampling(trainer)
@@ -161,7 +161,7 @@ def test_one_rank_alone_asks_a_server_to_forget() -> None:
     forget_images(trainer)
 
 
-def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> SimpleNamespace:
+def asked(use_vllm: bool, mode: str = "colocate", **kwargs: Any) -> Any:
     return SimpleNamespace(use_vllm=use_vllm, vllm_mode=mode, generation_kwargs=kwargs or None)
 
 
