@@ -82,7 +82,7 @@ def test_what_stands_behind_the_dashes_is_verls_and_comes_last() -> None:
         (["--num_generations", "3"], "whole groups of num_generations 3"),
         (["--generation_batch_size", "12"], "nearest that are: 8 or 16"),
         (["--generation_batch_size", "16", "--max_steps", "3"], "nearest that do: 2 or 4"),
-        (["--temperature", "0"], "temperature above 0"),
+        (["--temperature", "0"], "temperature must be above 0"),
         (["--sampler", "vlm"], "vllm"),
         (["--bf16", "true"], "float32"),
         (["--method", "papo", "--method_options", HIDDEN, "--use_cpu", "false"], "packed rows"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import shlex
@@ -27,6 +26,7 @@ from ..engines.model_card import model_card
 from ..engines.ranks import Ranks
 from ..engines.registry import USUAL, Credit
 from ..engines.resume_settings import check_resumed
+from ..engines.run_settings import data_options
 from ..engines.side_files import COPIES, stored_settings
 from ..errors import UserError
 from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
@@ -61,7 +61,7 @@ def main(argv: Sequence[str]) -> int:
     if ranks.main:
         screen.hold_log()
     # Wrong use is said before anything is written: the folder is opened last.
-    task = load_task(args.task, _data_options(args))
+    task = load_task(args.task, DataOptions(**data_options(args)))
     held_out = task.test(args.eval_problems, 0) if args.eval_problems else []  # the same whatever the seed
     loaded = trainer.load_policy(settings)
     one_thread_if_small(loaded, args.device)
@@ -299,12 +299,6 @@ def _credit(settings: Settings, task: Any, loaded: LoadedModel) -> Credit | None
 
     check_credit(part, settings.method, task)
     return LabelCredit(part, loaded.processor.tokenizer)  # pyright: ignore[reportAttributeAccessIssue]
-
-
-def _data_options(args: Any) -> DataOptions:
-    names = [item.name for item in dataclasses.fields(DataOptions)]
-    given = {name: getattr(args, name) for name in names}
-    return DataOptions(**{name: value for name, value in given.items() if value is not None})
 
 
 def _fitting(settings: Settings, task: Any, loaded: LoadedModel) -> tuple[Sequence[Problem], list[str]]:

@@ -14,14 +14,12 @@ from typing import Any
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import get_peft_config
 
-from ...errors import UserError
 from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
-from ..checkpoints import StoppedError, checkpoints, clean, given_checkpoint, last_checkpoint, newest_whole
+from ..checkpoints import StoppedError, last_checkpoint
 from ..disk_space import is_full, when_there_is_room
-from ..finished_runs import refuse_to_train_again
 from ..freezing import freeze_vision
 from ..heartbeats import Heartbeat
 from ..hub_upload import hub_of
@@ -31,6 +29,7 @@ from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
 from ..side_files import mend_metrics
+from ..starting_point import starting_point
 from .callbacks import HubCallback, StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
@@ -168,20 +167,6 @@ def _saved(
 
 
 def _resumed_checkpoint(folder: Path, args: Any, ranks: Ranks, say: Callable[[str], None]) -> Path | None:
-    """The checkpoint to resume from: the given or the newest whole one; None to begin at the beginning."""
-    found: Path | None = None
-    if ranks.main:
-        clean(folder)
-        if args.resume_from_checkpoint is not None:
-            found = given_checkpoint(args.resume_from_checkpoint, folder)
-            say(f"going on from {found}")
-        elif args.resume:
-            found, damaged = newest_whole(folder)
-            for line in damaged:
-                say(f"{line}; it is not used")
-            if found is None and checkpoints(folder):
-                raise UserError(f"no checkpoint of {folder} can be resumed: {'; '.join(damaged)}")
-            if found is None:
-                refuse_to_train_again(folder)
-            say(f"resuming from {found}" if found else f"{folder} has no checkpoint yet; starting anew")
-    return ranks.from_main(found)
+    """The checkpoint to resume from, found by rank 0; None to begin at the beginning."""
+    given = args.resume_from_checkpoint
+    return ranks.from_main(starting_point(folder, args.resume, say, given) if ranks.main else None)

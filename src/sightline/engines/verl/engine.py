@@ -22,13 +22,14 @@ from ...models.loading import LoadedModel, load_model
 from ...models.scoring.hidden_states import layer_index
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
-from ..checkpoints import checkpoints, clean, facts, last_checkpoint, newest_whole
-from ..finished_runs import refuse_to_train_again
+from ..checkpoints import facts, last_checkpoint
 from ..preflight import check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
 from ..reward_settings import accuracy_column, reward_weights
+from ..run_settings import data_options
+from ..starting_point import starting_point
 from .launch import compose, environment, run
 from .reward_names import REWARD
 from .run_signals import RunSignals
@@ -184,7 +185,7 @@ def _sections(
     data = {
         "directory": os.getcwd(),
         "task": train.task,
-        "options": _data_options(train),
+        "options": data_options(train),
         "limit": train.limit,
         "seed": train.seed,
         "eval_problems": 1,
@@ -192,13 +193,6 @@ def _sections(
         "placeholders": placeholder_words(loaded.processor, config),
     }
     return {"sightline": asked, "data": data}
-
-
-def _data_options(train: Any) -> dict[str, Any]:
-    names = ("columns", "prompt_template", "system_prompt", "min_pixels", "max_pixels", "on_bad_row",
-             "allow_urls", "streaming")  # fmt: skip
-    given = {name: getattr(train, name) for name in names}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 def _composed(settings: Settings, sections: dict[str, Any], folder: Path, start: Path | None) -> Any:
@@ -216,17 +210,7 @@ def _composed(settings: Settings, sections: dict[str, Any], folder: Path, start:
 
 def _resumed_checkpoint(folder: Path, resume: bool, say: Callable[[str], None]) -> tuple[Path | None, int]:
     """verl's folder in the newest whole checkpoint, and its optimizer step; None and 0 to begin anew."""
-    clean(folder)
-    if not resume:
-        return None, 0
-    found, damaged = newest_whole(folder)
-    for line in damaged:
-        say(f"{line}; it is not used")
-    if found is None and checkpoints(folder):
-        raise UserError(f"no checkpoint of {folder} can be resumed: {'; '.join(damaged)}")
-    if found is None:
-        refuse_to_train_again(folder)
-    say(f"resuming from {found}" if found else f"{folder} has no checkpoint yet; starting anew")
+    found = starting_point(folder, resume, say)
     if found is None:
         return None, 0
     inner = next(found.glob("global_step_*"), None)

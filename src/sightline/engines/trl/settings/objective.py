@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ....objectives import Objective
-
-_LOSS_TYPES = {"token_mean": "dapo", "sequence_mean": "grpo", "fixed_length": "dr_grpo"}
+from ...objective_settings import objective_settings
 
 
 def grpo_settings(objective: Objective) -> dict[str, Any]:
@@ -15,15 +14,7 @@ def grpo_settings(objective: Objective) -> dict[str, Any]:
     What TRL has no setting for (the penalty on sampled log-probs, the bound on the reference KL, informative
     groups) is read from the method by the trainer.
     """
-    settings: dict[str, Any] = {
-        "epsilon": objective.clip_low,
-        "epsilon_high": objective.clip_high,
-        "delta": objective.dual_clip,
-        "importance_sampling_level": objective.ratio,
-        "loss_type": _LOSS_TYPES[objective.aggregation],
-        "scale_rewards": objective.scale_advantages,
-        "beta": objective.reference_kl,
-    }
+    settings = objective_settings(objective)
     if objective.reference_kl_bound is not None:  # of the plain estimate: no ratio to the sampling policy
         settings["use_bias_correction_kl"] = False
     return settings

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +14,11 @@ from trl.trainer.model_config import ModelConfig
 
 from ....errors import UserError
 from ....methods import Method
-from ....run_folder import fresh_name
-from ...command_line import check_finite, check_yaml, flags_given, method_of, parsed, read_yaml, split_config
+from ...command_line import split_config
+from ...objective_settings import describe_method
+from ...resolved_settings import read_config, resolve
 from .batch_sizes import describe_sharing
-from .config import PLAIN_DATA, TrainConfig
+from .config import OURS, TrainConfig
 from .hardware import check_peft
 from .objective import grpo_settings
 from .refused import module_names
@@ -43,15 +43,7 @@ class Settings:
 
     def describe_method(self) -> str:
         """One line: what the method set, and what overrode it."""
-        wanted = grpo_settings(self.method.objective)
-        parts = []
-        for name, value in wanted.items():
-            source = self.set_by[name]
-            given = getattr(self.train, name)
-            parts.append(
-                f"{name} {given}" if source == "method" else f"{name} {given} (by {source}, not {value})"
-            )
-        return f"method {self.method.name} sets: {', '.join(parts)}{self._describe_selection()}"
+        return describe_method(self.method, grpo_settings(self.method.objective), self.train, self.set_by)
 
     def describe_sharing(self, reason: str | None = None) -> str:
         """One line: how many prompt tokens training does not run again, and how more could be.
@@ -59,15 +51,6 @@ class Settings:
         `reason` says why none are, where that has shown itself with the model.
         """
         return describe_sharing(self.train, reason)
-
-    def _describe_selection(self) -> str:
-        groups, rounds = self.method.objective.informative_groups, self.train.max_rounds
-        if groups is None:
-            return ""
-        wanted = f"mean {groups.key} is not between {groups.low} and {groups.high}"
-        if rounds < 2:
-            return f"; groups whose {wanted} stay (max_rounds 1)"
-        return f"; replaces groups whose {wanted}, in up to {rounds} rounds a batch (max_rounds)"
 
     def longest_prompt(self, positions: int | None) -> int | None:
         """The longest prompt that a run takes, in tokens, of a model with so many positions; None: any."""
@@ -116,31 +99,19 @@ def parse(argv: Sequence[str]) -> Settings:
     if {"-h", "--help", HELP_ALL} & set(flags):
         _explain(parser, everything=HELP_ALL in flags)
         raise SystemExit(0)
-    actions = {action.dest: action for action in parser._actions}
-    config = read_yaml(config_file) if config_file else {}
-    for name, value in dict(config.pop("env", None) or {}).items():
-        os.environ[str(name)] = str(value)
-    check_yaml(config, actions, config_file, _HINTS, PLAIN_DATA)
-    by_flag = flags_given(flags, parser._actions)
-    method = method_of(flags, config, TrainConfig.method)
-    defaults = grpo_settings(method.objective)
-    parser.set_defaults_with_config(**{"output_dir": fresh_name("train")} | defaults | config)
-    train, model = parsed(parser, flags)
-    check_finite([train, model], [*config, *by_flag])
-    set_by = (
-        dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
-    )
+    found = resolve(parser, flags, read_config(config_file), config_file, _HINTS, grpo_settings)
+    train, model = found.settings
     _read_resume(train)
     model.model_name_or_path = _one_model(train, model)
     train.model = model.model_name_or_path
     model.lora_target_modules = module_names(model.lora_target_modules)
     check_peft(model)
-    return Settings(train, model, method, set_by)
+    return Settings(train, model, found.method, found.set_by)
 
 
 def _explain(parser: _Parser, *, everything: bool) -> None:
     """Print our own settings, then TRL's or how to see them."""
-    ours = {*TrainConfig.__annotations__, "help"}
+    ours = {*OURS, "help"}
     actions = [action for action in parser._actions if action.dest != "config"]
     sections = [("settings of Sightline", [action for action in actions if action.dest in ours])]
     if everything:

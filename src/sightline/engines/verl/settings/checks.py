@@ -10,11 +10,13 @@ from typing import Any
 import torch
 from packaging.version import Version
 
-from ....errors import UserError, unknown_name
+from ....errors import UserError
 from ....methods import Method
 from ....views import Counterfactual, PixelView, Swapped
 from ...reward_settings import accuracy_column, reward_weights
+from ...value_ranges import check_bounds
 from .config import VerlConfig
+from .objective import AGGREGATIONS
 
 VERSIONS = ("0.9.1", "0.10")
 """The verl this engine is written for: from the first, below the second."""
@@ -22,18 +24,14 @@ SAMPLERS = ("vllm", "sglang")
 TRACKERS = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
 _LEAST = {
     "n_gpus_per_node": 1, "nnodes": 1, "num_generations": 2, "per_device_train_batch_size": 1,
-    "gradient_accumulation_steps": 1, "num_iterations": 1, "max_completion_length": 1, "max_prompt_length": 1,
-    "max_rounds": 1, "limit": 1, "save_steps": 1, "save_total_limit": 0, "eval_problems": 0,
-    "report_problems": 0, "seed": 0, "top_k": 0, "learning_rate": 0, "weight_decay": 0, "max_grad_norm": 0,
-    "beta": 0, "epsilon": 0, "epsilon_high": 0, "warmup_steps": 0, "max_skipped_steps": 1,
-    "warn_zero_rewards": 0, "warn_zero_gradient": 0,
-     "warn_entropy": 0, "warn_drift": 0, "adam_beta1": 0, "adam_beta2": 0,
-    "vllm_tensor_parallel_size": 1, "generation_batch_size": 2,
+    "gradient_accumulation_steps": 1, "warmup_steps": 0, "vllm_tensor_parallel_size": 1,
+    "generation_batch_size": 2,
 }  # fmt: skip
+"""The least that a number of this engine's own may be."""
 _CHOICES: dict[str, Sequence[str]] = {
     "lr_scheduler_type": ("constant", "constant_with_warmup", "cosine"),
     "importance_sampling_level": ("token", "sequence"),
-    "loss_type": ("dapo", "grpo", "dr_grpo"),
+    "loss_type": tuple(AGGREGATIONS),
     "scale_rewards": ("group", "none"),
     "save_strategy": ("steps", "no"),
     "sampler": SAMPLERS,
@@ -70,23 +68,9 @@ def check_settings(train: VerlConfig, method: Method) -> None:
     Raises:
         UserError: with the setting, what came and what was expected.
     """
-    for name, least in _LEAST.items():
-        value = getattr(train, name)
-        if value is not None and value < least:
-            raise UserError(f"{name} must be at least {least}, got {value:g}")
-    for name, choices in _CHOICES.items():
-        if str(getattr(train, name)) not in choices:
-            raise unknown_name(name, str(getattr(train, name)), choices)
-    if train.top_k == 1:
-        raise UserError("top_k 1 gives every rollout of a prompt the same response, from which nothing is "
-                        "learned; leave it out")  # fmt: skip
-    if not 0 < train.top_p <= 1 or not train.temperature > 0:
-        raise UserError(f"top_p must lie in (0, 1] and temperature above 0, got {train.top_p:g} and "
-                        f"{train.temperature:g}")  # fmt: skip
+    check_bounds(train, _LEAST, _CHOICES)
     if train.model is None:
         raise UserError("expected a model (`model: embedded`, a folder or a hub id), got none")
-    if train.max_steps == 0 or train.max_steps < -1:
-        raise UserError(f"max_steps must be at least 1, or -1 for num_train_epochs, got {train.max_steps}")
     check_batches(train)
     _check_method(train, method)
     _check_machine(train)

@@ -3,77 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
-PLAIN_DATA = ("method_options", "rewards", "task", "columns")
-"""Settings that a flag may give as JSON or YAML."""
+from ...run_settings import DataSettings, FolderSettings, PolicySettings, RewardSettings, WarningSettings
 
 
 @dataclass
-class VerlConfig:
+class VerlConfig(WarningSettings, FolderSettings, RewardSettings, DataSettings, PolicySettings):
     """The settings that `sightline train --engine verl` knows; anything else of verl's goes behind `--`."""
 
     engine: str = field(default="verl", metadata={"help": "The library that trains: verl, or trl."})
-    method: str = field(
-        default="vgpo", metadata={"help": "How tokens are credited: grpo, vgpo, vppo, pgpo, ..."}
-    )
-    method_options: dict[str, Any] | str | None = field(
-        default=None, metadata={"help": "Options of the method, a mapping."}
-    )
-    plugins: str | None = field(
-        default=None,
-        metadata={"help": "Modules or files with rules of your own, as my_package.rules,rules.py."},
-    )
-    model: str | None = field(default=None, metadata={"help": "A folder, a hub id, or `embedded`."})
     output_dir: str | None = field(
         default=None, metadata={"help": "The run's folder, which every node can reach."}
     )
     seed: int = field(default=42, metadata={"help": "Seed of data, sampling and second views."})
-
-    task: str = field(
-        default="shapes", metadata={"help": "What is trained on: a task, a hub id or path, or plain data."}
-    )
-    limit: int | None = field(default=None, metadata={"help": "Use only the first N training problems."})
-    max_prompt_length: int | None = field(
-        default=None,
-        metadata={"help": "Leave out problems whose prompt has more tokens; without, over 2048 stops."},
-    )
-    prompt_template: str | None = field(
-        default=None, metadata={"help": "`papers` (default), `plain`, or a Jinja file."}
-    )
-    system_prompt: str | None = field(
-        default=None, metadata={"help": "A system message in front of every prompt."}
-    )
-    columns: dict[str, Any] | str | None = field(
-        default=None, metadata={"help": "Which column is what, a mapping."}
-    )
-    min_pixels: int | None = field(
-        default=None, metadata={"help": "Enlarge images to at least this many pixels."}
-    )
-    max_pixels: int | None = field(
-        default=None, metadata={"help": "Shrink images to at most this many pixels."}
-    )
-    on_bad_row: str = field(
-        default="error", metadata={"help": "`error` at an unusable row before the run starts, or `skip` it."}
-    )
-    allow_urls: bool = field(
-        default=False, metadata={"help": "Fetch images that rows give as public web addresses."}
-    )
-    streaming: bool = field(
-        default=False, metadata={"help": "Read rows one after the other instead of from a cache on disk."}
-    )
     shuffle_dataset: bool = field(default=True, metadata={"help": "Draw prompts in random order."})
-
-    rewards: dict[str, Any] | str | None = field(
-        default="accuracy", metadata={"help": "What is rewarded, by name or file.py:function."}
-    )
     reward_weights: list[float] | None = field(
         default=None, metadata={"help": "The weight of each of several rewards."}
-    )
-    max_rounds: int = field(
-        default=4, metadata={"help": "Dynamic sampling draws at most this many batches of prompts for one."}
     )
 
     n_gpus_per_node: int = field(
@@ -166,36 +113,6 @@ class VerlConfig:
         default="none", metadata={"help": "Trackers of verl: wandb, tensorboard, mlflow, swanlab, trackio."}
     )
     run_name: str | None = field(default=None, metadata={"help": "The run's name in trackers."})
-
-    eval_problems: int = field(
-        default=512, metadata={"help": "Held-out problems measured before and after; 0 leaves both out."}
-    )
-    report_problems: int = field(default=12, metadata={"help": "Held-out problems shown in report.html."})
-    resume: bool = field(
-        default=False, metadata={"help": "Continue the run in output_dir from its last whole checkpoint."}
-    )
-    force: bool = field(
-        default=False,
-        metadata={"help": "Resume although harmless settings differ, such as logging or saving."},
-    )
-    overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
-    json: bool = field(default=False, metadata={"help": "Print the results as JSON instead of a table."})
-
-    max_skipped_steps: int = field(
-        default=5, metadata={"help": "Stop after so many batches in a row with a gradient not finite."}
-    )
-    warn_zero_rewards: int = field(
-        default=10, metadata={"help": "Warn after so many rollout batches without reward; 0: never."}
-    )
-    warn_zero_gradient: int = field(
-        default=5, metadata={"help": "Warn after so many steps with a gradient of exactly 0; 0: never."}
-    )
-    warn_entropy: float = field(
-        default=0.1, metadata={"help": "Warn when entropy falls below this share of its start; 0: never."}
-    )
-    warn_drift: float = field(
-        default=0.05, metadata={"help": "Warn when sampler and trainer differ by more nats; 0: never."}
-    )
 
     @property
     def ranks(self) -> int:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -13,22 +12,13 @@ from transformers import HfArgumentParser
 
 from ....errors import UserError
 from ....methods import Method
-from ....run_folder import fresh_name
-from ...command_line import (
-    OVERRIDES,
-    check_finite,
-    check_yaml,
-    flags_given,
-    method_of,
-    parsed,
-    plain_data,
-    read_yaml,
-    split_config,
-)
+from ...command_line import OVERRIDES, split_config
+from ...objective_settings import describe_method, objective_settings
+from ...resolved_settings import read_config, resolve
+from ...run_settings import read_plain_data
 from .checks import check_settings
-from .config import PLAIN_DATA, VerlConfig
+from .config import VerlConfig
 from .counterparts import no_counterpart
-from .objective import objective_settings
 from .overrides import Override, overrides_of
 
 GIVEN = "verl_overrides"
@@ -48,18 +38,9 @@ class Settings:
     """Overrides of verl's configuration behind `--`, which come last."""
 
     def describe_method(self) -> str:
-        """What the method set and what overrode it, then each setting in verl's words, one a line."""
-        parts = []
-        for name, value in objective_settings(self.method.objective).items():
-            now, source = getattr(self.train, name), self.set_by[name]
-            parts.append(
-                f"{name} {now}" if source == "method" else f"{name} {now} (by {source}, not {value})"
-            )
-        groups, rounds = self.method.objective.informative_groups, self.train.max_rounds
-        if groups is not None and rounds > 1:
-            parts.append(f"groups whose mean {groups.key} is not between {groups.low} and {groups.high} "
-                         f"make room, in up to {rounds} batches of prompts")  # fmt: skip
-        return f"method {self.method.name} sets: {', '.join(parts)}"
+        """One line: what the method set, and what overrode it."""
+        wanted = objective_settings(self.method.objective)
+        return describe_method(self.method, wanted, self.train, self.set_by)
 
     def describe_sharing(self) -> str:
         """One line: this engine runs every rollout behind its own prompt."""
@@ -110,28 +91,15 @@ def parse(argv: Sequence[str]) -> Settings:
     if "-h" in flags or "--help" in flags:
         parser.print_help()
         raise SystemExit(0)
-    actions = {action.dest: action for action in parser._actions}
-    config = read_yaml(file) if file else {}
-    for name, value in dict(config.pop("env", None) or {}).items():
-        os.environ[str(name)] = str(value)
+    config = read_config(file)
     given = [*_overrides(config.pop(GIVEN, None)), *given]
-    _check_counterparts([*config, *_named(flags)], actions)
-    check_yaml(config, actions, file, _HINTS, PLAIN_DATA)
-    by_flag = flags_given(flags, parser._actions)
-    method = method_of(flags, config, VerlConfig.method)
-    defaults = objective_settings(method.objective)
-    parser.set_defaults(**{"output_dir": fresh_name("train")} | defaults | config)
-    (train,) = parsed(parser, flags)
-    check_finite([train], [*config, *by_flag])
-    for name in PLAIN_DATA:
-        setattr(train, name, plain_data(name, getattr(train, name)))
-    check_settings(train, method)
-    set_by = (
-        dict.fromkeys(defaults, "method") | dict.fromkeys(config, "yaml") | dict.fromkeys(by_flag, "flag")
-    )
-    if given:
-        set_by[GIVEN] = "flag"
-    return Settings(train, method, set_by, tuple(given))
+    _check_counterparts([*config, *_named(flags)], {action.dest for action in parser._actions})
+    found = resolve(parser, flags, config, file, _HINTS, objective_settings)
+    (train,) = found.settings
+    read_plain_data(train)
+    check_settings(train, found.method)
+    set_by = found.set_by | ({GIVEN: "flag"} if given else {})
+    return Settings(train, found.method, set_by, tuple(given))
 
 
 def _split_overrides(argv: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -161,7 +129,7 @@ def _named(flags: Sequence[str]) -> list[str]:
     return [word.replace("-", "_") for word in words]
 
 
-def _check_counterparts(names: Sequence[str], known: Mapping[str, Any]) -> None:
+def _check_counterparts(names: Sequence[str], known: Collection[str]) -> None:
     """Refuse settings of TRL's that verl has under another name, or not at all."""
     for name in names:
         if name not in known:
