@@ -182,3 +182,23 @@ def test_everyday_grading_imports_nothing_heavy_and_starts_no_process():
     import sightline
 
     subprocess.run([sys.executable, "-c", script, sightline.__path__[0]], check=True, timeout=60)
+
+
+def test_a_think_that_the_prompt_opens_counts():
+    rest, whole = "a</think>\\boxed{5}", GOOD
+    assert format_reward()([rest]) == [0.0]
+    assert format_reward()([rest, whole], opening=["<think>\n", ""]) == [1.0, 1.0]
+    assert format_reward(strict=True)([rest], opening=["<think>\n"]) == [1.0]
+    asked = {"role": "user", "content": "?"}
+    begun = [asked, {"role": "assistant", "content": [{"type": "text", "text": "<think>\n"}]}]
+    prompts = [begun, [asked], "?<think>", "<think> closed </think>"]
+    assert format_reward()([rest] * 4, prompts=prompts) == [1.0, 0.0, 1.0, 0.0]
+    logged = {}
+    judged = accuracy_reward()([rest], answer=["5"], opening=["<think>"], log_metric=logged.__setitem__)
+    assert judged == [1.0] and logged["format"] == 1.0
+
+
+@pytest.mark.parametrize("gold", [[1, 2, 3, 4], {"x": 1}, True])
+def test_a_gold_that_is_no_text_asks_for_a_reward_of_the_users(gold):
+    with pytest.raises(UserError, match=r"judge it by your own reward \(rewards: file.py:function\)"):
+        accuracy_reward()([GOOD], answer=[gold])

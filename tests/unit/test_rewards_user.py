@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+import sys
 import threading
 import time
 from fractions import Fraction
@@ -60,7 +61,6 @@ def test_from_a_package():
     [
         ("length", "file.py:function or package:function"),
         ("{file}:lenght", "length"),
-        ("{file}:later", "plain function"),
         ("{file}:number", "plain function"),
         ("{file}.gone.py:length", "there is no file"),
         ("no_such_package:length", "cannot be imported: ModuleNotFoundError"),
@@ -246,3 +246,65 @@ def test_a_timeout_error_of_the_rewards_own_is_an_exception_like_any_other():
 
     with pytest.raises(UserError, match="TimeoutError: the judge did not answer"):
         guarded(reward, "mine")(["a"])
+
+
+def test_asynchronous_rewards_run_on_one_loop_and_fail_like_others(tmp_path):
+    path = tmp_path / "later.py"
+    path.write_text(
+        "import asyncio, sys\nloops = []\n"
+        "async def length(completions, **columns):\n"
+        "    loops.append(asyncio.get_running_loop())\n"
+        "    await asyncio.sleep(0)\n"
+        "    return [float(len(text)) for text in completions]\n"
+        "async def leaving(completions, answer, **columns):\n"
+        "    if 'b' in answer: sys.exit()\n"
+        "    return [1.0] * len(completions)\n"
+        "async def sleeping(completions, **columns):\n"
+        "    await asyncio.sleep(30)\n"
+    )
+    length = load_reward(f"{path}:length")
+    assert length(["a", "bcd"]) == [1.0, 3.0]
+    assert length(["ab"]) == [2.0]
+    with pytest.raises(UserError, match=r"leaving raised SystemExit.* at sample 1: .*'y'"):
+        load_reward(f"{path}:leaving")(["x", "y"], answer=["a", "b"])
+    with pytest.raises(UserError, match=r"sleeping gave no result for 1 completions within 0\.2 s"):
+        load_reward(f"{path}:sleeping", seconds=0.2)(["a"])
+    assert length(["abcd"]) == [4.0]
+    loops = sys.modules["sightline_reward_later"].loops
+    assert len(loops) == 3 and len(set(loops)) == 1  # the file ran once, and so did the loop start
+
+
+def test_extras_of_rows_are_logged_with_them():
+    def reward(completions, log_extra, **columns):
+        log_extra("words", [len(text.split()) for text in completions])
+        return [{"reward": 0.5, "overlap": np.float32(0.25), "note": "near"}, {"score": 1, "overlap": 0.75}]
+
+    logged, measured = {}, {}
+    found = guarded(reward, "mine")(
+        ["a b", "c"], log_extra=logged.__setitem__, log_metric=measured.__setitem__
+    )
+    assert found == [0.5, 1.0]
+    assert logged == {"words": [2, 1], "overlap": [0.25, 0.75], "note": ["near", None]}
+    assert measured == {"reward/overlap": 0.5}
+    assert guarded(reward, "mine")(["a b", "c"], log_extra=lambda *_: None) == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"overlap": 1.0}], "returned {'overlap': 1.0}, which is no finite number"),
+        ([{"reward": "x"}], "returned 'x'"),
+    ],
+)
+def test_a_row_without_its_number_says_so(rows, message):
+    with pytest.raises(UserError, match=message):
+        guarded(lambda completions, **columns: rows, "mine")(["a"])
+
+
+def test_extras_of_another_length_are_an_error():
+    def reward(completions, log_extra, **columns):
+        log_extra("overlap", [1.0])
+        return [1.0] * len(completions)
+
+    with pytest.raises(UserError, match=r"log_extra\('overlap'\) has 1 values for 2 completions"):
+        guarded(reward, "mine")(["a", "b"], log_extra=lambda *_: None)

@@ -9,9 +9,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..rewards.functions import compares_golds
 from ..tasks import DataOptions
 from .command_line import plain_data
 from .registry import USUAL
+from .reward_settings import reward_weights
 
 PLAIN_DATA = ("method_options", "rewards", "task", "columns")
 """Settings that a flag may give as JSON or YAML."""
@@ -159,5 +161,8 @@ def read_plain_data(settings: Any) -> None:
 
 def data_options(settings: Any) -> dict[str, Any]:
     """The given settings of a run that `tasks.DataOptions` takes."""
-    given = {item.name: getattr(settings, item.name) for item in dataclasses.fields(DataOptions)}
-    return {name: value for name, value in given.items() if value is not None}
+    names = [item.name for item in dataclasses.fields(DataOptions) if item.name != "structured_golds"]
+    given = {name: getattr(settings, name) for name in names}
+    options = {name: value for name, value in given.items() if value is not None}
+    rewards = reward_weights(settings.rewards, settings.reward_weights)
+    return options | {"structured_golds": not compares_golds(rewards)}

@@ -16,6 +16,7 @@ from transformers.processing_utils import ProcessorMixin
 from transformers.utils.import_utils import is_torchvision_available
 
 from ..errors import UserError
+from ..rewards.format import opening_of
 
 
 def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
@@ -103,6 +104,13 @@ def image_only_class(name: str) -> type[ProcessorMixin]:
 
     ImageOnly.__name__ = ImageOnly.__qualname__ = name
     return ImageOnly
+
+
+def response_opening(processor: Any, **template: Any) -> str:
+    """The `<think>` with which this chat template begins every response; "" if it begins none."""
+    asked = [{"role": "user", "content": [{"type": "text", "text": "?"}]}]
+    rendered = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False, **template)
+    return opening_of(rendered)
 
 
 def forget_last_batch(processor: Any) -> None:

@@ -7,6 +7,13 @@ import re
 from .answers.extract import boxes
 
 _OPEN, _CLOSE = "<think>", "</think>"
+_OPENED = re.compile(r"<think>\s*\Z")
+
+
+def opening_of(prompt: str) -> str:
+    """The `<think>` that a prompt ends in and its response goes on from, white space included; else ""."""
+    found = _OPENED.search(prompt)
+    return found.group() if found else ""
 
 
 def papers_format(response: str) -> bool:

@@ -1,7 +1,8 @@
 """Rewards with TRL's signature: `f(completions, **columns) -> list[float]`, one number per completion.
 
 `columns` holds the dataset's columns, one entry per completion: the gold in `answer`, the values of the
-options in `choices` where there are any. TRL adds `log_metric(name, value)`, which is used if it is there.
+options in `choices` where there are any. TRL adds `log_metric(name, value)`, which is used if it is there. An
+engine adds `opening`: what the prompt has begun of each response, a `<think>` where a chat template opens it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 from sightline.errors import UserError, unknown_name
 
-from .format import papers_format, strict_format
+from .format import opening_of, papers_format, strict_format
 from .grade import grade_many
 from .user import load_reward
 from .verdict import HOWS, UNDECIDED, Verdict
@@ -39,10 +40,10 @@ def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Rewar
         choices = columns.get("choices") or [None] * len(texts)
         options = [[str(option) for option in given] if given else None for given in choices]
         verdicts = grade_many(zip(texts, golds, options, strict=True), protocol=protocol, pool=pool)
-        _log_verdicts(columns.get("log_metric"), texts, verdicts)
+        _log_verdicts(columns.get("log_metric"), opened(texts, columns), verdicts)
         return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
-    return may_be_undecided(accuracy)
+    return may_be_undecided(of_answers_alone(accuracy))
 
 
 def format_reward(strict: bool = False) -> Reward:
@@ -53,13 +54,14 @@ def format_reward(strict: bool = False) -> Reward:
     name, check = ("strict_format", strict_format) if strict else ("format", papers_format)
 
     def form(completions: Sequence[Any], **columns: Any) -> list[float | None]:
-        rewards: list[float | None] = [float(check(text_of(completion))) for completion in completions]
+        texts = opened([text_of(completion) for completion in completions], columns)
+        rewards: list[float | None] = [float(check(text)) for text in texts]
         if log := columns.get("log_metric"):
             log(name, sum(map(bool, rewards)) / max(len(rewards), 1))
         return rewards
 
     form.__name__ = name
-    return form
+    return of_answers_alone(form)
 
 
 def mixed(weights: Mapping[str | Reward, float]) -> Reward:
@@ -88,6 +90,37 @@ def may_be_undecided(function: Reward) -> Reward:
     for it (as TRL takes None): no other reward of such a completion counts."""
     function.none_is_undecided = True  # pyright: ignore[reportFunctionMemberAccess]
     return function
+
+
+def of_answers_alone(function: Reward) -> Reward:
+    """Mark a reward that reads a completion and its gold, and no other column of a row."""
+    function.of_answers_alone = True  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def reads_whole_rows(functions: Iterable[Any]) -> bool:
+    """Whether any reward may read any column of a row."""
+    return not all(getattr(function, "of_answers_alone", False) for function in functions)
+
+
+def compares_golds(names: Iterable[str]) -> bool:
+    """Whether any reward of these names is a built-in accuracy, which golds that are no text cannot have."""
+    return any(name in ACCURACIES for name in names)
+
+
+def opened(texts: Sequence[str], columns: Mapping[str, Any]) -> list[str]:
+    """Texts behind what their prompts have begun of them: the column `opening`, or the `<think>` in which the
+    assistant's last message of a prompt ends."""
+    begun = columns.get("opening") or [_begun_by(prompt) for prompt in columns.get("prompts") or ()]
+    return [f"{o or ''}{text}" for o, text in zip(begun, texts, strict=True)] if begun else list(texts)
+
+
+def _begun_by(prompt: Any) -> str:
+    if isinstance(prompt, str):
+        return opening_of(prompt)
+    last = prompt[-1] if isinstance(prompt, Sequence) and prompt else None
+    assistant = isinstance(last, Mapping) and last.get("role") == "assistant"
+    return opening_of(text_of([last])) if assistant else ""
 
 
 def undecided_columns(functions: Sequence[Any]) -> list[int]:
@@ -135,7 +168,10 @@ def _golds(columns: Mapping[str, Any], count: int) -> list[str]:
         raise UserError(f"column 'answer' has {len(golds)} entries for {count} completions")
     for row, gold in enumerate(golds):
         if isinstance(gold, bool) or not isinstance(gold, str | int | float):
-            raise UserError(f"column 'answer' holds text, but entry {row} is {type(gold).__name__}: {gold!r}")
+            raise UserError(
+                f"the accuracy reward compares text and numbers, but entry {row} is {type(gold).__name__} in "
+                f"column 'answer': {gold!r:.200}; judge it by your own reward (rewards: file.py:function)"
+            )
     return [str(gold) for gold in golds]
 
 
@@ -157,6 +193,8 @@ def _log_verdicts(
         log(f"decided/{how.replace(' ', '_')}", ways[how] / count)
 
 
+ACCURACIES = ("accuracy", "mathruler")
+"""Rewards that compare an answer with the gold."""
 REWARDS: dict[str, Callable[[], Reward]] = {
     "accuracy": accuracy_reward,
     "mathruler": lambda: accuracy_reward("mathruler"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -32,8 +33,22 @@ def copied(value: Any) -> Any:
     return value
 
 
-def read_values(result: Any, count: int) -> list[Any]:
-    """At most one value more than the `count` that are expected, each as a float if it is a number.
+_VALUE = ("reward", "score")
+"""Under which name a row that is a mapping holds its number."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a reward returned: one value per row, and what it said beside."""
+
+    values: list[Any]
+    """Each a float if it is a number, else whatever it is."""
+    extras: dict[str, list[Any]] = field(default_factory=dict)
+    """Name -> one number, truth value or text per row; None where a row has none."""
+
+
+def read_rewards(result: Any, count: int) -> Judged:
+    """At most one value more than the `count` that are expected, and their extras.
 
     A generator is run here, and whatever it raises comes from here. Raises `NoList` for what is none.
     """
@@ -43,7 +58,35 @@ def read_values(result: Any, count: int) -> list[Any]:
         values = iter(result)
     except TypeError:  # a number, or a tensor without a dimension
         raise NoList(f"must return a list of numbers, got {type(result).__name__}") from None
-    return [_number(value) for value in islice(values, count + 1)]
+    rows = list(islice(values, count + 1))
+    extras = [_extras_of(row) for row in rows]
+    names = dict.fromkeys(name for row in extras for name in row)
+    return Judged([_number(_value_of(row)) for row in rows],
+                  {name: [row.get(name) for row in extras] for name in names})  # fmt: skip
+
+
+def plain_extra(value: Any) -> Any:
+    """An extra as a number, a truth value or text, which every table takes."""
+    if value is None or isinstance(value, bool | str):
+        return value
+    number = value if isinstance(value, int | float) else _number(value)
+    if isinstance(number, int | float) and abs(number) <= LARGEST:
+        return number
+    return str(value)[: 10 * _SHOWN]
+
+
+def _value_of(row: Any) -> Any:
+    """The number of a row that is a mapping; anything else as it is."""
+    if not isinstance(row, Mapping):
+        return row
+    return next((row[name] for name in _VALUE if name in row), row)
+
+
+def _extras_of(row: Any) -> dict[str, Any]:
+    if not isinstance(row, Mapping):
+        return {}
+    taken = next((name for name in _VALUE if name in row), None)
+    return {str(name): plain_extra(value) for name, value in row.items() if name != taken}
 
 
 def checked(

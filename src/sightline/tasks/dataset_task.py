@@ -31,9 +31,17 @@ class RowProblems(Sequence[Problem]):
     """Problems of chosen rows; a row is read and its images decoded whenever it is indexed."""
 
     def __init__(
-        self, table: Table, reader: RowReader, numbers: Sequence[int], skip: bool, skipped: tuple[BadRow, ...]
+        self,
+        table: Table,
+        reader: RowReader,
+        numbers: Sequence[int],
+        skip: bool,
+        skipped: tuple[BadRow, ...],
+        others: Table,
     ):
         self.table, self.reader, self.numbers = table, reader, np.asarray(numbers, dtype=np.int64)
+        self.others = others
+        """All columns but the images', for rewards."""
         self.skipped = skipped
         """Rows that were left out when the problems were chosen."""
         self._skip = skip
@@ -66,7 +74,9 @@ class RowProblems(Sequence[Problem]):
         for step in range(len(self)):
             number = int(self.numbers[(position + step) % len(self)])
             try:
-                return self.reader.problem(self.table[number], number)
+                return self.reader.problem(
+                    self.table[number], number, partial(self.others.__getitem__, number)
+                )
             except UnusableRow as fault:
                 self._refuse(number, fault)
         raise UserError(f"{self.reader.name}: not one row can be used")
@@ -95,7 +105,8 @@ class RowProblems(Sequence[Problem]):
             words.answer,
             words.choices,
             words.kind,
-            words.pieces,
+            gold=words.gold,
+            pieces=words.pieces,
         )
         return problem, self.reader.sizes(row)
 
@@ -213,6 +224,7 @@ class DatasetTask:
             min_pixels=self.options.min_pixels,
             max_pixels=self.options.max_pixels,
             answer_is=found.source.answer_is or (self.source.answer_is if main else None),
+            structured_golds=self.options.structured_golds,
         )
 
     def read(self, found: OpenedSource, split: str) -> tuple[Table, RowReader]:
@@ -228,7 +240,9 @@ class DatasetTask:
         if self.options.streaming:
             reader_of = partial(self.reader, found, split)
             return StreamedProblems(self.name, found, split, reader_of, count, seed, skip)
-        table, reader = self.read(found, split)
+        whole = found.table(split)
+        reader = self.reader(found, split, whole.columns)
+        table = whole.only(reader.columns.used())
         numbers, skipped = _choose(table, reader, count, seed, skip)
         if skipped and not skip:
             raise UserError(
@@ -240,7 +254,8 @@ class DatasetTask:
             log.warning("skipped %s, row %d: %s (%s)", reader.name, bad.row, bad.fault, bad.detail)
         if not numbers and count != 0:
             raise UserError(f"{reader.name} has no usable row ({len(table)} rows, {len(skipped)} skipped)")
-        return RowProblems(table, reader, numbers, skip, tuple(skipped))
+        others = whole.only(list(reader.without_images(dict.fromkeys(whole.columns))))
+        return RowProblems(table, reader, numbers, skip, tuple(skipped), others)
 
 
 def _choose(

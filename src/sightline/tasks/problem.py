@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from PIL.Image import Image
@@ -28,6 +28,11 @@ class Problem:
     """The values of the options A, B, ... if the problem is multiple choice and they are known."""
     kind: str = ""
     """A class of problem, for breakdowns ("bar chart", "count")."""
+    gold: Any = field(default=None, compare=False)
+    """The answer as its row holds it where that is a list or a mapping (a box, several values), which
+    rewards of the user's own judge; `answer` is then its JSON. None for text and numbers."""
+    columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Every column of its row, for rewards; read when it is first looked into. Empty if it has no row."""
 
     def __post_init__(self) -> None:
         if not all(is_upright_rgb(image) for image in self.images if isinstance(image, Image)):

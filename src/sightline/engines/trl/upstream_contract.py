@@ -99,6 +99,12 @@ CONTRACT = (
         "the rewards of all ranks, one column a function",
     ),
     Member(
+        f"{_GRPO}._log_completion_extra",
+        ("column", "values"),
+        ("self._pending_extra_logs[column].extend(values)",),
+        "where what rewards say of single rollouts waits",
+    ),
+    Member(
         f"{_GRPO}._log_metric",
         ("name", "value"),
         ("self._pending_metrics[name].append(value)",),
@@ -114,6 +120,8 @@ CONTRACT = (
             '"completion_mask": completion_mask',
             '"num_items_in_batch": num_items_in_batch',
             "self.accelerator.process_index * len(prompts)",
+            "self._pending_extra_logs.get(column, [None] * len(prompts))",
+            'self._logs["extra"][column].extend(gather_object(values))',
             "if images is not None and self.log_multimodal:",
             'self._logs["images"].extend(gather_object(images))',
         ),

@@ -29,6 +29,8 @@ class DataOptions:
     """Whether images behind public http(s) addresses are fetched."""
     streaming: bool = False
     """Read rows one after the other instead of from a cache on disk."""
+    structured_golds: bool = False
+    """Whether golds may be lists and mappings, which only rewards of the user's own can judge."""
 
     def __post_init__(self) -> None:
         if self.on_bad_row not in ON_BAD_ROW:

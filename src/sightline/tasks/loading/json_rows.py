@@ -27,6 +27,20 @@ class WrittenNumber(str):
 _DECODER = json.JSONDecoder(parse_float=WrittenNumber, parse_int=WrittenNumber, parse_constant=WrittenNumber)
 
 
+def plain(value: Any) -> Any:
+    """A cell as Python's own values: numbers as numbers again, to any depth."""
+    if isinstance(value, WrittenNumber):
+        try:
+            return json.loads(value)
+        except ValueError:  # more digits than Python reads
+            return str(value)
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return value
+
+
 class JsonTable:
     """Rows of JSON files, found by their place in the file and parsed when they are asked for."""
 

@@ -123,7 +123,7 @@ class StreamedProblems(Sequence[Problem]):
                     ) from fault
                 log.warning("skipped %s, row %d: %s", reader.name, number, fault)
                 continue
-            yield number, reader, {name: row[name] for name in reader.columns.used()}
+            yield number, reader, row
 
 
 _NUMBER = "row number of sightline"

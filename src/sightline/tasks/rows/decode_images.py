@@ -63,11 +63,16 @@ def values(cell: Any) -> list[Any]:
             cell = json.loads(cell)
         except ValueError as error:
             raise UnusableRow(Fault.WRONG_TYPE, f"a list of images that is not JSON: {error}") from error
-    found = list(cell) if isinstance(cell, list | tuple | np.ndarray) else [cell]
+    found = list(cell) if is_list(cell) else [cell]
     if missing := [place for place, value in enumerate(found) if _is_missing(value)]:
         what = "null" if len(found) == 1 else f"number {missing[0] + 1} of {len(found)} is null"
         raise UnusableRow(Fault.MISSING_IMAGE, what)
     return found
+
+
+def is_list(cell: Any) -> bool:
+    """Whether a cell holds several images, or none, and not one."""
+    return isinstance(cell, list | tuple | np.ndarray)
 
 
 def _is_missing(value: Any) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..loading.json_rows import WrittenNumber
-from ..loading.known_datasets import Columns
+from ..loading.json_rows import WrittenNumber, plain
+from ..loading.known_datasets import Columns, column_of
 from ..problem import Problem
 from . import decode_images as images
 from .conversations import answer_of, cell_at, is_conversation, question_of
@@ -16,6 +17,7 @@ from .decode_images import Origin
 from .golds import resolved, unwrapped
 from .options import option_list
 from .prompts import clean, pieces
+from .row_columns import RowColumns
 from .row_errors import Fault, UnusableRow
 
 CONTROL_TOKEN = re.compile(
@@ -42,6 +44,8 @@ class RowText:
     kind: str
     markers: int
     """`<image>` markers in the question."""
+    gold: Any = None
+    """The answer's cell where it is a list or a mapping; `answer` is then its JSON."""
 
     @property
     def question(self) -> str:
@@ -63,24 +67,46 @@ class RowReader:
     """What golds beside choices are: `index`, `letter`, `text`; None: it has to show."""
     check_golds: bool = True
     """Whether a gold that no option earns is a fault; a benchmark's are checked, and counted, by itself."""
+    structured_golds: bool = False
+    """Whether a gold may be a list or a mapping, as rewards of the user's own judge it."""
 
-    def problem(self, row: Mapping[str, Any], number: int) -> PlacedProblem:
+    def problem(
+        self, row: Mapping[str, Any], number: int, cells: Callable[[], Mapping[str, Any]] | None = None
+    ) -> PlacedProblem:
         """The problem of a row, its images decoded and within the pixel budget.
+
+        `cells` reads the whole row but its images, once a reward wants it; by default that of `row`.
 
         Raises:
             UnusableRow: the row has a fault.
         """
         words = self.words(row)
         budget = self.origin, self.min_pixels, self.max_pixels
+        shown = tuple(images.shown(value, *budget) for value in self.images(row))
         return PlacedProblem(
             id=f"{self.name}/{number}",
             question=words.question,
-            images=tuple(images.shown(value, *budget) for value in self.images(row)),
+            images=shown,
             answer=words.answer,
             choices=words.choices,
             kind=words.kind,
+            gold=words.gold,
+            columns=RowColumns(cells or (lambda: self.without_images(row)), self._shown(row, shown)),
             pieces=words.pieces,
         )
+
+    def without_images(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """The cells of a row but the one that images were decoded from."""
+        seen = column_of(self.columns.images) if self.columns.images else None
+        return {name: cell for name, cell in row.items() if name != seen}
+
+    def _shown(self, row: Mapping[str, Any], shown: tuple[Any, ...]) -> dict[str, Any]:
+        """The decoded images under the name of their column, one or a list as the cell is."""
+        name = self.columns.images
+        if name is None or name not in row:
+            return {}
+        several = images.is_list(row[name]) or len(shown) != 1
+        return {name: list(shown) if several else shown[0]}
 
     def images(self, row: Mapping[str, Any]) -> list[Any]:
         """The encoded images of a row; none if the set has no such column.
@@ -119,7 +145,11 @@ class RowReader:
         """
         asked, gold = (cell_at(row, name) for name in (self.columns.question, self.columns.answer))
         question = question_of(asked) if is_conversation(asked) else _text(asked, "question")
-        answer = unwrapped(answer_of(gold) if is_conversation(gold) else _text(gold, "answer"))
+        structured = self._structured(gold)
+        if structured is not None:
+            answer = json.dumps(structured, ensure_ascii=False, default=str)
+        else:
+            answer = unwrapped(answer_of(gold) if is_conversation(gold) else _text(gold, "answer"))
         count = len(self.images(row))
         around, markers = pieces(question, count)
         if not "".join(around).strip():
@@ -131,13 +161,32 @@ class RowReader:
         if markers > count:
             raise UnusableRow(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
         choices = _choices(cell_at(row, self.columns.choices)) if self.columns.choices else None
-        if choices and self.check_golds:
+        if choices and self.check_golds and structured is None:
             answer = resolved(answer, choices, self.answer_is, _is_number(gold))
         for text in (*around, *(choices or ())):
             if token := CONTROL_TOKEN.search(text):
                 raise UnusableRow(Fault.CONTROL_TEXT, token[0])
         kind = cell_at(row, self.columns.kind) if self.columns.kind else None
-        return RowText(tuple(around), answer, choices, "" if kind is None else str(kind), markers)
+        return RowText(tuple(around), answer, choices, "" if kind is None else str(kind), markers, structured)
+
+    def _structured(self, gold: Any) -> Any:
+        """A gold that is a list or a mapping, as plain data; None for any other, and for a list of one text,
+        which stands for that text.
+
+        Raises:
+            UnusableRow: the run judges by the built-in accuracy, which compares text.
+        """
+        whole = isinstance(gold, Mapping) or (isinstance(gold, list | tuple) and not is_conversation(gold))
+        if not whole or (_is_one_text(gold) and not self.structured_golds):
+            return None
+        if not self.structured_golds:
+            kind = "a mapping" if isinstance(gold, Mapping) else "a list"
+            raise UnusableRow(
+                Fault.WRONG_TYPE,
+                f"the answer is {kind}, and the built-in accuracy compares text: {plain(gold)!r:.60}; "
+                "judge it by a reward of your own in its place (rewards: file.py:function)",
+            )
+        return plain(gold) if gold else None
 
 
 def _text(cell: Any, role: str) -> str:
@@ -153,6 +202,11 @@ def _text(cell: Any, role: str) -> str:
     raise UnusableRow(
         Fault.WRONG_TYPE, f"the {role} is {type(cell).__name__}, expected text or a number: {cell!r:.60}"
     )
+
+
+def _is_one_text(cell: Any) -> bool:
+    """Whether a cell is a list of one text or number."""
+    return len(cell) == 1 and not isinstance(cell, Mapping) and isinstance(cell[0], str | int | float)
 
 
 def _is_number(cell: Any) -> bool:

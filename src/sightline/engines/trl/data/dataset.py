@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import Dataset
 
 from ....errors import UserError
 from ....tasks.problem import Problem, Task
+from ....tasks.reward_columns import by_column, ours, with_row
 from ...image_placeholders import without_forged_images
 
 INDEX = "index"
 INVALID = "invalid"
+COLUMNS = "columns"
+"""Of a row: every column that the problem's own row has, which only rewards are shown."""
 
 
 def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
-    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind` and `invalid`.
+    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind`, `invalid`, `columns`.
 
     Text that holds one of the `placeholders`, which a processor takes for an image, is given without it;
     `invalid` then says so, and is None otherwise.
@@ -33,14 +36,22 @@ def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequenc
         return {
             "prompt": [messages for messages, _ in asked],
             INVALID: [reason for _, reason in asked],
-            "images": [list(problem.images) for problem in found],
-            "answer": [problem.answer for problem in found],
-            "choices": [problem.choices for problem in found],
-            "id": [problem.id for problem in found],
-            "kind": [problem.kind for problem in found],
+            **by_column([ours(problem) for problem in found]),
+            COLUMNS: [problem.columns for problem in found],
         }
 
     return Dataset.from_dict({INDEX: range(len(problems))}).with_transform(read)
+
+
+def told_rewards(rows: Sequence[Mapping[str, Any]], *, whole: bool, opening: str) -> list[dict[str, Any]]:
+    """Rows as TRL hands them on to rewards: all with the same columns, their own row's among them if `whole`,
+    and `opening`, what the prompt has begun of the response."""
+    told = []
+    for row in rows:
+        own = {name: value for name, value in row.items() if name != COLUMNS} | {"opening": opening}
+        told.append(with_row(own, row[COLUMNS]) if whole and COLUMNS in row else own)
+    columns = by_column(told)
+    return [{name: values[number] for name, values in columns.items()} for number in range(len(told))]
 
 
 class LazyRows:

@@ -10,6 +10,7 @@ from trl.rewards.other_rewards import get_soft_overlong_punishment
 from ....errors import UserError
 from ....objectives import Objective
 from ....rewards import reward
+from ....rewards.functions import of_answers_alone
 from ...reward_settings import ACCURACY, accuracy_column, reward_weights
 from .resolve import Settings
 
@@ -51,4 +52,6 @@ def _overlong(max_length: int, buffer: int) -> Callable[..., Any]:
         raise UserError(
             f"objective: overlong must lie between 1 and max_completion_length {max_length}, got {buffer}"
         )
-    return get_soft_overlong_punishment(max_completion_len=max_length, soft_punish_cache=buffer)
+    return of_answers_alone(
+        get_soft_overlong_punishment(max_completion_len=max_length, soft_punish_cache=buffer)
+    )

@@ -54,7 +54,8 @@ class GroupSampler:
         rewards = trainer._calculate_rewards(rows, prompts, completions, completion_ids)
         batch = trainer.rollout_batch
         columns = (prompt_ids, completion_ids, completions, log_probs or [None] * len(rows))
-        own = [SampledRollout(*one) for one in zip(*columns, batch.invalid, batch.places, strict=True)]
+        marks = (batch.invalid, batch.places, batch.extras)
+        own = [SampledRollout(*one) for one in zip(*columns, *marks, strict=True)]
         everyone = trainer.ranks.gather_items(own)
         informative = self.informative(rewards)
         return [

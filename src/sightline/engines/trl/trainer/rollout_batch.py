@@ -32,6 +32,8 @@ class SampledRollout:
     invalid: str | None
     """Why the row must not be trained on; None if it may."""
     place: Place | None
+    extras: dict[str, Any] = field(default_factory=dict)
+    """What its rewards said beside their numbers."""
 
 
 @dataclass
@@ -56,6 +58,8 @@ class RolloutBatch:
     """The prompts of this batch's rows, from which the scoring pass continues."""
     rewards: Tensor = field(default_factory=lambda: torch.empty(0))
     """[N, functions] of all ranks' rows."""
+    extras: list[dict[str, Any]] = field(default_factory=list)
+    """Of each own row rewarded last, what its rewards said beside their numbers."""
     groups_rewarded: int = 1
     """Groups that the rewards being calculated are about."""
     awaits_old_log_probs: bool = False

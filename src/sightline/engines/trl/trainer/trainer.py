@@ -37,12 +37,13 @@ from tqdm import tqdm
 from trl.trainer.grpo_trainer import GRPOTrainer
 
 from ....methods import Method, Needs
+from ....models.processors import response_opening
 from ....models.scoring.cached_prompts import Prefilled
 from ....models.scoring.hidden_states import Reading
 from ....models.scoring.micro_batches import is_sharded
 from ....models.scoring.score import Scores, score
 from ....objectives import bounded_reference
-from ....rewards.functions import undecided_columns
+from ....rewards.functions import reads_whole_rows, undecided_columns
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
 from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
@@ -53,7 +54,7 @@ from ...ranks import mean_over_tokens
 from ...registry import Credit
 from ...vision_tower_sync import sync_vision_tower
 from ...wrapped_forward import accept_inside
-from ..data.dataset import INVALID, LazyRows
+from ..data.dataset import INVALID, LazyRows, told_rewards
 from ..data.micro_batches import PROMPT, SUMS, by_prompt, normalise_per_step, together
 from ..ranks import AccelerateRanks
 from ..state.reference_model import reference_is_copy
@@ -66,6 +67,7 @@ from .loss_terms import aggregate
 from .nan_guard import NanGuard
 from .noised_rollouts import NoisedSampling, clean_places
 from .prompt_sharing import PromptSharing, without_wrapping
+from .reward_extras import RewardExtras, even_columns
 from .rollout_batch import MicroBatch, RolloutBatch, as_generated
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
 from .vllm_sampling import prompts_for_vllm
@@ -112,6 +114,8 @@ class TokenCreditTrainer(GRPOTrainer):
         selection = method.objective.informative_groups if args.max_rounds > 1 else None
         self.group_sampler = None if selection is None else GroupSampler(self, selection)
         self.noised = NoisedSampling(self)
+        self.extras = RewardExtras(self)
+        self.opening = response_opening(self.processing_class, **self.chat_template_kwargs)
         self.nan_guard, self.health = NanGuard(self), HealthWarnings(args)
         parts: dict[str, Part] = {"skipped_steps": self.nan_guard, "symptoms": self.health}
         if self.group_sampler is not None:
@@ -363,11 +367,19 @@ class TokenCreditTrainer(GRPOTrainer):
         batch = self.rollout_batch
         if batch.chosen is None:
             batch.groups_rewarded = max(len(inputs) // self.num_generations, 1)
-            batch.rewards = super()._calculate_rewards(inputs, *args, **kwargs)
+            whole = reads_whole_rows(self.reward_funcs)
+            told = told_rewards(inputs, whole=whole, opening=self.opening)
+            batch.rewards = super()._calculate_rewards(told, *args, **kwargs)
+            batch.extras = self.extras.take(len(inputs))
             undecided = batch.rewards[:, undecided_columns(self.reward_funcs)].isnan().any(1)
             batch.rewards[undecided] = float("nan")  # no other reward counts for such a rollout
         else:
             batch.rewards = torch.cat([group.rewards for group in batch.chosen])
+            batch.extras = [
+                one.extras for one in self.ranks.own([r for g in batch.chosen for r in g.rollouts])
+            ]
+        if not batch.filling:
+            self.extras.put(batch.extras)
         return batch.rewards
 
     def _log_metric(self, name: str, value: float) -> None:
@@ -489,6 +501,7 @@ class TokenCreditTrainer(GRPOTrainer):
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         if self.nan_guard.skipped_all_since_log():
             logs["loss"] = float("nan")  # null in metrics.jsonl; transformers' 0.0 would look like one
+        even_columns(self._logs["extra"])
         super().log(logs, start_time)
         for line in self.health.of(logs):
             self.tell(f"step {self.state.global_step}: {line}")
