@@ -57,7 +57,7 @@ def test_what_could_not_be_judged_has_no_reward():
     logged = {}
     symbolic, known = "\\boxed{2\\ln 2}", "\\boxed{5}"
     columns = {"answer": ["\\ln 4", "5", "5"], "log_metric": logged.__setitem__}
-    judge = accuracy_reward(pool=Stopped())
+    judge = accuracy_reward(pool=Stopped())  # pyright: ignore[reportArgumentType]
     assert judge([symbolic, known, "\\boxed{6}"], **columns) == [None, 1.0, 0.0]
     assert logged["accuracy"] == 0.5
     assert logged["undecided"] == logged["decided/undecided"] == pytest.approx(1 / 3)
@@ -129,7 +129,7 @@ def test_an_unknown_reward_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: grade(5, "5"), lambda: grade("5", 5), lambda: grade("5", "5", "ABC")]
+    "call", [lambda: grade(5, "5"), lambda: grade("5", 5), lambda: grade("5", "5", "ABC")]  # pyright: ignore[reportArgumentType]
 )
 def test_grade_takes_text(call):
     with pytest.raises(TypeError):
