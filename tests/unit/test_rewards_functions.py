@@ -129,7 +129,8 @@ def test_an_unknown_reward_names_the_nearest():
 
 
 @pytest.mark.parametrize(
-    "call", [lambda: grade(5, "5"), lambda: grade("5", 5), lambda: grade("5", "5", "ABC")]  # pyright: ignore[reportArgumentType]
+    "call",
+    [lambda: grade(5, "5"), lambda: grade("5", 5), lambda: grade("5", "5", "ABC")],  # pyright: ignore[reportArgumentType]
 )
 def test_grade_takes_text(call):
     with pytest.raises(TypeError):

@@ -115,7 +115,7 @@ class TokenCreditTrainer(GRPOTrainer):
         self.group_sampler = None if selection is None else GroupSampler(self, selection)
         self.noised = NoisedSampling(self)
         self.extras = RewardExtras(self)
-        template: dict[str, Any] = dict(self.chat_template_kwargs or {})
+        template: Any = self.chat_template_kwargs or {}
         self.opening = response_opening(self.processing_class, **template)
         self.nan_guard, self.health = NanGuard(self), HealthWarnings(args)
         parts: dict[str, Part] = {"skipped_steps": self.nan_guard, "symptoms": self.health}
