@@ -13,7 +13,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from sightline.evaluation.benchmarks import BENCHMARKS
-from sightline.evaluation.benchmarks.load import Item
+from sightline.evaluation.benchmarks.item import Item
 from sightline.evaluation.run.jsonl_records import Generation, write_lines
 from sightline.evaluation.run.results_folder import ResultsFolder
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+import torch
 
 from sightline.cli import main
+from sightline.errors import UserError
 
 DEMO = str(Path(__file__).parents[2] / "recipes" / "demo.yaml")
 
@@ -55,6 +59,47 @@ def test_wrong_settings_of_train(
     out = tmp_path / "run"
     assert said in refused(capsys, "train", "--config", DEMO, "--output_dir", str(out), *flags)
     assert not out.exists()
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="a GPU is found")
+@pytest.mark.parametrize("engine", ["trl", "verl"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["recipes/demo.yaml"], "did you mean --config recipes/demo.yaml?"),
+        (["--model", "embedded", "shapes"], "got 'shapes': settings are given as --name value"),
+        (["--model", "embedded", "--dataset_name", "me/mine"], "it is task here"),
+        (["--model", "embedded", "--task", "shape"], "did you mean shapes"),
+        (["--model", "embedded", "--mask_ratio", "0.3"], "docs/from-trl.md"),
+        ([], "expected one model"),
+        (["--model", "embedded"], "no GPU was found"),
+    ],
+)
+def test_a_mistake_is_told_before_what_the_machine_lacks(engine: str, words: list[str], said: str) -> None:
+    parse = import_module(f"sightline.engines.{engine}.settings.resolve").parse
+    with pytest.raises(UserError, match=re.escape(said)):
+        parse(words)
+
+
+def test_a_config_without_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "sightline train --config mine.yaml" in refused(capsys, "mine.yaml")
+    assert "see sightline world --help" in refused(capsys, "world")
+
+
+def test_completion_knows_verbs_actions_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    script = (
+        'source /dev/stdin; for words in "sightline tr" "sightline data pre" "sightline train --learning_r" '
+        '"sightline train --warn_bl"; do COMP_WORDS=($words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); '
+        'COMPREPLY=(); _shtab_sightline; echo "${COMPREPLY[@]}"; done'
+    )
+    assert main(["completion", "bash"]) == 0
+    found = subprocess.run(
+        ["/bin/bash", "-c", script], input=capsys.readouterr().out, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["train", "preview", "--learning_rate", "--warn_blind"]
+    for shell in ("zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        assert "warn_blind" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

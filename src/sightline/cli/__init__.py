@@ -24,6 +24,7 @@ VERBS = {
     "study": "compare methods under one budget over many seeds",
     "data": "check a dataset from end to end, or preview it",
     "doctor": "check versions, GPU, vLLM, disk and hub, and train for two steps",
+    "completion": "print what bash, zsh or fish needs to complete all this",
     "world": "build an embedded checkpoint again, or measure a model in its world",
 }
 
@@ -32,7 +33,7 @@ DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
 def usage() -> str:
     """The text of `sightline --help`."""
-    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())
     return (
         "usage: sightline VERB [options]\n\n"
         "Reinforcement learning for vision-language models that rewards looking.\n\n"
@@ -45,7 +46,7 @@ def usage() -> str:
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help"):
+    if not argv or argv[0] in ("-h", "--help", "help"):
         print(usage())
         return DONE if argv else WRONG_USE
     if argv[0] == "--version":
@@ -53,6 +54,8 @@ def main(argv: list[str] | None = None) -> int:
         return DONE
     try:
         if argv[0] not in VERBS:
+            if argv[0].endswith((".yaml", ".yml")):
+                raise UserError(f"a verb comes first: sightline train --config {argv[0]}")
             raise unknown_name("verb", argv[0], VERBS)
         from . import screen  # after --help, which answers without it
 

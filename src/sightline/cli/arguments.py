@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from typing import NoReturn
 
 from ..errors import UserError
 
 
-class VerbParser(argparse.ArgumentParser):
-    """A parser whose `--help` ends with an example, and for which wrong use is one clear line."""
+class OneLineParser(argparse.ArgumentParser):
+    """A parser for which wrong use is one clear line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see {self.prog} --help")
+
+
+class VerbParser(OneLineParser):
+    """A parser whose `--help` ends with an example."""
 
     def __init__(self, verb: str, description: str, example: str):
         super().__init__(
@@ -18,9 +26,6 @@ class VerbParser(argparse.ArgumentParser):
             epilog=f"example: {example}",
             allow_abbrev=False,
         )
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see {self.prog} --help")
 
     def add_model(self) -> None:
         """MODEL and how it is loaded."""
@@ -43,6 +48,17 @@ class VerbParser(argparse.ArgumentParser):
         self.add_argument("--output_dir", help="where results go (default: a fresh folder under runs/)")
         self.add_argument("--overwrite", action="store_true", help="replace the results in output_dir")
         self.add_argument("--json", action="store_true", help="print the results as JSON")
+
+
+def with_actions(verb: str, actions: Mapping[str, argparse.ArgumentParser]) -> argparse.ArgumentParser:
+    """One parser of several: `sightline VERB ACTION ...`."""
+    whole = OneLineParser(prog=f"sightline {verb}".strip(), allow_abbrev=False)
+    added = whole.add_subparsers(dest="action", required=True)
+    for name, parser in actions.items():
+        added.add_parser(
+            name, parents=[parser], add_help=False, help=parser.description, conflict_handler="resolve"
+        )
+    return whole
 
 
 def positive(text: str) -> int:

@@ -20,27 +20,7 @@ from .score import check_complete
 
 def main(argv: Sequence[str]) -> int:
     """Compare two results folders from the command line."""
-    parser = VerbParser(
-        "compare",
-        "Paired differences between two runs of sightline eval over the same problems, B minus A.",
-        "sightline compare runs/eval-before runs/eval-after",
-    )
-    several = "; several runs of one method with other seeds: their folders with commas between"
-    parser.add_argument("a", metavar="A", help=f"a results folder{several}")
-    parser.add_argument("b", metavar="B", help="the one to hold against it, or several")
-    parser.add_argument(
-        "--protocol", choices=sorted(PROTOCOLS), help="whose verdicts to compare (default: the runs' own)"
-    )
-    parser.add_argument(
-        "--partial",
-        action="store_true",
-        help="compare what is there of runs that were interrupted, or lack more than 2 %% of their samples",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sign flips (default 0)")
-    parser.add_argument("--output_dir", help="where results go (default: a fresh folder under runs/)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the results in output_dir")
-    parser.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    args = parser.parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     first, second = _folders(args.a), _folders(args.b)
     for folder in (*first, *second):
         check_complete(folder, args.partial)
@@ -62,6 +42,31 @@ def main(argv: Sequence[str]) -> int:
         screen.say(remark)
     print(f"page: {page}")
     return DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "compare",
+        "Paired differences between two runs of sightline eval over the same problems, B minus A.",
+        "sightline compare runs/eval-before runs/eval-after",
+    )
+    several = "; several runs of one method with other seeds: their folders with commas between"
+    options.add_argument("a", metavar="A", help=f"a results folder{several}")
+    options.add_argument("b", metavar="B", help="the one to hold against it, or several")
+    options.add_argument(
+        "--protocol", choices=sorted(PROTOCOLS), help="whose verdicts to compare (default: the runs' own)"
+    )
+    options.add_argument(
+        "--partial",
+        action="store_true",
+        help="compare what is there of runs that were interrupted, or lack more than 2 %% of their samples",
+    )
+    options.add_argument("--seed", type=int, default=0, help="seed of the sign flips (default 0)")
+    options.add_argument("--output_dir", help="where results go (default: a fresh folder under runs/)")
+    options.add_argument("--overwrite", action="store_true", help="replace the results in output_dir")
+    options.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    return options
 
 
 def _folders(given: str) -> list[ResultsFolder]:

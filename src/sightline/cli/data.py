@@ -24,7 +24,7 @@ from ..tasks.mixture import Mixture
 from ..tasks.prompt_length_filter import CountTokens
 from ..tasks.rows.row_errors import NOTES, row_list
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
-from .arguments import VerbParser, positive
+from .arguments import VerbParser, positive, with_actions
 from .data_preview import page, shown
 
 USAGE = """usage: sightline data check SOURCE [options]
@@ -36,6 +36,11 @@ Look at a set before training on it. SOURCE is a hub id, a file, a folder, or a 
   preview  write a page with samples as a model gets them
 
 example: sightline data check hiyouga/geometry3k --model Qwen/Qwen2.5-VL-3B-Instruct"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the verb, action by action."""
+    return with_actions("data", {"check": check_parser(), "preview": preview_parser()})
 
 
 def main(argv: Sequence[str]) -> int:
@@ -54,14 +59,7 @@ def main(argv: Sequence[str]) -> int:
 
 def check(argv: list[str]) -> int:
     """Walk every split of a set, or of every set of a mixture; 1 if there are problems."""
-    parser = _parser("check", "Walk a whole set and count every problem in it.", "--test data/test.parquet")
-    parser.add_argument("--test", metavar="SOURCE", help="held-out set; rows that are in both are a problem")
-    parser.add_argument("--model", help="measure prompts in tokens of this model (default: in characters)")
-    parser.add_argument("--max_prompt_length", type=positive, help="longest prompt in tokens; needs --model")
-    parser.add_argument(
-        "--trust_remote_code", action="store_true", help="run code that comes with the model (off by default)"
-    )
-    args = parser.parse_args(argv)
+    args = check_parser().parse_args(argv)
     recipe = _recipe(args)
     if args.max_prompt_length and not args.model:
         raise UserError("--max_prompt_length counts tokens; name the model that splits them with --model")
@@ -93,6 +91,18 @@ def check(argv: list[str]) -> int:
         for task, walked in reports:
             _print(task, walked, "tokens" if args.model else "characters; --model counts tokens")
     return FOUND_PROBLEMS if bad else DONE
+
+
+def check_parser() -> VerbParser:
+    """The options of `data check`."""
+    options = _parser("check", "Walk a whole set and count every problem in it.", "--test data/test.parquet")
+    options.add_argument("--test", metavar="SOURCE", help="held-out set; rows that are in both are a problem")
+    options.add_argument("--model", help="measure prompts in tokens of this model (default: in characters)")
+    options.add_argument("--max_prompt_length", type=positive, help="longest prompt in tokens; needs --model")
+    options.add_argument(
+        "--trust_remote_code", action="store_true", help="run code that comes with the model (off by default)"
+    )
+    return options
 
 
 def _walk(
@@ -171,12 +181,7 @@ def _model_counter(model: str, trust_remote_code: bool) -> CountTokens:
 
 def preview(argv: list[str]) -> int:
     """Write a page of sampled rows."""
-    parser = _parser("preview", "Write a page with samples as a model gets them.", "--count 12")
-    parser.add_argument("--count", type=positive, default=24, help="rows shown (default 24)")
-    parser.add_argument("--seed", type=int, default=0, help="which rows are drawn (default 0)")
-    parser.add_argument("--output", metavar="FILE", help="the page (default: a fresh one under runs/)")
-    parser.add_argument("--overwrite", action="store_true", help="replace the page at --output")
-    args = parser.parse_args(argv)
+    args = preview_parser().parse_args(argv)
     recipe = _recipe(args)
     task, *others = _dataset_tasks(recipe, None)
     if others:
@@ -207,6 +212,16 @@ def preview(argv: list[str]) -> int:
     else:
         print(f"{len(samples)} rows of {reader.name}, {faults} of them unusable: {output}")
     return DONE
+
+
+def preview_parser() -> VerbParser:
+    """The options of `data preview`."""
+    options = _parser("preview", "Write a page with samples as a model gets them.", "--count 12")
+    options.add_argument("--count", type=positive, default=24, help="rows shown (default 24)")
+    options.add_argument("--seed", type=int, default=0, help="which rows are drawn (default 0)")
+    options.add_argument("--output", metavar="FILE", help="the page (default: a fresh one under runs/)")
+    options.add_argument("--overwrite", action="store_true", help="replace the page at --output")
+    return options
 
 
 # --- what is looked at -----------------------------------------------------------------------------

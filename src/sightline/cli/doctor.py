@@ -16,15 +16,7 @@ from .doctor_checks import BROKEN, CheckResult
 
 def main(argv: Sequence[str]) -> int:
     """Run every check; 1 if something that is needed is broken."""
-    parser = VerbParser(
-        "doctor",
-        "Check versions, GPU, vLLM, disk and hub, and train the embedded model for two steps.",
-        "sightline doctor",
-    )
-    parser.add_argument("--no_training", action="store_true", help="leave out the two training steps")
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    parser.add_argument("--config", help="a run's YAML, whose batch sizes are looked at")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = [
         ("python", lambda: [doctor_checks.python(sys.version_info[:3], doctor_checks.needed_python())]),
         ("libraries", _libraries),
@@ -50,6 +42,19 @@ def main(argv: Sequence[str]) -> int:
     else:
         print(_closing(broken, args.no_training))
     return FOUND_PROBLEMS if broken else DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "doctor",
+        "Check versions, GPU, vLLM, disk and hub, and train the embedded model for two steps.",
+        "sightline doctor",
+    )
+    options.add_argument("--no_training", action="store_true", help="leave out the two training steps")
+    options.add_argument("--json", action="store_true", help="print the results as JSON")
+    options.add_argument("--config", help="a run's YAML, whose batch sizes are looked at")
+    return options
 
 
 def _survived(subject: str, check: Callable[[], Iterable[CheckResult]]) -> list[CheckResult]:

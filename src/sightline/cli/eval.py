@@ -27,7 +27,8 @@ from ..evaluation.benchmarks import (
 )
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
-from ..evaluation.run.ask import SIGHTED, EvalPlan, ask, expected
+from ..evaluation.run.ask import EvalPlan, ask, expected
+from ..evaluation.run.jsonl_records import SIGHTED
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
 from ..evaluation.run.start import describe, processor_name, start_run, weights_name
@@ -52,7 +53,7 @@ def main(argv: Sequence[str]) -> int:
     """Evaluate one model from the command line."""
     if any(word == "--plan" or word.startswith("--plan=") for word in argv):
         return plan_main(argv)
-    args = _parser().parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     started = time.perf_counter()
     chosen = suite(args.suite) if args.suite else None
     plan, protocol = _plan(args, chosen), args.protocol or (chosen.protocol if chosen else "strict")
@@ -103,14 +104,15 @@ def _failures(results: Mapping[str, Any], folder: ResultsFolder) -> int:
     return FOUND_PROBLEMS if failed else DONE
 
 
-def _parser() -> VerbParser:
-    parser = VerbParser(
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
         "eval",
         "Measure a model on benchmarks, with 95 % intervals clustered by problem.",
         "sightline eval embedded --benchmarks shapes --limit 128 --blind black",
     )
-    parser.add_model()
-    add = parser.add_argument
+    options.add_model()
+    add = options.add_argument
     add("--revision", help="commit, tag or branch of a hub model")
     add("--benchmarks", help=f"names with commas between (default: shapes): {', '.join(BENCHMARKS)}")
     add("--suite", help=f"a paper's benchmarks, decoding and protocol: {', '.join(SUITES)}")
@@ -147,8 +149,8 @@ def _parser() -> VerbParser:
     add("--partial", action="store_true", help="give figures though over 2 %% of the samples are missing")
     add("--plan", metavar="POINTS", help="measure nothing: how many problems and samples find a difference "
         "of so many points; see sightline eval --plan 2 --help")  # fmt: skip
-    parser.add_results("use only the first N problems of each benchmark")
-    return parser
+    options.add_results("use only the first N problems of each benchmark")
+    return options
 
 
 def _not_negative(text: str) -> float:

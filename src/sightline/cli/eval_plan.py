@@ -19,34 +19,39 @@ from .score import check_complete
 
 def main(argv: Sequence[str]) -> int:
     """Plan an evaluation from the command line."""
-    parser = VerbParser(
-        "eval --plan POINTS",
-        "How many problems, at how many samples each, find a true difference of POINTS between two models "
-        "with 80 % power at 5 %, two-sided, paired over problems. Variances are measured on one or two "
-        "earlier runs (such as one with --limit 100 --samples 4), or assumed.",
-        "sightline eval --plan 2 runs/eval-before runs/eval-after",
-    )
-    parser.add_argument("--plan", metavar="POINTS", type=_points, required=True, help="such as 2")
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="up to two results folders to measure on")
-    parser.add_argument("--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts")
-    parser.add_argument(
-        "--correlation", type=_share, help="of the two models' problem means, for less than two runs "
-        f"(default {CORRELATION}; Miller 2024)"
-    )  # fmt: skip
-    parser.add_argument("--accuracy", type=_share, help="without a run (default 0.5, the worst case)")
-    parser.add_argument(
-        "--sampling", type=_share, help="without a run: share of a single sample's variance that comes from "
-        "sampling (default 0.5; 0 for greedy answers)"
-    )  # fmt: skip
-    parser.add_argument("--partial", action="store_true", help="measure on interrupted runs as they are")
-    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
-    args = parser.parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     found = _plan(args)
     if args.json:
         print(json.dumps(found))
     else:
         _print(found)
     return DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "eval --plan POINTS",
+        "How many problems, at how many samples each, find a true difference of POINTS between two models "
+        "with 80 % power at 5 %, two-sided, paired over problems. Variances are measured on one or two "
+        "earlier runs (such as one with --limit 100 --samples 4), or assumed.",
+        "sightline eval --plan 2 runs/eval-before runs/eval-after",
+    )
+    options.add_argument("--plan", metavar="POINTS", type=_points, required=True, help="such as 2")
+    options.add_argument("runs", metavar="RUN", nargs="*", help="up to two results folders to measure on")
+    options.add_argument("--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts")
+    options.add_argument(
+        "--correlation", type=_share, help="of the two models' problem means, for less than two runs "
+        f"(default {CORRELATION}; Miller 2024)"
+    )  # fmt: skip
+    options.add_argument("--accuracy", type=_share, help="without a run (default 0.5, the worst case)")
+    options.add_argument(
+        "--sampling", type=_share, help="without a run: share of a single sample's variance that comes from "
+        "sampling (default 0.5; 0 for greedy answers)"
+    )  # fmt: skip
+    options.add_argument("--partial", action="store_true", help="measure on interrupted runs as they are")
+    options.add_argument("--json", action="store_true", help="print the plan as JSON")
+    return options
 
 
 def _plan(args: argparse.Namespace) -> dict[str, Any]:

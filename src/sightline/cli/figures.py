@@ -14,7 +14,7 @@ from .arguments import VerbParser
 
 def main(argv: Sequence[str]) -> int:
     """Draw figures from the command line."""
-    args = _parser().parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     folders = [Path(run) for run in dict.fromkeys(args.runs)]
     target = Path(args.output_dir or _default(folders))
     files, notes = write_figures(folders, target)
@@ -32,19 +32,20 @@ def main(argv: Sequence[str]) -> int:
     return DONE
 
 
-def _parser() -> VerbParser:
-    parser = VerbParser(
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
         "figures",
         "Draw the papers' figures from what runs and inspections left, as SVG, PNG and CSV. Runs that "
         "differ only in their seed are drawn as one curve with a band.",
         "sightline figures runs/vgpo-0 runs/vgpo-1 runs/grpo-0 --output_dir runs/figures",
     )
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="folders of `train` or `inspect`")
-    parser.add_argument(
+    options.add_argument("runs", nargs="+", metavar="RUN", help="folders of `train` or `inspect`")
+    options.add_argument(
         "--output_dir", help="where figures go (default: RUN/figures, or a fresh folder for several)"
     )
-    parser.add_argument("--json", action="store_true", help="print the names of all files as JSON")
-    return parser
+    options.add_argument("--json", action="store_true", help="print the names of all files as JSON")
+    return options
 
 
 def _default(folders: Sequence[Path]) -> str:

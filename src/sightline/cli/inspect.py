@@ -37,7 +37,7 @@ WEIGHTING = ("vppo", "pgpo", "vgpo")
 
 def main(argv: Sequence[str]) -> int:
     """Inspect one model from the command line."""
-    args = _parser().parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     load_plugins(args.plugins)
     subject = _subject(args)
     wanted = _wanted(args)
@@ -63,45 +63,46 @@ def main(argv: Sequence[str]) -> int:
     return DONE
 
 
-def _parser() -> VerbParser:
-    parser = VerbParser(
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
         "inspect",
         "See which words of a model's answers came from the image, token by token.",
         "sightline inspect embedded --task shapes --limit 64 --occlusion 3",
     )
-    parser.add_model()
-    parser.add_argument(
+    options.add_model()
+    options.add_argument(
         "--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)"
     )
-    parser.add_argument("--task", help="a task or dataset whose test problems are put to the model")
-    parser.add_argument("--image", help="instead of a task: one image,")
-    parser.add_argument("--question", help="with this question,")
-    parser.add_argument("--answer", help="and, instead of the model's, this answer")
-    parser.add_argument("--views", default="black,patches,text_only",
+    options.add_argument("--task", help="a task or dataset whose test problems are put to the model")
+    options.add_argument("--image", help="instead of a task: one image,")
+    options.add_argument("--question", help="with this question,")
+    options.add_argument("--answer", help="and, instead of the model's, this answer")
+    options.add_argument("--views", default="black,patches,text_only",
                         help=f"the image taken away as: {', '.join(VIEWS)}; the first ranks "
                         "tokens (default: black,patches,text_only)")  # fmt: skip
-    parser.add_argument("--methods", default=",".join(WEIGHTING),
+    options.add_argument("--methods", default=",".join(WEIGHTING),
                         help=f"whose weights to show: {', '.join(weighting())} "
                         f"(default: {','.join(WEIGHTING)})")  # fmt: skip
-    parser.add_argument("--signals", default="",
+    options.add_argument("--signals", default="",
                         help=f"further signals to show: {', '.join(SIGNALS)}")  # fmt: skip
-    parser.add_argument("--plugins", help="modules or files with rules of your own, before all else")
-    parser.add_argument("--occlusion", type=_count, default=0, metavar="N",
+    options.add_argument("--plugins", help="modules or files with rules of your own, before all else")
+    options.add_argument("--occlusion", type=_count, default=0, metavar="N",
                         help="map which parts of the image an answer's N highest tokens need, or of "
                         "all of them")  # fmt: skip
-    parser.add_argument("--cells", type=positive, default=8,
+    options.add_argument("--cells", type=positive, default=8,
                         help="cells of a map along the longer side, at most (default 8)")  # fmt: skip
-    parser.add_argument(
+    options.add_argument(
         "--attention", action="store_true", help="record how much attention goes to the image"
     )
-    parser.add_argument("--answers", type=positive, default=1, help="answers per problem (default 1)")
-    parser.add_argument("--temperature", type=_temperature,
+    options.add_argument("--answers", type=positive, default=1, help="answers per problem (default 1)")
+    options.add_argument("--temperature", type=_temperature,
                         help="0 is greedy; default 0 for one answer, 1 for several")  # fmt: skip
-    parser.add_argument("--max_new_tokens", type=positive, default=LONGEST,
+    options.add_argument("--max_new_tokens", type=positive, default=LONGEST,
                         help=f"longest answer (default {LONGEST})")  # fmt: skip
-    parser.add_argument("--batch_size", type=positive, default=64, help="answers generated at once")
-    parser.add_results(f"number of problems (default {LIMIT})")
-    return parser
+    options.add_argument("--batch_size", type=positive, default=64, help="answers generated at once")
+    options.add_results(f"number of problems (default {LIMIT})")
+    return options
 
 
 def _load(args: argparse.Namespace) -> LoadedModel:

@@ -15,19 +15,7 @@ from .arguments import VerbParser
 
 def main(argv: Sequence[str]) -> int:
     """Send a run from the command line; what is not given is as its config.yaml has it."""
-    parser = VerbParser(
-        "push",
-        "Send the trained model of a run, with its model card, to a hub.",
-        "sightline push runs/demo --hub_model_id me/my-model",
-    )
-    parser.add_argument("run", metavar="RUN", help="the folder of a finished run")
-    parser.add_argument("--hub_model_id", help="`name` or `owner/name` (default: the run's)")
-    parser.add_argument("--hub_private_repo", action="store_true", default=None, help="make it a private one")
-    parser.add_argument(
-        "--hub_token", help="a token that may write (default: the one you are logged in with)"
-    )
-    parser.add_argument("--hub_revision", help="a branch, made if it is not there")
-    args = parser.parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     folder = RunFolder(Path(args.run))
     try:
         config = read_plain(folder.config)
@@ -42,3 +30,22 @@ def main(argv: Sequence[str]) -> int:
         return FOUND_PROBLEMS
     screen.say(f"sent to {repo}")
     return DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "push",
+        "Send the trained model of a run, with its model card, to a hub.",
+        "sightline push runs/demo --hub_model_id me/my-model",
+    )
+    options.add_argument("run", metavar="RUN", help="the folder of a finished run")
+    options.add_argument("--hub_model_id", help="`name` or `owner/name` (default: the run's)")
+    options.add_argument(
+        "--hub_private_repo", action="store_true", default=None, help="make it a private one"
+    )
+    options.add_argument(
+        "--hub_token", help="a token that may write (default: the one you are logged in with)"
+    )
+    options.add_argument("--hub_revision", help="a branch, made if it is not there")
+    return options

@@ -10,8 +10,7 @@ from typing import Any
 from ..analysis.pages.results import write_results_page
 from ..errors import UserError
 from ..evaluation.report.tables import headline, interval, percent, points
-from ..evaluation.run.ask import SIGHTED
-from ..evaluation.run.jsonl_records import read_generations
+from ..evaluation.run.jsonl_records import SIGHTED, read_generations
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
 from ..rewards import PROTOCOLS
@@ -23,22 +22,7 @@ _MOST_UNDECIDED = 0.01
 
 def main(argv: Sequence[str]) -> int:
     """Score a results folder from the command line."""
-    parser = VerbParser(
-        "score",
-        "Grade the stored answers of a run again and write its results anew; nothing is generated.",
-        "sightline score runs/eval-20260101-120000 --protocol papo",
-    )
-    parser.add_argument("run", metavar="RUN", help="a folder that sightline eval wrote")
-    parser.add_argument(
-        "--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts are the run's"
-    )
-    parser.add_argument(
-        "--partial",
-        action="store_true",
-        help="give figures of a run that was interrupted, or that lacks over 2 %% of its samples",
-    )
-    parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    args = parser.parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     folder = ResultsFolder(Path(args.run))
     check_complete(folder, args.partial)
     results = write_results(folder, args.protocol, partial=args.partial)
@@ -49,6 +33,26 @@ def main(argv: Sequence[str]) -> int:
         print_results(results, folder)
     say_undecided(results, folder)
     return DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "score",
+        "Grade the stored answers of a run again and write its results anew; nothing is generated.",
+        "sightline score runs/eval-20260101-120000 --protocol papo",
+    )
+    options.add_argument("run", metavar="RUN", help="a folder that sightline eval wrote")
+    options.add_argument(
+        "--protocol", choices=sorted(PROTOCOLS), default="strict", help="whose verdicts are the run's"
+    )
+    options.add_argument(
+        "--partial",
+        action="store_true",
+        help="give figures of a run that was interrupted, or that lacks over 2 %% of its samples",
+    )
+    options.add_argument("--json", action="store_true", help="print the results as JSON")
+    return options
 
 
 def check_complete(folder: ResultsFolder, partial: bool = False) -> None:

@@ -27,9 +27,9 @@ from .arguments import VerbParser, positive
 
 def main(argv: Sequence[str]) -> int:
     """Run a study from the command line, or go on with one."""
-    parser = _parser()
-    own, settings = _settings(argv, parser)
-    args = parser.parse_args(own)
+    options = parser()
+    own, settings = _settings(argv, options)
+    args = options.parse_args(own)
     plan = read_plan(args.config, args.methods, args.seeds, settings)
     target = args.output_dir or f"runs/study-{Path(args.config).stem}"
     run = open_run(target, overwrite=args.overwrite, resume=args.resume)
@@ -58,15 +58,16 @@ def main(argv: Sequence[str]) -> int:
     return _tell(results, folder, args.json)
 
 
-def _parser() -> VerbParser:
-    parser = VerbParser(
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
         "study",
         "Train every METHOD from the same start on the same data with the same budget, seed by seed, and "
         "compare them with paired intervals. Any setting of sightline train may be given for all of them, as "
         "--max_steps 40.",
         "sightline study grpo vgpo --seeds 8 --config recipes/lab/main.yaml",
     )
-    add = parser.add_argument
+    add = options.add_argument
     add(
         "methods",
         nargs="*",
@@ -86,15 +87,15 @@ def _parser() -> VerbParser:
     )
     add("--overwrite", action="store_true", help="replace the study in output_dir")
     add("--json", action="store_true", help="print the results as JSON")
-    return parser
+    return options
 
 
-def _settings(argv: Sequence[str], parser: VerbParser) -> tuple[list[str], dict[str, Any]]:
+def _settings(argv: Sequence[str], options: VerbParser) -> tuple[list[str], dict[str, Any]]:
     """The words that are the study's own, and the other `--name value` as settings of sightline train.
 
     Taken out before the parser sees them, for which a value would look like a METHOD. Values are YAML.
     """
-    known = {option for action in parser._actions for option in action.option_strings}
+    known = {option for action in options._actions for option in action.option_strings}
     own: list[str] = []
     found: dict[str, Any] = {}
     words = list(argv)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import logging
 import shlex
@@ -43,6 +44,11 @@ from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .threads import one_thread_if_small
 
 log = logging.getLogger(__name__)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options of the verb, with those of the usual engine's library."""
+    return engine().parser()
 
 
 def main(argv: Sequence[str]) -> int:

@@ -13,17 +13,7 @@ from .arguments import VerbParser
 
 def main(argv: Sequence[str]) -> int:
     """Serve the page of one run until interrupted."""
-    parser = VerbParser(
-        "watch",
-        "Follow a run in the browser: curves, newest rollouts, incidents. Reads the run's files only, "
-        "listens on this machine only; a finished run can be looked at too.",
-        "sightline watch runs/demo",
-    )
-    parser.add_argument("run", metavar="RUN", help="the run's folder, finished or not")
-    parser.add_argument(
-        "--port", type=int, default=PORT, help=f"port on 127.0.0.1 (default {PORT}; 0: a free one)"
-    )
-    args = parser.parse_args(list(argv))
+    args = parser().parse_args(list(argv))
     if not 0 <= args.port <= 65535:
         raise UserError(f"--port must be from 0 to 65535, got {args.port}")
     with WatchServer(Path(args.run), args.port) as server:
@@ -33,3 +23,18 @@ def main(argv: Sequence[str]) -> int:
         except KeyboardInterrupt:
             screen.say("stopped")
     return DONE
+
+
+def parser() -> VerbParser:
+    """The options of the verb."""
+    options = VerbParser(
+        "watch",
+        "Follow a run in the browser: curves, newest rollouts, incidents. Reads the run's files only, "
+        "listens on this machine only; a finished run can be looked at too.",
+        "sightline watch runs/demo",
+    )
+    options.add_argument("run", metavar="RUN", help="the run's folder, finished or not")
+    options.add_argument(
+        "--port", type=int, default=PORT, help=f"port on 127.0.0.1 (default {PORT}; 0: a free one)"
+    )
+    return options

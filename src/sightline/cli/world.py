@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from . import DONE, screen
+from .arguments import OneLineParser
 
 BUILD_EXAMPLE = "example: sightline world build --output_dir runs/world --seed 1"
 MEASURE_EXAMPLE = "example: sightline world measure embedded-2 --task shapes-2 --limit 256"
@@ -16,7 +17,7 @@ MEASURE_EXAMPLE = "example: sightline world measure embedded-2 --task shapes-2 -
 
 def parser() -> argparse.ArgumentParser:
     """The options of the verb."""
-    whole = argparse.ArgumentParser(
+    whole = OneLineParser(
         prog="sightline world",
         description="The embedded worlds and the small models that live in them.",
         epilog=BUILD_EXAMPLE,

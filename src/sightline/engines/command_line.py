@@ -12,11 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import UserError, unknown_name
+from ..errors import UserError
 from ..methods import Method, load_plugins
 from ..methods import method as make_method
 from ..plain_files import Refused, parse_yaml
 from ..plain_files import read_yaml as read_any
+from ..tasks import check_task
+from .other_names import unknown_setting
 
 ENGINE = "engine"
 """The setting that chooses an engine."""
@@ -124,7 +126,7 @@ def check_yaml(
     """
     for key, value in config.items():
         if key not in actions:
-            raise UserError(f"{file}: {unknown_name('setting', str(key), actions)}")
+            raise UserError(f"{file}: {unknown_setting('setting', str(key), actions)}")
         action = actions[key]
         _check_kind(key, value, file, hints, plain_data)
         for item in value if isinstance(value, list) else [value]:
@@ -179,7 +181,7 @@ def flags_given(flags: Sequence[str], actions: Iterable[argparse.Action]) -> set
             continue
         name = word.split("=", 1)[0]
         if name not in by_option:
-            raise unknown_name("flag", name, [option for option in by_option if "-" not in option[2:]])
+            raise unknown_setting("flag", name, [option for option in by_option if "-" not in option[2:]])
         given.add(by_option[name])
     return given
 
@@ -207,6 +209,25 @@ def method_of(flags: Sequence[str], config: Mapping[str, Any], usual: str) -> Me
     if not isinstance(options, dict):
         raise UserError(f"method_options must be a mapping such as {{threshold: 0.4}}, got {options!r}")
     return make_method(given.method, **options)
+
+
+def check_words(parser: argparse.ArgumentParser, flags: Sequence[str]) -> argparse.Namespace:
+    """What flags and defaults say, before the machine is asked whether it can: mistakes come first.
+
+    Raises:
+        UserError: a word belongs to no flag, no model is named or two are, or a task has no such name.
+    """
+    given, words = parser.parse_known_args(list(flags))
+    if words:
+        file = Path(words[0]).suffix in (".yaml", ".yml", ".json")
+        meant = f"did you mean --config {words[0]}?" if file else "settings are given as --name value"
+        raise UserError(f"{parser.prog} takes no word without a flag, got {words[0]!r}: {meant}")
+    models = {getattr(given, name, None) for name in ("model", "model_name_or_path")} - {None}
+    if len(models) != 1:
+        came = " and ".join(sorted(map(str, models))) or "none"
+        raise UserError(f"expected one model (`model: embedded`, a folder or a hub id), got {came}")
+    check_task(plain_data("task", given.task))
+    return given
 
 
 def parsed(parser: Any, flags: list[str]) -> tuple[Any, ...]:

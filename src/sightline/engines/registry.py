@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
 from ..errors import UserError, unknown_name
-from ..methods import Method
-from ..rollouts import Rollouts
 from ..run_folder import RunFolder
-from ..tasks.problem import Problem, Task
-from .progress import Watcher
-from .ranks import Ranks
 
-if TYPE_CHECKING:  # which imports transformers
+if TYPE_CHECKING:  # a verb that reads files asks for no torch, and one without a model for no transformers
+    from torch import Tensor
+
+    from ..methods import Method
     from ..models.loading import LoadedModel
+    from ..rollouts import Rollouts
+    from ..tasks.problem import Problem, Task
+    from .progress import Watcher
+    from .ranks import Ranks
 
-Credit = Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]
+Credit: TypeAlias = "Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]"
 """Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
 
 
@@ -77,7 +78,11 @@ class Trained:
 
 
 class Engine(Protocol):
-    """What `engines/NAME/engine.py` defines. The functions are called in this order."""
+    """What `engines/NAME/engine.py` defines. A run calls the functions in this order, but for `parser`."""
+
+    def parser(self) -> argparse.ArgumentParser:
+        """Every setting as a flag, for completion and for checks of what is printed."""
+        ...
 
     def parse(self, argv: Sequence[str]) -> Settings:
         """The settings of a command line: flags over `--config FILE` over the method's over defaults.

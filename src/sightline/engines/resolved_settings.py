@@ -10,7 +10,7 @@ from typing import Any
 from ..methods import Method
 from ..objectives import Objective
 from ..run_folder import fresh_name
-from .command_line import check_finite, check_yaml, flags_given, method_of, parsed, read_yaml
+from .command_line import check_finite, check_words, check_yaml, flags_given, method_of, parsed, read_yaml
 from .run_settings import PLAIN_DATA, PolicySettings
 
 
@@ -59,6 +59,7 @@ def resolve(
     method = method_of(flags, config, PolicySettings.method)
     defaults = method_sets(method.objective)
     parser.set_defaults(**{"output_dir": fresh_name("train"), **defaults, **config})
+    check_words(parser, flags)
     settings = parsed(parser, flags)
     check_finite(settings, [*config, *by_flag])
     return Resolved(settings, method, _sources(method=defaults, yaml=config, flag=by_flag))

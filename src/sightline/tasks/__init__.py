@@ -24,6 +24,7 @@ __all__ = [
     "Shapes2Task",
     "ShapesTask",
     "Task",
+    "check_task",
     "load_task",
     "token_roles",
 ]
@@ -57,10 +58,20 @@ def load_task(spec: str | Mapping[str, Any] | Sequence[Any], options: DataOption
         if isinstance(spec, Mapping) and (extra := set(spec) - {"source", "weight"}):
             raise UserError(f"task {name} is drawn, not read; it takes no {', '.join(sorted(extra))}")
         return TASKS[name]()
-    if isinstance(name, str) and "/" not in name and not Path(name).expanduser().exists():
-        if Path(name).suffix[1:2].isalpha():
-            raise UserError(f"file {name} does not exist; expected a data file, a folder, or a hub id")
-        raise UserError(f"{unknown_name('task', name, TASKS)}, a path, or a hub id as owner/name")
+    check_task(name)
     from .dataset_task import DatasetTask
 
     return DatasetTask(spec, options)
+
+
+def check_task(spec: Any) -> None:
+    """Whether a name is one of `TASKS`, exists as a file, or may be a hub id; nothing is opened.
+
+    Raises:
+        UserError: it is none of them.
+    """
+    if not isinstance(spec, str) or spec in TASKS or "/" in spec or Path(spec).expanduser().exists():
+        return
+    if Path(spec).suffix[1:2].isalpha():
+        raise UserError(f"file {spec} does not exist; expected a data file, a folder, or a hub id")
+    raise UserError(f"{unknown_name('task', spec, TASKS)}, a path, or a hub id as owner/name")

@@ -34,12 +34,12 @@ from .callbacks import HubCallback, StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
 from .ranks import AccelerateRanks
-from .settings.resolve import Settings, parse
+from .settings.resolve import Settings, parse, parser
 from .settings.rewards import rewards_of
 from .state.model_export import load_policy, save_trained
 from .trainer.trainer import TokenCreditTrainer
 
-__all__ = ["check_fit", "load_policy", "make_trainer", "parse", "ranks", "train"]
+__all__ = ["check_fit", "load_policy", "make_trainer", "parse", "parser", "ranks", "train"]
 
 log = logging.getLogger(__name__)
 

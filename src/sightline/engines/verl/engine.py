@@ -34,10 +34,10 @@ from .launch import compose, environment, run
 from .reward_names import REWARD
 from .run_signals import RunSignals
 from .settings.checks import check_libraries
-from .settings.resolve import Settings, parse
+from .settings.resolve import Settings, parse, parser
 from .upstream_contract import check_contract
 
-__all__ = ["check_fit", "load_policy", "parse", "ranks", "train"]
+__all__ = ["check_fit", "load_policy", "parse", "parser", "ranks", "train"]
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,37 +22,11 @@ from ...tasks.rows.row_reader import PlacedProblem, RowReader
 from ...views import fingerprint
 from .benchmark import Benchmark
 from .families import Related, families
+from .item import Item
 from .locate import FoundSplit, find, under
 from .row import BenchmarkRow
 
 _ROLES = Columns("question", "answer", "images", "choices")
-
-
-@dataclass(frozen=True)
-class Item:
-    """One problem of a benchmark without its images: what grading and statistics need."""
-
-    id: str
-    """Unique within the benchmark and stable for a revision: `name/row`."""
-    question: str
-    answer: str
-    choices: tuple[str, ...]
-    cluster: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    keys: Mapping[str, str] = field(default_factory=dict)
-    tolerance: float | None = None
-    fingerprints: tuple[str, ...] = ()
-    """Names of its images, equal for equal pixels; of an image in one colour there is none."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            **vars(self),
-            "choices": list(self.choices),
-            "fingerprints": list(self.fingerprints),
-            "labels": dict(self.labels),
-            "keys": dict(self.keys),
-        }
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from ...errors import UserError
 from ...plain_files import Refused, read_plain
 from ...rewards import PROTOCOLS
 from ...structure import TEXT, Optional, fault
-from ..benchmarks.load import Item
-from ..run.ask import SIGHTED
+from ..benchmarks.item import Item
 from ..run.grading import Scored, read_scores, score
+from ..run.jsonl_records import SIGHTED
 from ..run.results import expected_samples, group
 from ..run.results_folder import ResultsFolder
 from ..statistics.across_runs import FEW_RUNS, across_runs

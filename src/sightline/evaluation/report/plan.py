@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import UserError
-from ..run.ask import SIGHTED
 from ..run.grading import Scored, read_scores, score
+from ..run.jsonl_records import SIGHTED
 from ..run.results import group
 from ..run.results_folder import ResultsFolder
 from ..statistics.noise import PairedNoise, assumed, of_one_run, of_two_runs, single_samples, two_sources

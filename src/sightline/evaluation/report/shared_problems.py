@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..benchmarks.families import Groups
-from ..benchmarks.load import Item
+from ..benchmarks.item import Item
 
 
 def shared_clusters(problems: Mapping[str, Sequence[Item]], sets: Mapping[str, Any]) -> dict[str, list[int]]:

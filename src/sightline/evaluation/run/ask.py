@@ -16,12 +16,9 @@ from ...tasks.problem import Problem
 from ...views import PixelView, Swapped, fingerprint, generator
 from ..backends import Backend, Reply, Request
 from ..benchmarks.load import OpenBenchmark
-from .jsonl_records import Generation, Key, append_lines, recover
+from .jsonl_records import SIGHTED, Generation, Key, append_lines, recover
 from .kept_images import keep_image
 from .results_folder import ResultsFolder
-
-SIGHTED = "sighted"
-"""The view that hides nothing."""
 
 Progress = Callable[[int], object]
 

@@ -12,7 +12,7 @@ from ...rewards import OF_EVERY_RUN, PROTOCOLS, Verdict, grade_many
 from ...rewards.answers.latex import canonical
 from ...rewards.answers.numbers.units import quantity
 from ...structure import FLAG, TEXT, Maybe, fault
-from ..benchmarks.load import Item
+from ..benchmarks.item import Item
 from .jsonl_records import Generation, read_generations, read_lines, write_lines
 from .results_folder import ResultsFolder
 

@@ -16,6 +16,8 @@ from ...structure import COUNT, FLAG, TEXT, Many, Maybe, fault
 
 Key = tuple[str, str, str, int]
 """Benchmark, view, problem and number of a sample."""
+SIGHTED = "sighted"
+"""The view that hides nothing."""
 
 
 @dataclass(frozen=True)

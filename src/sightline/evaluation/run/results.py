@@ -12,8 +12,8 @@ from ..report.summary import blindness, compare_protocols, measure
 from ..report.tables import markdown_table, mean_accuracy, write_csv
 from ..report.warnings import warnings, withheld
 from ..tokens.token_summaries import dependence
-from .ask import SIGHTED
 from .grading import Scored, all_scores
+from .jsonl_records import SIGHTED
 from .results_folder import ResultsFolder
 
 Grouped = dict[str, dict[str, list[Scored]]]

@@ -14,7 +14,7 @@ from ...plain_files import Refused, read_plain
 from ...rewards import PROTOCOLS
 from ...run_folder import RunFolder, write_text
 from ...structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
-from ..benchmarks.load import Item
+from ..benchmarks.item import Item
 from .jsonl_records import read_lines
 
 KIND = "evaluation"

@@ -15,12 +15,11 @@ from ...models.scoring.score import score
 from ...rollouts import Rollouts
 from ...views import Black
 from ..benchmarks.load import OpenBenchmark
-from ..run.ask import SIGHTED
-from ..run.jsonl_records import Generation, append_lines, read_generations, read_lines
+from ..run.jsonl_records import SIGHTED, Generation, append_lines, read_generations, read_lines
 from ..run.results_folder import ResultsFolder
 from .scored_samples import as_rollouts
+from .token_summaries import DEPENDENCY, FOCUS
 
-DEPENDENCY, FOCUS = "exact_kl", "visual_focus"
 AT_ONCE = 8
 
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ...errors import UserError
 from ...late_over_early import Halves, half_means, late_over_early
-from ...signals import SIGNALS
 from ...structure import COUNT, NUMBER, TEXT, Many, fault
 from ..run.grading import Scored
 from ..run.jsonl_records import read_lines
 from ..run.results_folder import ResultsFolder
-from .token_scores import DEPENDENCY, FOCUS
 
+DEPENDENCY, FOCUS = "exact_kl", "visual_focus"
+"""The signals that are kept of an answer."""
 _ROW = {
     **dict.fromkeys(("benchmark", "problem"), TEXT),
     "sample": COUNT,
@@ -78,7 +78,9 @@ def dependence(
 
 
 def _answer(row: Mapping[str, Any], scored: Scored) -> _Answer:
-    import torch
+    import torch  # only where tokens were scored: other results are read without it
+
+    from ...signals import SIGNALS
 
     focus = SIGNALS[FOCUS].score(torch.tensor(row[FOCUS], dtype=torch.float64)).numpy()
     return _Answer(scored.item.cluster, bool(scored.correct), np.array(row[DEPENDENCY], dtype=float), focus)

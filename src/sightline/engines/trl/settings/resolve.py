@@ -79,15 +79,10 @@ class _Parser(TrlParser):
         raise UserError(f"{message}; see sightline train --help")
 
 
-def parse(argv: Sequence[str]) -> Settings:
-    """Resolve a command line. Precedence: a flag, the YAML, the method's own defaults, TRL's.
-
-    Raises:
-        UserError: a key, method or option is unknown (the nearest valid ones are named), a value has
-            the wrong type, or the config file is missing or not a mapping.
-    """
+def parser() -> TrlParser:
+    """Every setting as a flag."""
     both: Any = [TrainConfig, ModelConfig]
-    parser = _Parser(
+    return _Parser(
         dataclass_types=both,
         prog="sightline train",
         description="Train a vision-language model with a perception-grounded method.",
@@ -95,21 +90,30 @@ def parse(argv: Sequence[str]) -> Settings:
         "example: sightline train --config recipes/demo.yaml --method pgpo --max_steps 20",
         allow_abbrev=False,
     )
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Resolve a command line. Precedence: a flag, the YAML, the method's own defaults, TRL's.
+
+    Raises:
+        UserError: a key, method or option is unknown (the nearest valid ones are named), a value has
+            the wrong type, or the config file is missing or not a mapping.
+    """
+    options = parser()
     flags, config_file = split_config(argv)
     if {"-h", "--help", HELP_ALL} & set(flags):
-        _explain(parser, everything=HELP_ALL in flags)
+        _explain(options, everything=HELP_ALL in flags)
         raise SystemExit(0)
-    found = resolve(parser, flags, read_config(config_file), config_file, _HINTS, grpo_settings)
+    found = resolve(options, flags, read_config(config_file), config_file, _HINTS, grpo_settings)
     train, model = found.settings
     _read_resume(train)
-    model.model_name_or_path = _one_model(train, model)
-    train.model = model.model_name_or_path
+    train.model = model.model_name_or_path = train.model or model.model_name_or_path
     model.lora_target_modules = module_names(model.lora_target_modules)
     check_peft(model)
     return Settings(train, model, found.method, found.set_by)
 
 
-def _explain(parser: _Parser, *, everything: bool) -> None:
+def _explain(parser: TrlParser, *, everything: bool) -> None:
     """Print our own settings, then TRL's or how to see them."""
     ours = {*OURS, "help"}
     actions = [action for action in parser._actions if action.dest != "config"]
@@ -134,11 +138,3 @@ def _read_resume(train: TrainConfig) -> None:
     word = str(train.resume_from_checkpoint).lower()
     if word in ("true", "false", "none"):
         train.resume, train.resume_from_checkpoint = train.resume or word == "true", None
-
-
-def _one_model(train: TrainConfig, model: ModelConfig) -> str:
-    names = {name for name in (train.model, model.model_name_or_path) if name is not None}
-    if len(names) != 1:
-        came = "none" if not names else f"both {train.model} and {model.model_name_or_path}"
-        raise UserError(f"expected one model (`model: embedded`, a folder or a hub id), got {came}")
-    return names.pop()

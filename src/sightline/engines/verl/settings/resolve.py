@@ -71,6 +71,18 @@ class _Parser(HfArgumentParser):
         raise UserError(f"{message}; see sightline train --engine verl --help")
 
 
+def parser() -> HfArgumentParser:
+    """Every setting as a flag."""
+    wanted: Any = VerlConfig
+    return _Parser(
+        dataclass_types=wanted,
+        prog="sightline train --engine verl",
+        description="Train a vision-language model with verl.",
+        usage="sightline train --engine verl --config FILE [--any_field value] [-- verl.key=value ...]",
+        allow_abbrev=False,
+    )
+
+
 def parse(argv: Sequence[str]) -> Settings:
     """Resolve a command line. Precedence: behind `--`, a flag, the YAML, the method's own defaults, ours.
 
@@ -78,23 +90,16 @@ def parse(argv: Sequence[str]) -> Settings:
         UserError: a key, method or option is unknown or has no counterpart in verl (its own key is named), a
             value is of a wrong type or out of its range, or the config file is missing or not a mapping.
     """
-    wanted: Any = VerlConfig
-    parser = _Parser(
-        dataclass_types=wanted,
-        prog="sightline train --engine verl",
-        description="Train a vision-language model with verl.",
-        usage="sightline train --engine verl --config FILE [--any_field value] [-- verl.key=value ...]",
-        allow_abbrev=False,
-    )
+    options = parser()
     words, given = _split_overrides(argv)
     flags, file = split_config(words)
     if "-h" in flags or "--help" in flags:
-        parser.print_help()
+        options.print_help()
         raise SystemExit(0)
     config = read_config(file)
     given = [*_overrides(config.pop(GIVEN, None)), *given]
-    _check_counterparts([*config, *_named(flags)], {action.dest for action in parser._actions})
-    found = resolve(parser, flags, config, file, _HINTS, objective_settings)
+    _check_counterparts([*config, *_named(flags)], {action.dest for action in options._actions})
+    found = resolve(options, flags, config, file, _HINTS, objective_settings)
     (train,) = found.settings
     read_plain_data(train)
     check_settings(train, found.method)
