@@ -53,7 +53,7 @@ class VerbParser(OneLineParser):
 def with_actions(verb: str, actions: Mapping[str, argparse.ArgumentParser]) -> argparse.ArgumentParser:
     """One parser of several: `sightline VERB ACTION ...`."""
     whole = OneLineParser(prog=f"sightline {verb}".strip(), allow_abbrev=False)
-    added = whole.add_subparsers(dest="action", required=True)
+    added = whole.add_subparsers(dest="action", required=True, parser_class=argparse.ArgumentParser)
     for name, parser in actions.items():
         added.add_parser(
             name, parents=[parser], add_help=False, help=parser.description, conflict_handler="resolve"
