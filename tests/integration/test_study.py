@@ -25,9 +25,10 @@ from sightline.laboratory.gradient_test.gradients import (
     batch_gradients,
     draw_batch,
     log_probs,
+    scored,
     weightings,
 )
-from sightline.laboratory.gradient_test.token_classes import PARTS, LabelCredit
+from sightline.laboratory.gradient_test.token_classes import PARTS, LabelCredit, token_bins
 from sightline.laboratory.study.check import check_plan
 from sightline.laboratory.study.folder import StudyFolder
 from sightline.laboratory.study.lab_yaml import read_plan
@@ -213,8 +214,15 @@ def test_gradients_of_weightings() -> None:
     assert (everything[batch.rollouts.mask.bool()] == 1).all()
     even = method("vppo", keep=1.0, scale_min=1.0, scale_max=1.0, objective={"entropy_penalty": 0.0})
     chosen = {"all": even, "vgpo": method("vgpo"), "papo": method("papo")}
-    weighted = weightings(loaded, batch, chosen, 1)
-    found = dict(zip([EVEN, *chosen, *PARTS], batch_gradients(loaded, batch, weighted, chosen), strict=True))
+    needs = {name: one.needs for name, one in chosen.items()}
+    weighted = weightings(batch, chosen, scored(loaded, batch, needs, 1))
+    kept = batch.rollouts.mask.bool()
+    bins = token_bins(torch.rand(kept.shape, generator=torch.Generator().manual_seed(0)), kept, 3)
+    assert [int(one.sum()) for one in bins] == pytest.approx([int(kept.sum()) / 3] * 3, abs=1)
+    names = [EVEN, *chosen, *PARTS, "low", "middle", "high"]
+    found = dict(zip(names, batch_gradients(loaded, batch, weighted, chosen, [bins]), strict=True))
+    last = batch_gradients(loaded, batch, {"high": (bins[2].float(), weighted["all"][1])}, {"high": even})[1]
+    assert np.linalg.norm(found["high"] - last) < 1e-5 * np.linalg.norm(last)
     size = np.linalg.norm(found[EVEN])
     assert np.linalg.norm(sum(found[name] for name in PARTS) - found[EVEN]) < 1e-5 * size
     assert np.linalg.norm(found["all"] - found[EVEN]) < 1e-4 * size
@@ -235,7 +243,8 @@ def test_steps_credited_by_class_add_up_to_the_whole_step(tmp_path: Path) -> Non
         settings = run_settings(plan, arm.name, 0, folder)
         loaded, part = load_model("embedded", torch.float32), plan.credit(arm.name)
         credit = None if part is None else LabelCredit(part, loaded.processor.tokenizer)  # pyright: ignore
-        train_run(settings, loaded, task, task.train(None, 0), RunFolder(folder.path), credit=credit)
+        problems = task.train(None, 0)
+        train_run(settings, loaded, task, problems, RunFolder(folder.path), credit=credit)  # pyright: ignore[reportArgumentType]
         moved[arm.name] = _flat(loaded) - start
     assert all(one.norm() > 0.02 * moved["grpo"].norm() for one in moved.values())
     total = torch.stack([moved[name] for name in arms]).sum(0)
@@ -258,7 +267,7 @@ def test_labels_stand_where_the_words_do() -> None:
     rows = [{"kind": "count"}, {"kind": "count"}]
     found = {part: LabelCredit(part, tokenizer)(rows, rollouts) for part in ("read", "derived", "template")}
     assert found["read"].nonzero().tolist() == [[0, 4], [1, 3]]
-    assert (sum(found.values()) == between).all()
+    assert torch.equal(torch.stack(list(found.values())).sum(0), between.float())
 
 
 def test_the_settings_of_an_arm_repeat_its_run(tmp_path: Path) -> None:
@@ -298,7 +307,11 @@ def test_the_gradient_test_refuses_arms_that_credit_by_labels(
 def test_the_gradient_test_goes_on_where_it_was_killed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = lab(tmp_path, methods=["grpo", "vgpo"], gradient={"batches": 3, "prompts": 2, "rollouts": 4})
+    config = lab(
+        tmp_path,
+        methods=["grpo", "vgpo"],
+        gradient={"batches": 9, "prompts": 2, "rollouts": 4, "bin_by": "entropy", "bins": 3},
+    )
     words = ["study", "--gradient", "--config", config, "--json", "--output_dir"]
     assert main([*words, str(tmp_path / "whole")]) == 0
     whole = json.loads(capsys.readouterr().out)
@@ -315,6 +328,10 @@ def test_the_gradient_test_goes_on_where_it_was_killed(
     assert main([*words, str(tmp_path / "killed"), "--resume"]) == 0
     assert json.loads(capsys.readouterr().out)["weightings"] == whole["weightings"]
     assert set(whole["weightings"]) == {EVEN, "vgpo", *PARTS}
+    told = [(one["parts"], one["rollouts"]) for one in whole["ceilings"]]
+    assert told == [("read, derived, template", 8), ("3 bins of entropy", 8)]  # of 8 as one there is one
+    assert all(set(one["gains"]) == {"SGD", "clipped SGD", "Adam"} for one in whole["ceilings"])
+    assert "best of 3 bins of entropy, 8 rollouts" in (tmp_path / "whole" / "gradient.md").read_text()
     assert not (tmp_path / "killed" / "scratch").exists()
     for name in ("gradient.md", "gradient.csv", "gradient.html", "products.npz"):
         assert (tmp_path / "killed" / name).is_file()

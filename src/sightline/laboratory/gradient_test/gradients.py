@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from ...rewards import grade_many
 from ...rollouts import Rollouts
 from ...signals import token_statistics
 from ...tasks.problem import Problem, Task
+from ...views import Black
 from ..study.plan import GradientTest
 from .token_classes import PARTS, token_classes
 
@@ -72,35 +73,58 @@ def draw_batch(loaded: LoadedModel, task: Task, test: GradientTest, number: int,
     )
 
 
-def weightings(
-    loaded: LoadedModel, batch: ScoredBatch, methods: Mapping[str, Method], step: int
-) -> dict[str, tuple[Tensor, Scores]]:
-    """Each method's weights [B, T] and the scores they come from; methods of one view share a pass."""
+def measurable(name: str, needs: Needs) -> None:
+    """Refuse a method whose weights or gradient need what the gradient test does not have.
+
+    Raises:
+        UserError: it differentiates its second view, or reads several views or the course of training.
+    """
+    if needs.second_view_gradient:
+        raise UserError(
+            f"{name} differentiates its second view, which the gradient test cannot; leave it out"
+        )
+    if needs.named_views or needs.reads:
+        asked = "several second views" if needs.named_views else ", ".join(sorted(needs.reads))
+        raise UserError(f"{name} reads {asked}, which the gradient test does not have; leave it out")
+
+
+def scored(
+    loaded: LoadedModel, batch: ScoredBatch, wanted: Mapping[str, Needs], step: int
+) -> dict[str, Scores]:
+    """The scores that each of these needs; those of one view share a pass."""
     passes: dict[str, tuple[Needs, list[str]]] = {}
-    for name, one in methods.items():
-        needs = one.needs
-        if needs.second_view_gradient:
-            raise UserError(
-                f"{name} differentiates its second view, which the gradient test cannot; leave it out"
-            )
-        if needs.named_views or needs.reads:
-            asked = "several second views" if needs.named_views else ", ".join(sorted(needs.reads))
-            raise UserError(f"{name} reads {asked}, which the gradient test does not have; leave it out")
+    for name, needs in wanted.items():
         key = repr((needs.view.plain() if needs.view else None, needs.layer))
         known, names = passes.get(key, (needs, []))
         passes[key] = (replace(known, signals=known.signals | needs.signals), [*names, name])
     found = {}
-    rollouts = batch.rollouts
     for needs, names in passes.values():
-        scores = score(loaded.model, loaded.processor, rollouts, needs, seed=0, step=step, rows_per_pass=64)
+        scores = score(
+            loaded.model, loaded.processor, batch.rollouts, needs, seed=0, step=step, rows_per_pass=64
+        )
         if scores.skipped:
             raise RuntimeError(f"rollouts could not be scored: {scores.skipped}")
-        for name in names:
-            weights = methods[name].weights(
-                scores.signals, rollouts.mask, rollouts.group_ids, rollouts.has_image
-            )
-            found[name] = (weights, scores)
-    return {name: found[name] for name in methods}
+        found |= dict.fromkeys(names, scores)
+    return {name: found[name] for name in wanted}
+
+
+def weightings(
+    batch: ScoredBatch, methods: Mapping[str, Method], scores: Mapping[str, Scores]
+) -> dict[str, tuple[Tensor, Scores]]:
+    """Each method's weights [B, T] and the scores they come from."""
+    rollouts = batch.rollouts
+    return {
+        name: (
+            one.weights(scores[name].signals, rollouts.mask, rollouts.group_ids, rollouts.has_image),
+            scores[name],
+        )
+        for name, one in methods.items()
+    }
+
+
+def bin_needs(names: Sequence[str]) -> dict[str, Needs]:
+    """What the bins of each of these signals need: the signal, against a black image."""
+    return {name: Needs(frozenset({name}), Black(), second_view_gradient=False) for name in names}
 
 
 def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
@@ -122,12 +146,13 @@ def log_probs(loaded: LoadedModel, rollouts: Rollouts) -> Tensor:
 
 def batch_gradients(
     loaded: LoadedModel, batch: ScoredBatch, weighted: Mapping[str, tuple[Tensor, Scores]],
-    methods: Mapping[str, Method],
+    methods: Mapping[str, Method], binned: Sequence[Sequence[Tensor]] = (),
 ) -> np.ndarray:  # fmt: skip
-    """The gradient of each weighting on one batch, float32 [1 + methods + 3, P].
+    """The gradient of each weighting on one batch, float32 [1 + methods + 3 + bins, P].
 
     Of the loss of the first optimizer step, −Σ w·A·log π / Σ mask plus the method's extra terms, whose ratio
-    is 1; all are averaged over tokens. Row 0 has even weights; the last three, its `PARTS`, sum to it.
+    is 1; all are averaged over tokens. Row 0 has even weights; the three behind the methods, its `PARTS`, sum
+    to it, and so do the bins [B, T] of every signal behind those.
     """
     parameters = [p for p in loaded.model.parameters() if p.requires_grad]
     logs, mask = log_probs(loaded, batch.rollouts), batch.rollouts.mask
@@ -147,6 +172,9 @@ def batch_gradients(
             values = term.function(logs, torch.zeros_like(logs) if other is None else other, mask)
             loss = loss + term.coefficient * values.sum() / count
         rows.append(gradient(loss))
+    for bins in binned:
+        others = [gradient(-(policy * kept).sum() / count) for kept in bins[:-1]]
+        parts += [*others, rows[0] - np.sum(others, axis=0)]  # the last is what is left of the whole
     return np.stack([*rows, *parts])
 
 

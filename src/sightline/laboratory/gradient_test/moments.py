@@ -129,6 +129,24 @@ def adam_progress(found: Moments) -> Matrix:
     return gain / _positive(gain[:1])
 
 
+def clipped_progress(found: Products, weightings: int) -> tuple[Matrix, Matrix]:
+    """What an update gains whose limit on the norm always binds, over what it makes of weighting 0.
+
+    E[g_i/|g_i|]·μ_0 / E[g_0/|g_0|]·μ_0, with its standard error, [M] each, of the first M `weightings`: a
+    batch counts by its direction alone. μ_0 is that of the other batches. The jackknife takes a left-out
+    batch's part in μ_0 at the mean of 1/|g_i|.
+    """
+    few, count = slice(weightings), found.batches
+    size = np.sqrt(np.einsum("bii->bi", found.within)[:, few])
+    scale = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)
+    own, row = scale * found.within[:, few, 0], scale * found.total[:, few, 0]
+    column = scale.mean(0) * found.total[:, 0, few]
+    every = (row - own).sum(0) / (count * (count - 1))
+    left = ((row - own).sum(0) - (row + column - 2 * own)) / ((count - 1) * (count - 2))
+    value, ratios = every / _positive(every[:1]), left / _positive(left[:, :1])
+    return value, np.sqrt((count - 1) / count * np.square(ratios - ratios.mean(0)).sum(0))
+
+
 def jackknifed(found: Products, statistic: Statistic) -> tuple[Matrix, Matrix]:
     """A statistic with its jackknife standard error over batches, [M] each.
 

@@ -25,6 +25,14 @@ HEADINGS = {
 }
 
 
+STEPS = {
+    "SGD": "progress",
+    "clipped SGD": "progress under a clip",
+    "Adam": "progress under Adam",
+}
+"""Ways of taking a step, and where a weighting's gain under each is found."""
+
+
 def estimate(found: Mapping[str, Any], digits: int = 2) -> str:
     """A value with its standard error: `0.55 ± 0.23`."""
     value, error = found["value"], found["error"]
@@ -42,6 +50,30 @@ def weighting_rows(results: Mapping[str, Any]) -> Rows:
         [name, *(estimate(found[key]) for key in HEADINGS)] for name, found in results["weightings"].items()
     ]
     return headings, rows
+
+
+def gain_rows(results: Mapping[str, Any]) -> Rows:
+    """What an update gains over even weights by the way of stepping: of weightings, then at most."""
+    rows = [
+        [name, *(estimate(found[key]) for key in STEPS.values())]
+        for name, found in results["weightings"].items()
+    ]
+    rows += [
+        [f"best of {one['parts']}, {one['rollouts']} rollouts",
+         *(estimate(one["gains"][step]) if step in one["gains"] else MISSING for step in STEPS)]
+        for one in results["ceilings"]
+    ]  # fmt: skip
+    return ["gain over even weights", *STEPS], rows
+
+
+def ceiling_weight_rows(results: Mapping[str, Any]) -> Rows:
+    """The weights that gain most, even weights being 1; the mean of those that the two halves give."""
+    rows = [
+        [f"{one['parts']}, {one['rollouts']} rollouts, {step}", ", ".join(f"{w:.2f}" for w in weights)]
+        for one in results["ceilings"]
+        for step, weights in one["weights"].items()
+    ]
+    return ["best weights", "from the first part to the last"], rows
 
 
 def weight_rows(results: Mapping[str, Any]) -> Rows:
@@ -72,9 +104,9 @@ def gradient_tables(results: Mapping[str, Any]) -> str:
     about = (
         f"{results['batches']} batches of {results['rollouts']} rollouts; ± is a jackknife standard error.\n"
     )
-    return "\n".join(
-        [about, *(markdown(*rows(results)) for rows in (weighting_rows, class_rows, weight_rows))]
-    )
+    shown = [weighting_rows, gain_rows, class_rows, weight_rows]
+    shown += [ceiling_weight_rows] if ceiling_weight_rows(results)[1] else []
+    return "\n".join([about, *(markdown(*rows(results)) for rows in shown)])
 
 
 def write_gradient(folder: StudyFolder, results: Mapping[str, Any]) -> None:
@@ -84,6 +116,8 @@ def write_gradient(folder: StudyFolder, results: Mapping[str, Any]) -> None:
     write_text(folder.path / "gradient.csv", _csv(results))
     tables = {
         "weightings": weighting_rows(results),
+        "gains": gain_rows(results),
+        "best": ceiling_weight_rows(results),
         "classes": class_rows(results),
         "weight": weight_rows(results),
     }
@@ -94,7 +128,8 @@ def write_gradient(folder: StudyFolder, results: Mapping[str, Any]) -> None:
 def _csv(results: Mapping[str, Any]) -> str:
     held = io.StringIO()
     writer = csv.writer(held, lineterminator="\n")
-    writer.writerow(["weighting", *(f"{key}{part}" for key in HEADINGS for part in ("", " error"))])
+    keys = dict.fromkeys([*HEADINGS, *STEPS.values()])
+    writer.writerow(["weighting", *(f"{key}{part}" for key in keys for part in ("", " error"))])
     for name, found in results["weightings"].items():
-        writer.writerow([name, *(found[key][part] for key in HEADINGS for part in ("value", "error"))])
+        writer.writerow([name, *(found[key][part] for key in keys for part in ("value", "error"))])
     return held.getvalue()

@@ -32,6 +32,19 @@ def token_classes(kinds: Sequence[str], words: Sequence[Sequence[str]], width: i
     return found
 
 
+def token_bins(values: Tensor, mask: Tensor, count: int) -> list[Tensor]:
+    """`count` bins of a batch's tokens by their values [B, T], lowest first: bool [B, T] each.
+
+    The edges are the quantiles 1/count, 2/count, ... of the tokens in `mask`, each of which is in one bin.
+    Equal values share a bin, so some bins may be empty.
+    """
+    kept = mask.bool()
+    known = values[kept].double()
+    edges = torch.quantile(known, torch.arange(1, count, dtype=torch.double) / count)
+    number = torch.bucketize(values.double(), edges, right=True)
+    return [kept & (number == place) for place in range(count)]
+
+
 def check_credit(part: str, method: Method, task: Task) -> None:
     """Refuse credit by labels where it does not reach.
 

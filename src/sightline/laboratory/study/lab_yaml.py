@@ -9,6 +9,7 @@ from typing import Any
 from ...errors import UserError
 from ...methods import METHODS, load_plugins, method, plugin_names
 from ...plain_files import Refused, read_yaml
+from ...signals import signal
 from ...value_checks import between, check_options, known_names
 from ..gradient_test.token_classes import CREDITS
 from .plan import CREDIT, MEASURES, Arm, Evaluation, GradientTest, Plan, Primary
@@ -57,6 +58,9 @@ def read_plan(
     _check_own(train, f"{file}: train")
     if taken := [name for name in ("method", "method_options", CREDIT) if name in train]:
         raise UserError(f"{file}: train sets {taken[0]}; expected it in arms of the study")
+    gradient = _section(GradientTest, config, "gradient", file)
+    for name in gradient.binned:
+        signal(name)
     count = config.get("seeds", 2) if seeds is None else seeds
     known = [*named, *METHODS] if methods else [arm.name for arm in arms]  # METHOD may leave some out
     primary = _primary(config.get("primary"), [arm.name for arm in arms], baseline, chosen=bool(methods))
@@ -68,7 +72,7 @@ def read_plan(
         baseline=baseline,
         primary=primary,
         evaluate=_section(Evaluation, config, "evaluate", file),
-        gradient=_section(GradientTest, config, "gradient", file),
+        gradient=gradient,
         target=between(0, 1, optional=True)("target", config.get("target")),
         question=str(config.get("question") or "").strip(),
         contrasts=_contrasts(_mapping(config, "contrasts", file), known, baseline, file),
@@ -138,7 +142,7 @@ def _check_own(settings: Mapping[str, Any], where: str) -> None:
 def _section(kind: type[Any], config: Mapping[str, Any], key: str, file: str) -> Any:
     """A section of whole numbers (and a name, in `evaluate`) over its defaults."""
     given = _mapping(config, key, file)
-    least = {"seed": 0, "scored": 0}
+    least = {"seed": 0, "scored": 0, "bins": 2}
     checks = {
         name: (lambda what, value: str(value)) if isinstance(default, str)
         else between(least.get(name, 1), whole=True)

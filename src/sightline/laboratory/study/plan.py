@@ -57,6 +57,15 @@ class GradientTest:
     batches: int = 100
     prompts: int = 16
     rollouts: int = 8
+    bin_by: str = ""
+    """Signals, with commas between, whose bins get the best weights that there are; none by default."""
+    bins: int = 10
+    """As many tokens of a batch in each."""
+
+    @property
+    def binned(self) -> tuple[str, ...]:
+        """The names in `bin_by`."""
+        return tuple(dict.fromkeys(name.strip() for name in self.bin_by.split(",") if name.strip()))
 
 
 @dataclass(frozen=True)
