@@ -7,23 +7,23 @@ import pytest
 import short_runs
 
 from sightline.engines.checkpoints import StoppedError
-from sightline.engines.trl import engine
+from sightline.engines.trl.state.model_export import TrainedWeights
 from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 
 SHORT = ("--max_steps", "2", "--save_strategy", "no")
 
 
 def full(times: int, monkeypatch: pytest.MonkeyPatch, inside: Path) -> None:
-    """`save_trained` finds the disk of a folder full so many times."""
-    real, left = engine.save_trained, [times]
+    """The trained model finds the disk of a folder full so many times."""
+    real, left = TrainedWeights.write, [times]
 
-    def save(trainer, settings, loaded, folder):
+    def write(weights, settings, folder):
         if folder.path == inside and left[0]:
             left[0] -= 1
             raise OSError(errno.ENOSPC, "No space left on device", str(folder.path))
-        return real(trainer, settings, loaded, folder)
+        return real(weights, settings, folder)
 
-    monkeypatch.setattr(engine, "save_trained", save)
+    monkeypatch.setattr(TrainedWeights, "write", write)
 
 
 def test_the_model_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +44,7 @@ def test_the_model_goes_to_a_second_folder(tmp_path: Path, monkeypatch: pytest.M
 
 def test_a_disk_that_stays_full_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full(100, monkeypatch, tmp_path)
-    with pytest.raises(StoppedError, match=r"trained model is not saved, the disk") as caught:
+    with pytest.raises(StoppedError, match=r"trained model is not saved in .*: its disk is full") as caught:
         short_runs.run(tmp_path, *SHORT, "--wait_for_disk", "0")
     assert "\n" not in str(caught.value)
 

@@ -48,9 +48,18 @@ def test_newest_is_by_step_not_by_name(tmp_path: Path) -> None:
         (lambda c: (c / "model.safetensors").write_text("weight"), "has 6 bytes, 7 were written"),
         (lambda c: (c / "model.safetensors").write_text("weightz"), "is not what was written"),
         (lambda c: (c / MANIFEST).unlink(), "has no manifest.json"),
-        (lambda c: (c / MANIFEST).write_text('{"files": '), "cannot be read"),
-        (lambda c: (c / MANIFEST).write_text('{"files": [1]}'), "cannot be read"),
-        (lambda c: (c / MANIFEST).write_text('"text"'), "cannot be read"),
+        (lambda c: (c / MANIFEST).write_text("[" * 100_000), "manifest.json is no JSON"),
+        (lambda c: (c / MANIFEST).write_text('{"step": 3}'), "manifest.json is damaged: files is missing"),
+        (
+            lambda c: (c / MANIFEST).write_text('{"step": 3, "files": {"a": {"size": 1e300, "sha256": 5}}}'),
+            "files.a.size is a number, expected a whole number",
+        ),
+        (lambda c: (c / MANIFEST).write_text('{"files": '), "manifest.json is no JSON"),
+        (
+            lambda c: (c / MANIFEST).write_text('{"step": 2, "files": [1]}'),
+            "files is a list, expected fields",
+        ),
+        (lambda c: (c / MANIFEST).write_text('"text"'), "it is a text, expected fields"),
     ],
 )
 def test_damage_is_found_and_named(damage: object, says: str, tmp_path: Path) -> None:

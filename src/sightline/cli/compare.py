@@ -12,7 +12,7 @@ from ..evaluation.report.comparison import compare, headline
 from ..evaluation.report.tables import comparison_table, interval, points, probability
 from ..evaluation.run.results_folder import ResultsFolder
 from ..rewards import PROTOCOLS
-from ..run_folder import fresh_name, open_run, write_json, write_text
+from ..run_folder import finite, fresh_name, open_run, write_json, write_text
 from . import DONE, screen
 from .arguments import VerbParser
 from .score import check_complete
@@ -32,8 +32,7 @@ def main(argv: Sequence[str]) -> int:
     write_text(run.path / "comparison.md", comparison_table(found))
     page = write_comparison_page(run.path)
     if args.json:
-        stored = json.loads((run.path / "comparison.json").read_text())
-        print(json.dumps({**stored, "output_dir": str(run.path)}))
+        print(json.dumps(finite({**found, "output_dir": str(run.path)})))
         return DONE
     for note in found["notes"]:
         screen.say(note)

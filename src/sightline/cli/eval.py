@@ -35,7 +35,7 @@ from ..evaluation.run.start import describe, processor_name, start_run, weights_
 from ..evaluation.tokens.token_scores import score_tokens
 from ..models.loading import LoadedModel, load_model
 from ..rewards import PROTOCOLS
-from ..run_folder import check_free, fresh_name, open_run
+from ..run_folder import check_free, finite, fresh_name, open_run
 from ..tasks import DataOptions
 from ..views import VIEWS, PixelView, view
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
@@ -83,7 +83,7 @@ def main(argv: Sequence[str]) -> int:
     write_results_page(folder.path)
     seconds = time.perf_counter() - started
     if args.json:
-        print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
+        print(json.dumps(finite({**results, "output_dir": str(folder.path)})))
     else:
         print_results(results, folder, f"{seconds:.0f} s; ")
     return _failures(results, folder)

@@ -14,6 +14,7 @@ from ..evaluation.run.jsonl_records import SIGHTED, read_generations
 from ..evaluation.run.results import write_results
 from ..evaluation.run.results_folder import ResultsFolder
 from ..rewards import PROTOCOLS
+from ..run_folder import finite
 from . import DONE, screen
 from .arguments import VerbParser
 
@@ -28,7 +29,7 @@ def main(argv: Sequence[str]) -> int:
     results = write_results(folder, args.protocol, partial=args.partial)
     write_results_page(folder.path)
     if args.json:
-        print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
+        print(json.dumps(finite({**results, "output_dir": str(folder.path)})))
     else:
         print_results(results, folder)
     say_undecided(results, folder)

@@ -20,7 +20,7 @@ from ..laboratory.study.lab_yaml import read_plan
 from ..laboratory.study.plan import Plan
 from ..laboratory.study.schedule import Job, run_all
 from ..plain_files import Refused, parse_yaml
-from ..run_folder import open_run
+from ..run_folder import finite, open_run
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 
@@ -187,8 +187,7 @@ def _gradient(folder: StudyFolder, plan: Plan, as_json: bool) -> int:
     results = gradient_results(folder, plan)
     write_gradient(folder, results)
     if as_json:
-        stored = json.loads((folder.path / "gradient.json").read_text(encoding="utf-8"))
-        print(json.dumps({**stored, "output_dir": str(folder.path)}))
+        print(json.dumps(finite({**results, "output_dir": str(folder.path)})))
         return DONE
     screen.print_table(f"{results['batches']} batches, ± jackknife standard error", *weighting_rows(results))
     print(f"page: {folder.path / 'gradient.html'}")
@@ -199,7 +198,7 @@ def _tell(results: dict[str, Any], folder: StudyFolder, as_json: bool) -> int:
     failed = any(found["failed"] for found in results["arms"].values())
     code = FOUND_PROBLEMS if failed else DONE
     if as_json:
-        print(json.dumps({**json.loads(folder.results.read_text()), "output_dir": str(folder.path)}))
+        print(json.dumps(finite({**results, "output_dir": str(folder.path)})))
         return code
     for note in results["notes"]:
         screen.say(note)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import shlex
 import signal
 import sys
@@ -19,7 +20,7 @@ from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
 from ..engines.checkpoints import given_checkpoint, last_checkpoint, newest_whole
 from ..engines.command_line import chosen_engine
-from ..engines.disk_space import is_full
+from ..engines.disk_space import trouble
 from ..engines.finished_runs import finished, last_step, note_finished, only_model_left, trained_model
 from ..engines.heartbeats import Heartbeat, is_lost_connection, lost_ranks
 from ..engines.hub_upload import Hub, NotSentError, hub_of, send_run
@@ -53,7 +54,37 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str]) -> int:
     """Run one training from the command line, or one rank of it."""
-    started = time.perf_counter()
+    try:
+        ready = _prepared(argv, time.perf_counter())
+    except RuntimeError as error:
+        if int(os.environ.get("WORLD_SIZE") or 1) == 1 or not is_lost_connection(error):
+            raise
+        why = str(error).strip().splitlines()[0]
+        screen.say(
+            f"training stopped before it began: another rank does not answer, see what it said ({why})"
+        )
+        return FOUND_PROBLEMS
+    if ready is None:
+        return DONE
+    run, loaded, problems = ready
+    try:
+        return run.go(loaded, problems)
+    except KeyboardInterrupt:
+        return run.interrupted(None)
+    except StoppedError as error:
+        return run.stopped(error)
+    except Exception as error:
+        if why := trouble(error, run.folder.path):
+            return run.without_disk(error, why)
+        if run.ranks.count > 1 and is_lost_connection(error):
+            return run.lost(error)
+        raise
+    finally:
+        run.folder.release()
+
+
+def _prepared(argv: Sequence[str], started: float) -> tuple[_Run, LoadedModel, Sequence[Problem]] | None:
+    """The run, with its model and its problems; None if it is finished already."""
     trainer = engine(chosen_engine(argv) or USUAL)
     settings = trainer.parse(argv)
     args = settings.train
@@ -63,7 +94,7 @@ def main(argv: Sequence[str]) -> int:
     if args.resume and (line := finished(RunFolder(Path(args.output_dir)), settings.as_dict(), _spare(args))):
         if ranks.main:
             screen.say(line)
-        return DONE
+        return None
     if ranks.main:
         screen.hold_log()
     # Wrong use is said before anything is written: the folder is opened last.
@@ -76,30 +107,15 @@ def main(argv: Sequence[str]) -> int:
     trainer.check_fit(settings, loaded, task, problems)
     hub = _hub(args) if ranks.main else None
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
+    if ranks.main:
+        Heartbeat(folder.path, ranks.index, ranks.count).clear()  # those of a run that was killed here
     ranks.wait()
     if ranks.main:
         screen.log_to(folder.log)
         for line in (settings.describe_method(), *left_out):
             screen.say(line)
     run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started, credit, hub)
-    try:
-        return run.go(loaded, problems)
-    except KeyboardInterrupt:
-        return run.interrupted(None)
-    except RuntimeError as error:
-        if isinstance(error, StoppedError):
-            return run.stopped(error)
-        if ranks.count == 1 or not is_lost_connection(error):
-            raise
-        return run.lost(error)
-    except OSError as error:
-        if not is_full(error):
-            raise
-        log.error("%s", error, exc_info=True)
-        run.say(f"the disk is full: {error}; make room, then continue with --resume")
-        return FOUND_PROBLEMS
-    finally:
-        folder.release()
+    return run, loaded, problems
 
 
 class _Run:
@@ -195,7 +211,13 @@ class _Run:
         self.say(str(error))
         return FOUND_PROBLEMS
 
-    def lost(self, error: RuntimeError) -> int:
+    def without_disk(self, error: Exception, why: str) -> int:
+        """Say that the run's disk is full, or what else is wrong with it; the exit code."""
+        log.error("%s", error, exc_info=error)
+        self.say(f"{why}; put it right, then continue with --resume")
+        return FOUND_PROBLEMS
+
+    def lost(self, error: Exception) -> int:
         """Say which rank does not answer, once for all ranks that are left; the exit code."""
         lost = lost_ranks(self.folder.path, self.ranks.index, self.ranks.count)
         if lost.speaker == self.ranks.index:

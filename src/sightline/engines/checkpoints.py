@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,13 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..plain_files import Refused, read_plain
 from ..run_folder import sync, write_json
+from ..structure import COUNT, TEXT, Each
+from ..structure import fault as structure_fault
 from .side_files import keep_copies
 
 MANIFEST = "manifest.json"
 """Size and SHA-256 of every file of a checkpoint, and where training stood; written last."""
 STAGING = ".saving"
 """The hidden folder beside the checkpoints in which one is written; a killed run may leave it behind."""
+_MANIFEST = {"step": COUNT, "files": Each({"size": COUNT, "sha256": TEXT})}
 _NAME = re.compile(r"checkpoint-(\d+)")
 
 
@@ -67,12 +70,16 @@ def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
 def fault(checkpoint: Path) -> str | None:
     """Why a checkpoint cannot be used, in words; None if every file is as it was written."""
     try:
-        manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
-        expected = {name: (int(entry["size"]), entry["sha256"]) for name, entry in manifest["files"].items()}
+        manifest = read_plain(checkpoint / MANIFEST)
     except FileNotFoundError:
         return f"it has no {MANIFEST}"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        return f"its {MANIFEST} cannot be read ({type(error).__name__})"
+    except OSError as error:
+        return f"its {MANIFEST} cannot be read: {error.strerror}"
+    except Refused as error:
+        return f"its {MANIFEST} {error}"
+    if wrong := structure_fault(manifest, _MANIFEST):
+        return f"its {MANIFEST} is damaged: {wrong}"
+    expected = {name: (entry["size"], entry["sha256"]) for name, entry in manifest["files"].items()}
     if not expected:
         return f"its {MANIFEST} lists no file"
     if outside := [name for name in expected if Path(name).is_absolute() or ".." in Path(name).parts]:
@@ -92,8 +99,8 @@ def fault(checkpoint: Path) -> str | None:
 
 
 def facts(checkpoint: Path) -> dict[str, Any]:
-    """What the manifest says beside the files."""
-    manifest = json.loads((checkpoint / MANIFEST).read_text(encoding="utf-8"))
+    """What the manifest of a whole checkpoint says beside the files."""
+    manifest = read_plain(checkpoint / MANIFEST)
     return {name: value for name, value in manifest.items() if name != "files"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sys
 import time
@@ -17,6 +18,10 @@ from ..errors import UserError
 Value = TypeVar("Value")
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_WORDS = (
+    *("No space left", "os error 28", "code: 28", "Disk quota exceeded", "os error 122", "File too large"),
+    *("os error 27", "unexpected pos"),
+)
 _LOOK = 2.0
 """Seconds between two tries."""
 _OPTIMIZER_BYTES = 8
@@ -24,11 +29,15 @@ _OPTIMIZER_BYTES = 8
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error says that a disk or a quota is full; safetensors has only words for it."""
+    """Whether an error says that a disk or a quota is full.
+
+    safetensors and tokenizers have only words for it, the latter in a bare `Exception`; `torch.save` says
+    that it is not where it should be in its file.
+    """
     if isinstance(error, OSError):
         return error.errno in _FULL
-    words = ("No space left", "os error 28", "code: 28", "Disk quota exceeded", "File too large")
-    return isinstance(error, SafetensorError | RuntimeError) and any(word in str(error) for word in words)
+    by_words = isinstance(error, SafetensorError | RuntimeError) or type(error) is Exception
+    return by_words and any(word in str(error) for word in _WORDS)
 
 
 def free(folder: Path) -> int:
@@ -71,31 +80,46 @@ def check_space(folder: Path, model: Any, keeps_checkpoints: bool, kept: int | N
     )
 
 
+def trouble(error: BaseException, folder: Path) -> str | None:
+    """What an error says about the disk of a run, in words; None if it is about anything else."""
+    if is_full(error):
+        return f"the disk is full ({error})"
+    if not isinstance(error, OSError) or not isinstance(error.filename, str | os.PathLike):
+        return None
+    path = Path(error.filename)
+    inside = path.absolute().is_relative_to(folder.absolute())
+    return f"{path} cannot be written or read: {error.strerror}" if inside else None
+
+
 def when_there_is_room(
     save: Callable[[], Value], folder: Path, needed: int, seconds: float, say: Callable[[str], None]
 ) -> Value:
-    """What `save` returns; if the disk is full, tried again for `seconds`, with what it saves in memory.
+    """What `save` returns; tried again for `seconds`, with what it saves in memory, while the disk is full
+    or takes nothing for another reason (rights, a lost network disk).
 
     Raises:
-        OSError: it is full still, with `ENOSPC`.
+        OSError: it still does not; of `folder`, in words.
     """
     end = time.monotonic() + seconds
     told = False
     while True:
         try:
             return save()
-        except (OSError, RuntimeError, SafetensorError) as error:
-            if not is_full(error):
+        except Exception as error:
+            full = is_full(error)
+            if not full and not isinstance(error, OSError):
                 raise
             if time.monotonic() >= end:
-                missing = max(0, needed - free(folder))
-                raise OSError(errno.ENOSPC, f"{_size(missing)} are missing", str(folder)) from error
+                missing = f"its disk is full, {_size(max(0, needed - free(folder)))} are missing"
+                why = missing if full else str(error)
+                raise OSError(errno.ENOSPC if full else error.errno or errno.EIO, why, str(folder)) from error
+            now = f"{_size(free(folder))} are free" if full else str(error)
         if not told:
             told = True
             say(
-                f"the disk of {folder} is full: the trained model takes {_size(needed)}, "
-                f"{_size(free(folder))} are free. It is kept in memory for {seconds:g} s; make room "
-                "meanwhile (--wait-for-disk)"
+                f"the trained model, {_size(needed)}, cannot be written to {folder}"
+                f"{', whose disk is full' * full}: {now}. It is kept in memory for {seconds:g} s; "
+                f"{'make room' if full else 'put it right'} meanwhile (--wait-for-disk)"
             )
         time.sleep(min(_LOOK, max(0.05, end - time.monotonic())))
 

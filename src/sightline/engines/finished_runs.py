@@ -26,11 +26,12 @@ def only_model_left(folder: RunFolder, spare: str | Path | None = None) -> Path 
 
 def last_step(folder: RunFolder) -> int:
     """The last optimizer step of metrics.jsonl; 0 without any."""
-    lines = folder.metrics.read_text(encoding="utf-8").splitlines() if folder.metrics.is_file() else []
-    for line in reversed(lines):
+    if not folder.metrics.is_file():
+        return 0
+    for line in reversed(folder.metrics.read_text(encoding="utf-8", errors="replace").splitlines()):
         try:
             return int(parse_json(line)["step"])
-        except (Refused, KeyError, TypeError, ValueError):
+        except (Refused, KeyError, TypeError, ValueError, OverflowError):
             continue
     return 0
 

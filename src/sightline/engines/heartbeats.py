@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -33,11 +34,12 @@ class Heartbeat(Watcher):
         """Note what begins now; nothing for a single process."""
         if self.count == 1:
             return
-        self.folder.mkdir(exist_ok=True)
         who = {"rank": self.rank, "pid": os.getpid(), "host": socket.gethostname()}
         part = self.folder / f".rank-{self.rank}"
-        part.write_text(json.dumps({**who, "doing": doing, "time": time.time()}), encoding="utf-8")
-        part.replace(self.folder / f"rank-{self.rank}.json")
+        with contextlib.suppress(OSError):  # a full disk: what is lost is only for a message
+            self.folder.mkdir(exist_ok=True)
+            part.write_text(json.dumps({**who, "doing": doing, "time": time.time()}), encoding="utf-8")
+            part.replace(self.folder / f"rank-{self.rank}.json")
 
     def begin(self, now: Moment) -> None:
         self.beat("beginning to train")

@@ -10,8 +10,10 @@ from typing import Any
 import yaml
 
 from ..methods import Method
+from ..plain_files import Refused, parse_json, read_plain
 from ..provenance import provenance
 from ..run_folder import RunFolder
+from ..structure import NUMBER, Each, Maybe, fault
 from ..tasks.task_names import task_name
 
 PAPERS = {
@@ -33,6 +35,7 @@ PAPERS = {
 }
 """Method -> arXiv number of its paper."""
 
+_MEASURED = Each(Each(Maybe({"value": NUMBER, "low": NUMBER, "high": NUMBER})))
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LISTED = (
     "max_steps", "learning_rate", "lr_scheduler_type", "generation_batch_size", "num_generations",
@@ -116,8 +119,11 @@ def _results(folder: RunFolder) -> list[str]:
             "\n".join(table),
         ]
     for line in reversed(_lines(folder)):
-        row = json.loads(line)
-        if row.get("accuracy") is not None:
+        try:
+            row = parse_json(line)
+        except Refused:
+            continue  # cut by a full disk or a crash
+        if fault(row, {"step": NUMBER, "accuracy": NUMBER}) is None:
             parts.append(f"Accuracy of the rollouts of step {row['step']}: {row['accuracy']:.1%}.")
             break
     return parts
@@ -136,11 +142,18 @@ def _citation(method: Method) -> str:
 
 
 def _read(path: Any) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    """What was measured; nothing if the file is damaged, which a resumed run says."""
+    try:
+        found = read_plain(path)
+    except (OSError, Refused):
+        return {}
+    return found if fault(found, _MEASURED) is None else {}
 
 
 def _lines(folder: RunFolder) -> list[str]:
-    return folder.metrics.read_text(encoding="utf-8").splitlines() if folder.metrics.is_file() else []
+    if not folder.metrics.is_file():
+        return []
+    return folder.metrics.read_text(encoding="utf-8", errors="replace").splitlines()
 
 
 def _plain(text: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from ..plain_files import Refused, parse_json
 from ..run_folder import finite, write_text
 
 _LEFT_OUT = {"step_time", "epoch"}
@@ -90,8 +91,8 @@ class MetricsFile(Watcher):
 
 def _step_of(line: str) -> float:
     try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
+        return float(parse_json(line)["step"])
+    except (Refused, ValueError, KeyError, TypeError, OverflowError):
         return float("inf")  # a line cut by a crash
 
 

@@ -85,6 +85,6 @@ def _lines(path: Path) -> tuple[dict[float, str], int]:
         try:
             row = parse_json(line)
             found[float(row["step"])] = line
-        except (Refused, KeyError, TypeError, ValueError):
+        except (Refused, KeyError, TypeError, ValueError, OverflowError):
             broken += 1
     return found, broken

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...plain_files import Refused, parse_json
 from ..charts.number_format import counted, duration, number
 from .confined_files import names_inside, open_inside
 from .metrics import Metrics
@@ -56,8 +56,8 @@ def _incident(folder: Path, name: str, step: str) -> Incident:
         with file:
             text = file.read(LOG_BYTES).decode("utf-8", "replace")
     try:
-        saved = mapping(json.loads(text))
-    except (ValueError, RecursionError):
+        saved = mapping(parse_json(text))
+    except Refused:
         saved = {}
     kinds = " and ".join(str(kind) for kind in items(saved.get("not_finite"))) or "loss or gradient"
     scores = "".join(f"; {said}" for said in items(saved.get("scores"))[:3])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...plain_files import Refused, parse_json
 from ..charts.number_format import counted, number
 
 MOST_COLUMNS = 500
@@ -150,7 +150,7 @@ def whole_lines(file: BinaryIO, most: int) -> Iterator[list[str]]:
 
 def _row(line: str) -> dict[str, object]:
     try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
+        row = parse_json(line)
+    except Refused:
         return {}
     return row if isinstance(row, dict) else {}

@@ -19,13 +19,13 @@ from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import StoppedError, last_checkpoint
-from ..disk_space import is_full, when_there_is_room
+from ..disk_space import trouble, when_there_is_room
 from ..freezing import freeze_vision
 from ..heartbeats import Heartbeat
 from ..hub_upload import hub_of
 from ..image_placeholders import without_placeholders
 from ..model_card import model_card
-from ..progress import CleanStop, MetricsFile, ProgressBar, Watcher
+from ..progress import CleanStop, MetricsFile, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
 from ..side_files import mend_metrics
@@ -36,7 +36,7 @@ from .preflight import check_fit
 from .ranks import AccelerateRanks
 from .settings.resolve import Settings, parse, parser
 from .settings.rewards import rewards_of
-from .state.model_export import load_policy, save_trained
+from .state.model_export import TrainedWeights, load_policy, trained_weights
 from .trainer.trainer import TokenCreditTrainer
 
 __all__ = ["check_fit", "load_policy", "make_trainer", "parse", "parser", "ranks", "train"]
@@ -98,7 +98,8 @@ def train(
         say(mended)
     stop = CleanStop(processes.any)
     heartbeat = Heartbeat(folder.path, processes.index, processes.count)
-    watchers = [MetricsFile(folder.metrics), watch or ProgressBar(settings.method.name), heartbeat]
+    bar = watch or ProgressBar(settings.method.name)
+    watchers = [MetricsFile(folder.metrics), bar, heartbeat]
     callbacks: list[Any] = [StopCallback(stop), WatcherCallback(watchers)]
     if settings.train.push_to_hub:
         callbacks.append(HubCallback(hub_of(settings.train, folder.path), say))
@@ -113,9 +114,10 @@ def train(
     trainer.card = card
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
-    except OSError as error:
-        if is_full(error):
-            raise StoppedError(f"the disk is full ({error})", folder.path) from error
+    except BaseException as error:
+        bar.end(Moment(step=trainer.state.global_step, steps=trainer.state.max_steps))
+        if why := trouble(error, folder.path):
+            raise StoppedError(why, folder.path) from error
         raise
     finally:
         stop.restore()
@@ -131,39 +133,45 @@ def _saved(
 ) -> LoadedModel:
     """The trained model as it lies in `model/`, or in `spare_dir` where the run's disk stays full.
 
+    Rank 0 writes it and waits for room; the others wait for rank 0, however long that takes. The model of
+    sharded weights is of use on rank 0 only.
+
     Raises:
-        StoppedError: it fits nowhere.
+        StoppedError: it fits nowhere; on every rank.
     """
+    weights = trained_weights(trainer, settings, loaded)
+    trainer.ranks.wait()  # all are here: what they wait for below connects without rank 0's disk
+    written, problem = loaded, None
+    if trainer.ranks.main:
+        try:
+            written = _written(weights, settings, folder, say)
+        except OSError as error:
+            problem = f"the trained model is not saved in {error.filename}: {error.strerror}"
+    trainer.ranks.wait()
+    if problem := trainer.ranks.from_main(problem):
+        raise StoppedError(problem, folder.path)
+    return written
+
+
+def _written(
+    weights: TrainedWeights, settings: Settings, folder: RunFolder, say: Callable[[str], None]
+) -> LoadedModel:
     args = settings.train
-    needed = sum(one.numel() * one.element_size() for one in trainer.model.parameters())
+    needed = sum(one.numel() * one.element_size() for one in weights.loaded.model.parameters())
 
     def save(place: RunFolder, seconds: float) -> LoadedModel:
-        alone = trainer.ranks.count == 1  # the others would wait in their next collective
-        wait = seconds if alone else 0.0
-        return when_there_is_room(
-            lambda: save_trained(trainer, settings, loaded, place), place.path, needed, wait, say
-        )
+        return when_there_is_room(lambda: weights.write(settings, place), place.path, needed, seconds, say)
 
+    if args.spare_dir is None:
+        return save(folder, args.wait_for_disk)
     try:
-        if args.spare_dir is None:
-            return save(folder, args.wait_for_disk)
-        try:
-            return save(folder, 0.0)
-        except OSError as error:
-            if not is_full(error):
-                raise
-        spare = RunFolder(Path(args.spare_dir))
-        spare.path.mkdir(parents=True, exist_ok=True)
-        say(f"the disk of {folder.path} is full; the trained model goes to {spare.model}")
-        return save(spare, args.wait_for_disk)
+        return save(folder, 0.0)
     except OSError as error:
-        if not is_full(error):
-            raise
-        raise StoppedError(
-            f"the trained model is not saved, the disk of {error.filename} is full: {error.strerror}",
-            folder.path,
-            "make room, then continue with --resume",
-        ) from error
+        why = error.strerror
+    spare = RunFolder(Path(args.spare_dir))
+    spare.path.mkdir(parents=True, exist_ok=True)
+    say(f"{folder.path}: {why}; the trained model goes to {spare.model}")
+    return save(spare, args.wait_for_disk)
 
 
 def _resumed_checkpoint(folder: Path, args: Any, ranks: Ranks, say: Callable[[str], None]) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from ...analysis.charts.geometry import HEAD, ROW, WIDTH, IntervalChart, Whisker
 from ...analysis.charts.number_format import numeral, points
 from ...analysis.charts.overlays import letter
 from ...analysis.pages.base import page
-from ...run_folder import write_json, write_text
+from ...run_folder import finite, write_json, write_text
 from ..study.folder import StudyFolder
 from ..study.plan import Plan
 from .curves import charts, study_curves, write_curves
@@ -32,8 +31,8 @@ from .table import (
 def write_study(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
     """Write everything a study shows into its folder, from the runs that are finished; its results."""
     found = records(folder, plan)
-    write_json(folder.results, study_results(folder, plan))
-    results = json.loads(folder.results.read_text(encoding="utf-8"))
+    results: dict[str, Any] = finite(study_results(folder, plan))
+    write_json(folder.results, results)
     write_text(folder.path / "table.md", tables(results))
     write_text(folder.path / "runs.csv", runs_csv(results))
     drawn, order = study_curves(found), [arm.name for arm in plan.arms]

@@ -17,7 +17,7 @@ from ...run_settings import (
 )
 from ...value_ranges import check_bounds
 from .batch_sizes import check_batches
-from .hardware import check_machine, check_trackers
+from .hardware import check_machine, check_trackers, connect_cpus
 from .refused import check_generation_kwargs, check_honoured
 from .value_ranges import CHOICES, LEAST
 from .vllm_settings import check_vllm_settings
@@ -123,6 +123,7 @@ class TrainConfig(
         check_honoured(self)
         check_bounds(self, LEAST, CHOICES)
         check_batches(self)
+        connect_cpus(self)
         super().__post_init__()
         check_generation_kwargs(self)
         check_vllm_settings(self)

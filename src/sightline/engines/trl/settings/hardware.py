@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
@@ -14,6 +17,9 @@ from transformers.integrations.integration_utils import (
 from ....errors import UserError, unknown_name
 from ...registry import ENGINES
 from ...vllm_versions import check_vllm, installed_vllm
+
+_STARTING = 60
+"""Seconds that ranks may start apart from each other, however short `ddp_timeout` is."""
 
 
 def check_machine(args: Any) -> None:
@@ -31,6 +37,18 @@ def check_machine(args: Any) -> None:
         check_vllm(installed_vllm(), ENGINES["trl"].vllm)
     if args.deepspeed and find_spec("deepspeed") is None:
         raise UserError("deepspeed is set, but DeepSpeed is not installed; pip install deepspeed")
+
+
+def connect_cpus(args: Any) -> None:
+    """Connect the ranks of a run on CPUs within `ddp_timeout`, but no sooner than the slowest starts.
+
+    transformers forgets the time-out there, so that a rank that never comes is waited for half an hour.
+    """
+    started = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys()
+    if not args.use_cpu or not started or int(os.environ["WORLD_SIZE"]) == 1 or dist.is_initialized():
+        return
+    if args.ddp_backend in (None, "gloo") and not dist.is_mpi_available():
+        dist.init_process_group("gloo", timeout=timedelta(seconds=max(args.ddp_timeout, _STARTING)))
 
 
 def check_trackers(names: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +47,41 @@ def load_policy(settings: Settings, *, quantized: bool = True) -> LoadedModel:
         ) from error
 
 
-def save_trained(trainer: Any, settings: Settings, loaded: LoadedModel, folder: RunFolder) -> LoadedModel:
-    """Write `model/` into a run folder, whole or not at all, and return what it holds.
+@dataclass(frozen=True)
+class TrainedWeights:
+    """The trained model in memory, gathered from all ranks."""
 
-    Every rank has to call it, since sharded weights are gathered; rank 0 writes. With sharded weights the
-    returned model is loaded from the folder on rank 0, and of no use on the others.
-    """
+    loaded: LoadedModel
+    """The model as it was loaded, adapters merged where that can be done in place."""
+    state: dict[str, Any] | None
+    """Its weights, where they were sharded or lie beside quantized ones; None: those of the model itself."""
+    adapted: bool
+    """Whether `state` holds adapters only."""
+
+    def write(self, settings: Settings, folder: RunFolder) -> LoadedModel:
+        """Write `model/` into a run folder, whole or not at all, and return what it holds. On rank 0."""
+        if self.state is None:
+            _write(self.loaded, folder)
+            return self.loaded
+        model, state = self.loaded.model, self.state
+        if self.adapted:
+            model.save_pretrained(folder.path / ADAPTER, state_dict=state)
+            model, state = _merged(settings, folder.path / ADAPTER), None
+        _write(replace(self.loaded, model=model), folder, state)
+        return load_model(str(folder.model), model.dtype)
+
+
+def trained_weights(trainer: Any, settings: Settings, loaded: LoadedModel) -> TrainedWeights:
+    """The trained model; every rank has to call it, since sharded weights are gathered."""
     model: Any = trainer.accelerator.unwrap_model(trainer.model)
     sharded = trainer.is_fsdp_enabled or trainer._dist.is_zero3
     adapted = hasattr(model, "merge_and_unload")
     if not sharded and not (adapted and settings.model.load_in_4bit | settings.model.load_in_8bit):
-        model = model.merge_and_unload() if adapted else model
-        trained = replace(loaded, model=model)
-        if trainer.accelerator.is_main_process:
-            _write(trained, folder)
-        return trained
-    state = trainer.accelerator.get_state_dict(trainer.model_wrapped)
-    if not trainer.accelerator.is_main_process:
-        return loaded
-    if adapted:
-        model.save_pretrained(folder.path / ADAPTER, state_dict=state)
-        model, state = _merged(settings, folder.path / ADAPTER), None
-    _write(replace(loaded, model=model), folder, state)
-    return load_model(str(folder.model), model.dtype)
+        return TrainedWeights(
+            replace(loaded, model=model.merge_and_unload() if adapted else model), None, adapted
+        )
+    state = trainer.accelerator.get_state_dict(trainer.model_wrapped) or {}
+    return TrainedWeights(replace(loaded, model=model), state, adapted)
 
 
 def _merged(settings: Settings, adapter: Path) -> Any:

@@ -17,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from trl.trainer.utils import split_pixel_values_by_grid, unsplit_pixel_values_by_grid
 
+from ....plain_files import read_plain
+
 Batches = Sequence[Mapping[str, Any]]
 
 
@@ -76,7 +78,7 @@ def load(folder: Path, rank: int, device: torch.device | str) -> list[dict[str, 
         FileNotFoundError: this rank saved none, so there were fewer ranks.
     """
     tensor_file, layout_file = _files(folder, rank)
-    layout = json.loads(layout_file.read_text(encoding="utf-8"))
+    layout = read_plain(layout_file)
     return unpack(load_file(tensor_file), layout, device)
 
 

@@ -22,12 +22,19 @@ from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
 from ....errors import UserError
 from ....models.processors import forget_last_batch
+from ....plain_files import Refused, read_plain
+from ....structure import COUNT, FLAG, fault
 from ...checkpoints import STAGING, StoppedError, publish, rotate, size
+from ...disk_space import is_full
 from ..state import rollout_buffer
 from ..state.reference_model import load_reference, save_reference
 
 PROGRESS = "progress.json"
 """Where training stood, beside what transformers saves itself."""
+_PROGRESS = {
+    **dict.fromkeys(("micro_steps", "micro_steps_per_batch", "processes"), COUNT),
+    "rollouts_in_hand": FLAG,
+}
 
 
 class Part(Protocol):
@@ -64,7 +71,7 @@ class Checkpointer:
         self.staging = folder / STAGING
         staged = self.staging / name
         try:
-            self._on_all_ranks(self._make_staging, staged)
+            self._on_all_ranks(_empty_folder, staged, main_only=True)  # nobody goes on before it is there
             forget_last_batch(self.trainer.processing_class)
             self._on_all_ranks(transformers_part)
             self._on_all_ranks(self._save_ours, staged)
@@ -82,14 +89,13 @@ class Checkpointer:
                 action(*args)
         except (OSError, RuntimeError, SafetensorError) as error:
             problem = error
+        except Exception as error:
+            if not is_full(error):
+                raise
+            problem = error
         if self.trainer.ranks.any(problem is not None):
-            raise SavingError(str(problem or "another rank failed")) from problem
-
-    def _make_staging(self, staged: Path) -> None:
-        if self.trainer.ranks.main:
-            shutil.rmtree(staged.parent, ignore_errors=True)
-            staged.mkdir(parents=True)
-        self.trainer.accelerator.wait_for_everyone()
+            said = filter(None, self.trainer.ranks.gather_items([_why(problem)]))
+            raise SavingError("; ".join(dict.fromkeys(said))) from problem
 
     def _save_ours(self, staged: Path) -> None:
         trainer = self.trainer
@@ -155,7 +161,7 @@ class Checkpointer:
             UserError: it was saved amid a rollout batch by other ranks or in other micro-batches.
         """
         trainer = self.trainer
-        progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+        progress = _read_progress(folder)
         sizes = progress["processes"], progress["micro_steps_per_batch"]
         here = trainer.ranks.count, self._micro_steps_per_batch
         trainer._step = progress["micro_steps"] // sizes[1] * here[1] + progress["micro_steps"] % sizes[1]
@@ -176,6 +182,33 @@ class Checkpointer:
 
 class SavingError(Exception):
     """A part of saving failed on some rank."""
+
+
+def _read_progress(folder: Path) -> dict[str, Any]:
+    """Where training stood.
+
+    Raises:
+        UserError: the checkpoint does not say it.
+    """
+    try:
+        found = read_plain(folder / PROGRESS)
+        wrong = fault(found, _PROGRESS)
+    except (OSError, Refused) as error:
+        found, wrong = None, str(error)
+    if wrong is not None:
+        raise UserError(f"{folder} is no checkpoint of this engine: {PROGRESS}: {wrong}")
+    return found
+
+
+def _empty_folder(staged: Path) -> None:
+    shutil.rmtree(staged.parent, ignore_errors=True)
+    staged.mkdir(parents=True)
+
+
+def _why(problem: BaseException | None) -> str:
+    if problem is None:
+        return ""
+    return f"the disk is full ({problem})" if is_full(problem) else str(problem)
 
 
 def load_weights(model: Any, folder: Path) -> None:
