@@ -3,6 +3,7 @@
 import errno
 from collections import namedtuple
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -143,7 +144,7 @@ def test_no_library_hides_a_disk_that_is_really_full(room, tmp_path, embedded):
         weights = TrainedWeights(embedded, None, False)
 
         def save():
-            return weights.write(None, folder)  # settings are read for quantized models alone
+            return weights.write(cast(Any, None), folder)  # settings are read for quantized models alone
 
         with pytest.raises(OSError, match="its disk is full") as caught:
             when_there_is_room(save, folder.path, 1, 0.0, lambda line: None)

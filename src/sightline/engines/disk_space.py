@@ -112,7 +112,8 @@ def when_there_is_room(
             if time.monotonic() >= end:
                 missing = f"its disk is full, {_size(max(0, needed - free(folder)))} are missing"
                 why = missing if full else str(error)
-                raise OSError(errno.ENOSPC if full else error.errno or errno.EIO, why, str(folder)) from error
+                number = errno.ENOSPC if full else getattr(error, "errno", None) or errno.EIO
+                raise OSError(number, why, str(folder)) from error
             now = f"{_size(free(folder))} are free" if full else str(error)
         if not told:
             told = True

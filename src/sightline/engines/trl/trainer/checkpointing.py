@@ -192,10 +192,9 @@ def _read_progress(folder: Path) -> dict[str, Any]:
     """
     try:
         found = read_plain(folder / PROGRESS)
-        wrong = fault(found, _PROGRESS)
     except (OSError, Refused) as error:
-        found, wrong = None, str(error)
-    if wrong is not None:
+        raise UserError(f"{folder} is no checkpoint of this engine: {PROGRESS}: {error}") from error
+    if wrong := fault(found, _PROGRESS):
         raise UserError(f"{folder} is no checkpoint of this engine: {PROGRESS}: {wrong}")
     return found
 
