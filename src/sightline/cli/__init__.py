@@ -14,6 +14,7 @@ from ..errors import UserError, spelled, unknown_name
 
 VERBS = {
     "train": "train a vision-language model with a perception-grounded method",
+    "plan": "say whether a run fits, on which GPUs, and how its batches divide, before anything is loaded",
     "eval": "measure a model on benchmarks, with intervals and blind tests",
     "score": "grade the stored answers of a run by another protocol",
     "compare": "paired differences between two runs of eval",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # a verb that reads files asks for no torch, and one without 
     from ..models.loading import LoadedModel
     from ..rollouts import Rollouts
     from ..tasks.problem import Problem, Task
+    from .memory.run_plan import RunPlan
     from .progress import Watcher
     from .ranks import Ranks
 
@@ -170,6 +171,21 @@ def engine(name: str = USUAL) -> Engine:
             f"{_others(name)}"
         )
     return cast(Engine, import_module(f".{name}.engine", __package__))
+
+
+def plan_of(name: str, argv: Sequence[str], gpus: int | None, card: float) -> RunPlan:
+    """The run that a command line describes, on paper; the engine of that name reads it.
+
+    `gpus` None: as many as the settings say, or one.
+
+    Raises:
+        UserError: there is no such engine, the settings are wrong, or they do not bound the memory.
+    """
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
+    if name == "trl":  # whose settings are the library's own; verl's are read without verl
+        engine(name)
+    return import_module(f".{name}.settings.plan", __package__).plan(argv, gpus, card)
 
 
 def _others(name: str) -> str:
