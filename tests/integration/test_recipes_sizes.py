@@ -126,7 +126,7 @@ def test_adapters_of_the_small_recipe() -> None:
     _, plan = sizes.read(recipe)
     wanted = LoraConfig(r=settings.model.lora_r, target_modules=settings.model.lora_target_modules)
     with torch.device("meta"):
-        model = get_peft_model(on_paper(CONFIGS[settings.train.model]), wanted)
+        model = get_peft_model(on_paper(CONFIGS[str(settings.train.model)]), wanted)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert plan.adapters == trained
 
@@ -164,6 +164,7 @@ def test_activations_are_those_of_torchs_memory_tracker() -> None:
 @pytest.mark.parametrize("recipe", sizes.recipes(), ids=lambda recipe: recipe.stem)
 def test_a_recipe_states_its_sizes_and_fits_on_its_cards(recipe: Path) -> None:
     stated = WANTS.search(recipe.read_text())
+    assert stated is not None
     assert stated[4] == sizes.wants(recipe), "run `python recipes/write_sizes.py --write`"
     model, plan = sizes.read(recipe)
     found = memory(model, plan)

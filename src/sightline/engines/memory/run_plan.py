@@ -63,8 +63,18 @@ class RunPlan:
     batches: Batches
 
 
-def image_bounds(train: Any) -> dict[str, int]:
-    """The longest prompt and the sizes of images, as fields of a `Layout`.
+@dataclass(frozen=True)
+class Bounds:
+    """The longest texts, in tokens, and the sizes of images."""
+
+    prompt: int
+    response: int
+    max_pixels: int
+    mean_pixels: int
+
+
+def image_bounds(train: Any) -> Bounds:
+    """What the settings let in at most.
 
     Raises:
         UserError: nothing bounds the prompt, so nothing bounds the memory.
@@ -75,12 +85,12 @@ def image_bounds(train: Any) -> dict[str, int]:
             f"{' and '.join(missing)} must be set, or nothing bounds a prompt and the memory that it takes; "
             "such as max_prompt_length: 2048 and max_pixels: 1003520 (a thousand tokens of Qwen2.5-VL)"
         )
-    return {
-        "prompt": train.max_prompt_length,
-        "response": int(train.max_completion_length or 256),
-        "max_pixels": train.max_pixels,
-        "mean_pixels": max(min(MEAN_PIXELS, train.max_pixels), train.min_pixels or 0),
-    }
+    return Bounds(
+        prompt=train.max_prompt_length,
+        response=int(train.max_completion_length or 256),
+        max_pixels=train.max_pixels,
+        mean_pixels=max(min(MEAN_PIXELS, train.max_pixels), train.min_pixels or 0),
+    )
 
 
 def adapters_of(model: Architecture, rank: int, targets: Collection[str] | str | None, vision: bool) -> int:

@@ -33,12 +33,16 @@ def plan(argv: Sequence[str], gpus: int | None, card: float) -> RunPlan:
         targets = settings.model.lora_target_modules
         sizes = architecture(args.model)
         adapters = adapters_of(sizes, settings.model.lora_r, targets, not args.freeze_vision)
+    bounds = image_bounds(args)
     layout = Layout(
         gpus=gpus,
         card=card,
+        prompt=bounds.prompt,
+        response=bounds.response,
+        max_pixels=bounds.max_pixels,
+        mean_pixels=bounds.mean_pixels,
         rows=rows,
         rollouts=rows * micro_batches,
-        **image_bounds(args),
         adapters=adapters,
         reference=args.beta > 0 and not lora,
         sampler=args.vllm_gpu_memory_utilization if _shares_the_card(argv) else 0.0,

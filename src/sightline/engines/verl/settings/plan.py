@@ -21,12 +21,16 @@ def plan(argv: Sequence[str], gpus: int | None, card: float) -> RunPlan:
     train = parse([*argv, *where, "--ray_address", "auto", *ON_A_CPU]).train
     rows = train.per_device_train_batch_size
     micro_batches = train.batch_rollouts // (train.ranks * rows)
+    bounds = image_bounds(train)
     layout = Layout(
         gpus=train.ranks,
         card=card,
+        prompt=bounds.prompt,
+        response=bounds.response,
+        max_pixels=bounds.max_pixels,
+        mean_pixels=bounds.mean_pixels,
         rows=rows,
         rollouts=rows,  # verl keeps a batch's images in the host's memory
-        **image_bounds(train),
         reference=train.beta > 0,
         sampler=train.vllm_gpu_memory_utilization,
         sampler_gpus=train.vllm_tensor_parallel_size,
