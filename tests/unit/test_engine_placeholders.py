@@ -9,9 +9,10 @@ import pytest
 import tiny_models
 from hypothesis import given
 from hypothesis import strategies as some
+from trl.data_utils import prepare_multimodal_messages
 
 from sightline.engines.image_placeholders import (
-    check_shortened,
+    check_server_prompts,
     one_token_per_image,
     shortened,
     without_placeholders,
@@ -20,7 +21,12 @@ from sightline.engines.ranks import Ranks
 from sightline.engines.trl.preflight import check_fit
 from sightline.engines.trl.trainer.noised_rollouts import NoisedSampling
 from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
-from sightline.engines.trl.trainer.vllm_sampling import forget_images
+from sightline.engines.trl.trainer.vllm_sampling import (
+    PromptIds,
+    TrainersVllm,
+    forget_images,
+    with_written_ids,
+)
 from sightline.errors import UserError
 from sightline.methods import method
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
@@ -51,32 +57,71 @@ def test_rows_without_images_stay() -> None:
     assert shortened([[1, 2]], None, IMAGE) == [[1, 2]]
 
 
-@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava"])
-def test_families_that_only_repeat_the_image_token(family: str) -> None:
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "gemma3"])
+def test_families_that_a_server_may_be_asked_for(family: str) -> None:
     model, processor = tiny_models.build(family)
-    check_shortened(processor, model.config)
-    prompts = tiny_models.prompts()[2]  # two images of different sizes
-    text = processor.apply_chat_template(prompts.messages, add_generation_prompt=True, tokenize=False)
-    expanded = processor(text=[text], images=[list(prompts.images)], add_special_tokens=False)["input_ids"][0]
-    written = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-    assert len(expanded) > len(written)
-    if family != "llava":  # whose template sets images side by side
-        assert one_token_per_image(expanded, image_token_id(model.config), 2) == written
+    check_server_prompts(processor, model.config, several=True)
 
 
-@pytest.mark.parametrize("family", ["gemma3", "idefics3"])
-def test_families_that_vllm_would_expand_twice_are_refused(family: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "several", "runs"),
+    [("idefics3", False, "64x64 pixels make 5 runs"), ("llava", True, "64x64 and 64x64 pixels make 1 runs")],
+)
+def test_families_whose_image_tokens_a_server_is_not_told(family: str, several: bool, runs: str) -> None:
+    """Tiles of their own, and a template that sets two images side by side."""
     model, processor = tiny_models.build(family)
-    with pytest.raises(UserError, match=r"vllm_mode colocate cannot be used with .* vllm_mode: server"):
-        check_shortened(processor, model.config)
+    with pytest.raises(UserError, match=rf"vllm_mode server cannot be used with .* {runs}.*vllm_mode: coloc"):
+        check_server_prompts(processor, model.config, several)
+
+
+def test_images_side_by_side_do_not_matter_where_there_are_none() -> None:
+    model, processor = tiny_models.build("llava")
+    check_server_prompts(processor, model.config, several=False)
 
 
 def test_such_a_run_is_refused_before_it_starts() -> None:
-    model, processor = tiny_models.build("gemma3")
-    train = SimpleNamespace(use_vllm=True, vllm_mode="colocate")
+    model, processor = tiny_models.build("idefics3")
+    train = SimpleNamespace(use_vllm=True, vllm_mode="server")
     loaded: Any = SimpleNamespace(model=model, processor=processor)
-    with pytest.raises(UserError, match="colocate cannot be used with gemma3"):
+    with pytest.raises(UserError, match="server cannot be used with idefics3"):
         check_fit(SimpleNamespace(train=train), loaded, None, [])  # pyright: ignore
+
+
+@pytest.mark.parametrize("family", tiny_models.FAMILIES)
+def test_vllm_is_given_what_the_template_wrote(family: str) -> None:
+    """One image token an image, or what the template has in its place, for one image, two and none."""
+    _, processor = tiny_models.build(family)
+    trainer = SimpleNamespace(
+        processing_class=processor, tools=[], chat_template=None, chat_template_kwargs={}
+    )
+    asked = tiny_models.prompts()
+    texts = [
+        processor.apply_chat_template(list(p.messages), add_generation_prompt=True, tokenize=False)
+        for p in asked
+    ]
+    expanded = [
+        list(processor(text=[text], images=[list(p.images)] if p.images else None)["input_ids"][0])
+        for text, p in zip(texts, asked, strict=True)
+    ]
+    shown = [prepare_multimodal_messages(list(p.messages), images=list(p.images)) for p in asked]
+    found = with_written_ids(trainer, shown, expanded)
+    assert found == expanded
+    assert [ids.other for ids in found] == [processor.tokenizer(text)["input_ids"] for text in texts]
+    assert len(found[0].other) < len(found[0]) and found[1].other == found[1]
+
+
+def test_a_prompt_that_vllm_expands_otherwise_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    from trl.generation.vllm_generation import VLLMGeneration
+
+    answers: list[list[list[int]]] = [[[1, 5, 5, 2]], [[1, 5, 5, 5, 2]]]
+    monkeypatch.setattr(VLLMGeneration, "generate", lambda *_, **__: (answers.pop(0), [], [], []))
+    sampler: Any = TrainersVllm.__new__(TrainersVllm)
+    sampler.accelerator = SimpleNamespace(unwrap_model=lambda model: model)
+    sampler.model = SimpleNamespace(config=SimpleNamespace(model_type="llava_onevision"))
+    asked = PromptIds([1, 5, 2], [1, 5, 5, 2])
+    assert sampler.generate([asked], None, 4)[0] == [[1, 5, 5, 2]]
+    with pytest.raises(UserError, match=r"a llava_onevision prompt .*5 against 4 tokens.* use_vllm: false"):
+        sampler.generate([asked], None, 4)
 
 
 def below_the_guards(mode: str) -> Any:

@@ -276,10 +276,17 @@ def _backend(
         ), None
     if args.revision:
         raise UserError("--revision belongs to a model that is loaded here; a server serves what it serves")
+    from ..evaluation.backends.prompt_guard import PromptGuard
     from ..evaluation.backends.server import ServerBackend
 
+    guard = PromptGuard.of(args.model) if Path(args.model).is_dir() else None
     return ServerBackend(
-        args.backend, args.model, concurrency=args.concurrency, seconds=args.timeout, tries=args.tries
+        args.backend,
+        args.model,
+        concurrency=args.concurrency,
+        seconds=args.timeout,
+        tries=args.tries,
+        guard=guard,
     ), None
 
 

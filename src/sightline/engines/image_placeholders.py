@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..errors import UserError
 from ..models.families import image_token_id, placeholder_ids
+from ..models.vllm_prompts import image_runs
 
 _LEAST_BIAS = -100.0
 """The smallest logit bias that vLLM takes; no sampled token comes back from it."""
@@ -46,7 +47,8 @@ def one_token_per_image(ids: Sequence[int], placeholder: int, images: int, row: 
     """A prompt's ids with every run of image tokens shortened to one token.
 
     TRL hands vLLM the ids that the processor has expanded, together with the images, and vLLM expands
-    each image token again (TRL issue 6294). It has to be given one token an image.
+    each image token again (TRL issue 6294). It has to be given one token an image: those of the template's
+    text, or where that is not at hand (a turn after a tool's), these.
 
     Raises:
         ValueError: there are not as many runs of image tokens as images.
@@ -55,10 +57,7 @@ def one_token_per_image(ids: Sequence[int], placeholder: int, images: int, row: 
     short = [token for token, count in runs for _ in range(1 if token == placeholder else count)]
     found = short.count(placeholder)
     if found != images:
-        raise ValueError(
-            f"prompt {row} has {images} images but {found} runs of image token {placeholder}; a chat "
-            "template that sets images side by side cannot be sampled by vLLM here, use vllm_mode: server"
-        )
+        raise ValueError(f"prompt {row} has {images} images but {found} runs of image token {placeholder}")
     return short
 
 
@@ -70,29 +69,31 @@ def shortened(prompts: Sequence[Sequence[int]], images: Sequence[Any] | None, pl
     ]
 
 
-def check_shortened(processor: Any, config: Any) -> None:
-    """Refuse a family whose processor adds more than copies of the image token, as vLLM would add it again.
+def check_server_prompts(processor: Any, config: Any, several: bool) -> None:
+    """Refuse a family whose image tokens a vLLM server is not shown where they are.
+
+    TRL tells the server of one run of image tokens for each image. A processor that cuts images into tiles,
+    or ends their rows, makes several; two images side by side make one. `several`: whether the data has
+    prompts of several images.
 
     Raises:
-        UserError: a prompt shortened is not the prompt as it was written.
+        UserError: the processor's prompt has another number of runs than images.
     """
     placeholder = image_token_id(config)
-    asked: list[Mapping[str, Any]] = [
-        {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "?"}]}
-    ]
-    text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
-    image = Image.new("RGB", (64, 64))
-    expanded = processor(text=[text], images=[[image]], add_special_tokens=False)["input_ids"][0]
-    written = processor.tokenizer(text, add_special_tokens=False)["input_ids"]
-    try:
-        same = one_token_per_image(list(expanded), placeholder, 1) == list(written)
-    except ValueError:
-        same = False
-    if not same:
-        raise UserError(
-            f"vllm_mode colocate cannot be used with {config.model_type}: its processor puts more into a "
-            "prompt than copies of the image token; use vllm_mode: server, or use_vllm: false"
-        )
+    for sizes in [[(64, 64)], [(300, 100)], [(100, 300)], *([[(64, 64), (64, 64)]] if several else [])]:
+        parts = [{"type": "image"} for _ in sizes]
+        asked = [{"role": "user", "content": [*parts, {"type": "text", "text": "?"}]}]
+        text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
+        images = [Image.new("RGB", size) for size in sizes]
+        ids = processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
+        runs = len(image_runs(ids, placeholder))
+        if runs != len(sizes):
+            shown = " and ".join(f"{width}x{height}" for width, height in sizes)
+            raise UserError(
+                f"vllm_mode server cannot be used with {config.model_type}: images of {shown} pixels make "
+                f"{runs} runs of image tokens in a prompt, and TRL tells the server of one for each image; "
+                "use vllm_mode: colocate, or use_vllm: false"
+            )
 
 
 def without_forged_images(

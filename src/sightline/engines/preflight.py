@@ -50,13 +50,23 @@ def check_images(method: Method, task: Task, problems: Sequence[Problem]) -> Non
     """
     if not method.needs.signals and not method.needs.views:
         return
-    count = min(len(problems), _READ_AHEAD) if getattr(problems, "sequential", False) else len(problems)
+    count = _looked_at(problems)
     if not any(outline(problems, index)[1] for index in range(count)):
         raise UserError(
             f"none of {count} problems of task {task.name!r} has an image, and {method.name} credits "
             "tokens by the image; name the column of images (columns: {images: ...}), give rows with "
             "images, or train with method grpo or dapo"
         )
+
+
+def shows_several(problems: Sequence[Problem]) -> bool:
+    """Whether a problem shows more than one image, as far as is looked."""
+    return any(len(outline(problems, index)[1]) > 1 for index in range(_looked_at(problems)))
+
+
+def _looked_at(problems: Sequence[Problem]) -> int:
+    sequential = getattr(problems, "sequential", False)
+    return min(len(problems), _READ_AHEAD) if sequential else len(problems)
 
 
 class AdapterSettings(Protocol):

@@ -70,6 +70,7 @@ def make_trainer(
         train_dataset=training_rows(task, problems, placeholder_words(loaded.processor, config)),
         processing_class=loaded.processor,
         peft_config=get_peft_config(settings.model),
+        model_revision=settings.model.model_revision,
         **kwargs,
     )
     if args.freeze_vision:

@@ -13,8 +13,8 @@ from ...models.scoring.hidden_states import layer_index
 from ...tasks.problem import Problem, Task
 from ..disk_space import check_space
 from ..freezing import vision_tower
-from ..image_placeholders import check_shortened
-from ..preflight import check_adapters, check_images, check_rows
+from ..image_placeholders import check_server_prompts
+from ..preflight import check_adapters, check_images, check_rows, shows_several
 from .settings.refused import check_router
 from .settings.resolve import Settings
 from .settings.rewards import rewards_of
@@ -29,12 +29,12 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     Raises:
         UserError: too few rows for a rollout batch, or no images for a method that reads them; unknown
             rewards; a layer or modules for adapters that the model does not have; a vision tower to freeze
-            where there is none; a family that cannot be sampled beside the trainer; a reference model that
+            where there is none; a family that a vLLM server cannot be asked for; a reference model that
             no checkpoint could hold.
     """
     args: Any = settings.train
-    if args.use_vllm and args.vllm_mode == "colocate":
-        check_shortened(loaded.processor, loaded.model.config)
+    if args.use_vllm and args.vllm_mode == "server":
+        check_server_prompts(loaded.processor, loaded.model.config, shows_several(problems))
     check_reference(args)
     check_router(args, loaded.model.config)
     rewards_of(settings)

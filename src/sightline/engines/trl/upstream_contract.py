@@ -14,6 +14,7 @@ from ..upstream_members import Member, broken_members
 _GRPO = "trl.trainer.grpo_trainer:GRPOTrainer"
 _TRAINER = "transformers.trainer:Trainer"
 _UTILS = "trl.trainer.utils"
+_VLLM = "trl.generation.vllm_generation:VLLMGeneration"
 
 
 CONTRACT = (
@@ -29,6 +30,7 @@ CONTRACT = (
             'generation_kwargs["suppress_tokens"]',
             "generation_kwargs.update(args.generation_kwargs)",
             'outputs=("log_probs", "entropy")',
+            "self.vllm_generation = VLLMGeneration(",
         ),
         "its counters, metrics and reward weights, how the reference model is made, what is never sampled",
     ),
@@ -82,6 +84,33 @@ CONTRACT = (
         ("prompt_ids", "images", "multimodal_fields", "num_generations"),
         ("return completion_ids, logprobs", "self.vllm_generation.generate("),
         "sampling, by ids",
+    ),
+    Member(
+        f"{_VLLM}._init_vllm",
+        (),
+        ("self.llm = LLM(", "model=model.name_or_path,"),
+        "how vLLM is made beside the trainer, without a revision",
+    ),
+    Member(
+        f"{_VLLM}._fix_param_name_to_vllm",
+        ("name", "extra_prefixes"),
+        ("return name",),
+        "what weights are called towards vLLM",
+    ),
+    Member(
+        f"{_VLLM}._place_features",
+        ("features", "prompt_ids"),
+        ('features["mm_placeholders"]["image"]',),
+        "where a server is told that images are",
+    ),
+    Member(
+        f"{_VLLM}.generate",
+        ("prompts", "images", "num_generations", "profiler"),
+        (
+            "all_prompt_ids = [output.prompt_token_ids for output in all_outputs]",
+            "return prompt_ids, completion_ids, logprobs, logprob_token_ids",
+        ),
+        "the prompts as vLLM expanded them",
     ),
     Member(
         f"{_GRPO}._generate",

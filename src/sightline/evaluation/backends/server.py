@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,6 +18,7 @@ from ...errors import UserError, unknown_name
 from ...image_addresses import png_address
 from ...models.generation.generate import Decoding
 from .backend import Reply, Request
+from .prompt_guard import PromptGuard
 
 API_KEY = "OPENAI_API_KEY"
 """Environment variable whose value, if set, is sent as the bearer token."""
@@ -48,9 +50,11 @@ class ServerBackend:
 
     def __init__(
         self, url: str, model: str, *, concurrency: int = 16, seconds: float = 300.0, tries: int = 3,
-        pause: float = 0.5,
+        pause: float = 0.5, guard: PromptGuard | None = None,
     ):  # fmt: skip
         """Check that the server is there and serves `model`.
+
+        With a `guard`, the image tokens of every prompt are compared where the server tells them, as vLLM's.
 
         Raises:
             UserError: it is not, or the address is none.
@@ -67,6 +71,8 @@ class ServerBackend:
         handlers = [urllib.request.ProxyHandler({})] if here else []
         self._opener = urllib.request.build_opener(*handlers, _NoRedirects)
         self._failures = 0
+        self._guard, self._tells_ids = guard, False
+        self._one_at_a_time = Lock()
         self._check()
 
     def answers(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
@@ -87,11 +93,17 @@ class ServerBackend:
         return replies
 
     def _ask(self, request: Request, decoding: Decoding) -> Reply:
-        body = json.dumps(chat_request(self.model, request, decoding)).encode()
+        asked = chat_request(self.model, request, decoding)
+        if self._tells_ids:
+            asked["return_token_ids"] = True
+        body = json.dumps(asked).encode()
         failed = ""
         for attempt in range(self.tries):
             try:
-                return _reply(self._fetch("/chat/completions", body))
+                received = self._fetch("/chat/completions", body)
+                reply = _reply(received)
+                self._compare(request, received.get("prompt_token_ids"))
+                return reply
             except urllib.error.HTTPError as error:
                 failed = f"HTTP {error.code}: {_said(error)}"
                 if error.code in _STOP:
@@ -102,6 +114,8 @@ class ServerBackend:
                 if error.code not in _AGAIN:
                     break
                 wait = _retry_after(error)
+            except UserError:
+                raise
             except _GARBAGE as error:
                 late = isinstance(getattr(error, "reason", error), TimeoutError)
                 failed = (
@@ -111,6 +125,12 @@ class ServerBackend:
             if attempt + 1 < self.tries:
                 time.sleep(min(_LONGEST_PAUSE, max(wait, self.pause * 2**attempt)))
         return Reply(None, failed=failed[:300])
+
+    def _compare(self, request: Request, ids: Any) -> None:
+        """Refuse a server that made other image tokens of the request's images than the processor does."""
+        if self._guard is not None and isinstance(ids, list):
+            with self._one_at_a_time:  # a tokenizer serves one thread
+                self._guard.check_images(request.prompt, ids)
 
     def _fetch(self, path: str, body: bytes | None = None, seconds: float | None = None) -> Any:
         headers = {"Content-Type": "application/json"}
@@ -138,6 +158,8 @@ class ServerBackend:
             ) from error
         entries = listed.get("data") if isinstance(listed, dict) else None
         entries = entries if isinstance(entries, list) else []
+        known = [entry.get("owned_by") for entry in entries if isinstance(entry, dict)]
+        self._tells_ids = self._guard is not None and "vllm" in known  # others may refuse the question
         names = [str(entry.get("id")) for entry in entries if isinstance(entry, dict)]
         if names and self.model not in names:
             raise unknown_name(f"model at {self.url}:", self.model, names)

@@ -12,7 +12,9 @@ from ...models.families import placeholder_ids
 from ...models.generation.generate import Decoding
 from ...models.loading import resolve, unloadable
 from ...models.processors import load_processor
+from ...models.vllm_weight_names import folder_for_vllm
 from .backend import Reply, Request
+from .prompt_guard import PromptGuard
 
 NEVER = -100.0
 """Added to the logits of placeholder tokens, which a policy must not sample."""
@@ -56,27 +58,35 @@ class VllmBackend:
         self.at_once = 1024
         self.processor = load_processor(path, **hub)
         self._placeholders = placeholder_ids(config)
+        self._guard = PromptGuard(self.processor, config)
         self._vllm = vllm
-        self._engine = vllm.LLM(
-            model=path,
-            dtype=dtype,
-            revision=revision,
-            tokenizer_revision=revision,
-            tensor_parallel_size=shards(config, torch.cuda.device_count()),
-            limit_mm_per_prompt={"image": most_images},
-            max_model_len=max_model_len,
-            generation_config="vllm",  # what a checkpoint saved for chatting must not change the policy
-            trust_remote_code=trust_remote_code,
-        )
+        with folder_for_vllm(path, config) as folder:
+            self._engine = vllm.LLM(
+                model=folder,
+                dtype=dtype,
+                revision=revision,
+                tokenizer_revision=revision,
+                tensor_parallel_size=shards(config, torch.cuda.device_count()),
+                limit_mm_per_prompt={"image": most_images},
+                max_model_len=max_model_len,
+                generation_config="vllm",  # what a checkpoint saved for chatting must not change the policy
+                trust_remote_code=trust_remote_code,
+            )
 
     def answers(self, requests: Sequence[Request], decoding: Decoding) -> list[Reply]:
-        """One reply per request."""
+        """One reply per request.
+
+        Raises:
+            UserError: vLLM expanded a prompt's images otherwise than the processor does.
+        """
         inputs = [engine_input(self.processor, request) for request in requests]
         options = [
             self._vllm.SamplingParams(**sampling_options(request, decoding, self._placeholders))
             for request in requests
         ]
         outputs = self._engine.generate(inputs, options, use_tqdm=False)
+        for request, output in zip(requests, outputs, strict=True):
+            self._guard.check_tokens(request.prompt, output.prompt_token_ids)
         return [
             Reply(o.text, o.finish_reason == "length", len(o.token_ids), list(o.token_ids))
             for o in (output.outputs[0] for output in outputs)

@@ -12,6 +12,7 @@ from trl.trainer.utils import get_quantization_config
 from ....errors import UserError
 from ....models.loading import LoadedModel, load_model
 from ....models.processors import forget_last_batch
+from ....models.vllm_weight_names import names_for_vllm
 from ....run_folder import RunFolder, sync
 from ..settings.resolve import Settings
 
@@ -95,7 +96,7 @@ def _merged(settings: Settings, adapter: Path) -> Any:
 def _write(trained: LoadedModel, folder: RunFolder, state: dict[str, Any] | None = None) -> None:
     part = folder.path / ".model.part"
     shutil.rmtree(part, ignore_errors=True)
-    trained.model.save_pretrained(part, state_dict=state)
+    trained.model.save_pretrained(part, state_dict=names_for_vllm(trained.model, state))
     forget_last_batch(trained.processor)
     trained.processor.save_pretrained(part)
     for file in (path for path in part.rglob("*") if path.is_file()):

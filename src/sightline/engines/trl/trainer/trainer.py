@@ -70,7 +70,7 @@ from .prompt_sharing import PromptSharing, without_wrapping
 from .reward_extras import RewardExtras, even_columns
 from .rollout_batch import MicroBatch, RolloutBatch, as_generated
 from .second_view import TwoForwards, second_view_inputs, second_view_rows
-from .vllm_sampling import prompts_for_vllm
+from .vllm_sampling import prompts_for_vllm, trainers_vllm, with_written_ids
 
 log = logging.getLogger(__name__)
 
@@ -102,13 +102,14 @@ class TokenCreditTrainer(GRPOTrainer):
         args: Any,
         train_dataset: Any,
         credit: Credit | None = None,
+        model_revision: str | None = None,
         **kwargs: Any,
     ):
         check_contract()
         self.method, self.credit, self.terms = method, credit, loss_terms(method)
         self.ranks = AccelerateRanks(args)
         self.rows = LazyRows(train_dataset)
-        with reference_is_copy(args, model):
+        with reference_is_copy(args, model), trainers_vllm(model_revision):
             super().__init__(model=model, args=args, train_dataset=self.rows.numbers, **kwargs)
         self.rollout_batch, self.micro_batch = RolloutBatch(), MicroBatch()
         selection = method.objective.informative_groups if args.max_rounds > 1 else None
@@ -329,7 +330,10 @@ class TokenCreditTrainer(GRPOTrainer):
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         if samples_itself(self):
             return tokenized_once(prompts, super()._tokenize_prompts)
-        return super()._tokenize_prompts(prompts)
+        ids, images, fields = super()._tokenize_prompts(prompts)
+        if self.use_vllm and self.vllm_mode == "colocate":
+            ids = with_written_ids(self, prompts, ids)
+        return ids, images, fields
 
     def _generate_single_turn(
         self,

@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from ....models.vllm_weight_names import names_for_vllm
+
 EXPORTED = ".model.part"
 """The last part of a path under which the model alone is written."""
 
@@ -21,6 +23,6 @@ def export_model(
             state[name] = tensor.detach().cpu().clone()
     if not main:
         return
-    module.save_pretrained(folder, state_dict=state)
+    module.save_pretrained(folder, state_dict=names_for_vllm(module, state))
     model_config.processor.save_pretrained(folder)
     module.generation_config.save_pretrained(folder)
