@@ -13,12 +13,14 @@ from unittest.mock import patch
 
 import tiny_models
 import torch
-import transformers
+import transformers as _transformers
 
+hf: Any = _transformers
 WIDER = 4
 """How much wider than those of `tiny_models` hidden states and heads are."""
 
-_plain_text, _plain_tokenizer = tiny_models._text, tiny_models._tokenizer
+_plain_text: Any = tiny_models._text
+_plain_tokenizer: Any = tiny_models._tokenizer
 
 
 def _wide_text(tokenizer: Any, **changes: Any) -> dict[str, Any]:
@@ -55,17 +57,17 @@ def _whole(name: str) -> Callable[..., Any]:
         video = _VIDEO.get(name.removesuffix("Processor"))
         if video is not None:
             sizes = {k: getattr(images, k) for k in ("patch_size", "merge_size") if hasattr(images, k)}
-            parts["video_processor"] = getattr(transformers, video)(**sizes)
+            parts["video_processor"] = getattr(hf, video)(**sizes)
         if name == "Gemma4Processor":
-            parts["feature_extractor"] = transformers.Gemma4AudioFeatureExtractor()
-        return getattr(transformers, name)(**parts, **options)
+            parts["feature_extractor"] = hf.Gemma4AudioFeatureExtractor()
+        return getattr(hf, name)(**parts, **options)
 
     return make
 
 
 def qwen2_vl() -> tuple[Any, Any]:
     tokenizer = tiny_models._tokenizer(tiny_models._QWEN_TOKENS)
-    config = transformers.Qwen2VLConfig(
+    config = hf.Qwen2VLConfig(
         text_config=tiny_models._text(
             tokenizer,
             rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1]},
@@ -89,9 +91,7 @@ def qwen2_vl() -> tuple[Any, Any]:
 
 def _pixtral_parts() -> tuple[Any, Any, dict[str, Any]]:
     tokenizer = tiny_models._tokenizer(["[IMG]", "[IMG_BREAK]", "[IMG_END]"])
-    images = transformers.PixtralImageProcessor(
-        patch_size={"height": 8, "width": 8}, size={"longest_edge": 64}
-    )
+    images = hf.PixtralImageProcessor(patch_size={"height": 8, "width": 8}, size={"longest_edge": 64})
     vision = {
         "model_type": "pixtral",
         "hidden_size": 64,
@@ -108,7 +108,7 @@ def _pixtral_parts() -> tuple[Any, Any, dict[str, Any]]:
 
 def pixtral() -> tuple[Any, Any]:
     tokenizer, images, vision = _pixtral_parts()
-    config = transformers.LlavaConfig(
+    config = hf.LlavaConfig(
         text_config=tiny_models._text(tokenizer, model_type="mistral", head_dim=8),
         vision_config=vision,
         image_token_id=tokenizer.convert_tokens_to_ids("[IMG]"),
@@ -116,13 +116,13 @@ def pixtral() -> tuple[Any, Any]:
         vision_feature_select_strategy="full",
     )
     chat = tiny_models._CHAT.replace("IMAGE", "[IMG]")
-    processor = transformers.PixtralProcessor(images, tokenizer, patch_size=8, chat_template=chat)
-    return transformers.LlavaForConditionalGeneration(config), processor
+    processor = hf.PixtralProcessor(images, tokenizer, patch_size=8, chat_template=chat)
+    return hf.LlavaForConditionalGeneration(config), processor
 
 
 def mistral3() -> tuple[Any, Any]:
     tokenizer, images, vision = _pixtral_parts()
-    config = transformers.Mistral3Config(
+    config = hf.Mistral3Config(
         text_config=tiny_models._text(tokenizer, model_type="mistral", head_dim=8),
         vision_config=vision,
         image_token_id=tokenizer.convert_tokens_to_ids("[IMG]"),
@@ -130,10 +130,8 @@ def mistral3() -> tuple[Any, Any]:
     )
     images.patch_size = {"height": 16, "width": 16}
     chat = tiny_models._CHAT.replace("IMAGE", "[IMG]")
-    processor = transformers.PixtralProcessor(
-        images, tokenizer, patch_size=8, spatial_merge_size=2, chat_template=chat
-    )
-    return transformers.Mistral3ForConditionalGeneration(config), processor
+    processor = hf.PixtralProcessor(images, tokenizer, patch_size=8, spatial_merge_size=2, chat_template=chat)
+    return hf.Mistral3ForConditionalGeneration(config), processor
 
 
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
