@@ -344,10 +344,99 @@ def looking(root: Path) -> None:
         write(root / path, [row] * 3, kinds)
 
 
+def paired_and_read(root: Path) -> None:
+    """NaturalBench, V*, VLMs are blind, MMVP, CharXiv and OCRBench."""
+    natural = [
+        {
+            "Index": place, "Image": png(10 + place % 2), "Question_Type": kind,
+            "Question": asked[place // 2 % 2], "Answer": golds[0 if place % 4 in (0, 3) else 1],
+        }
+        for kind, asked, golds, first in (
+            ("yes_no", ("Is it day?", "Is it night?"), ("Yes", "No"), 0),
+            ("multiple_choice", ("Where? Option: A:in;B:out;", "Who? Option: A:he;B:she;"), ("A", "B"), 4),
+        )
+        for place in range(first, first + 4)
+    ]  # fmt: skip
+    kinds = {
+        "Index": INTEGER,
+        "Image": Image(),
+        "Question": STRING,
+        "Answer": STRING,
+        "Question_Type": STRING,
+    }
+    write(root / "NaturalBench-lmms-eval/data/test-00000-of-00001.parquet", natural, kinds)
+    star = [
+        {
+            "image": png(n), "category": category, "label": "B", "question_id": str(n),
+            "text": "What is the colour of the glove?\n(A) rubber\n(B) cotton\n(C) kevlar\n(D) leather\n"
+            "Answer with the option's letter from the given choices directly.",
+        }
+        for n, category in enumerate(["direct_attributes", "relative_position", "direct_attributes"])
+    ]  # fmt: skip
+    kinds = {"image": Image(), "text": STRING, "category": STRING, "label": STRING, "question_id": STRING}
+    write(root / "vstar-bench/data/test-00000-of-00001.parquet", star, kinds)
+    grid = "Count the number of rows and columns and answer with numbers in curly brackets. For example, "
+    blind = [
+        ("Touching Circles", "Are the two circles touching each other? Answer with Yes/No.", "Yes"),
+        ("Counting Grid - Blank Grids", grid + "rows={5} columns={6}", "4,5"),
+        ("Counting Grid - Word Grids", grid + "rows={5} columns={6}", "3,4"),
+        ("Circled Letter", "Which character is being highlighted with a red oval? e.g. {a}", "t"),
+    ]
+    rows = [
+        {"task": task, "image": png(n), "prompt": prompt, "groundtruth": gold, "metadata": "{}"}
+        for n, (task, prompt, gold) in enumerate(blind)
+    ]
+    kinds = {"task": STRING, "image": Image(), "prompt": STRING, "groundtruth": STRING, "metadata": STRING}
+    write(root / "vlmsareblind/data/valid-00000-of-00001.parquet", rows, kinds)
+    pairs = [
+        {
+            "Index": n, "Question": "Are the butterfly's wings closer to being open or closed?",
+            "Options": "(a) Open (b) Closed", "Correct Answer": gold, "image": png(n),
+        }
+        for n, gold in enumerate(["(a)", "(b)", "(b)"], 1)
+    ]  # fmt: skip
+    kinds = {
+        "Index": INTEGER, "Question": STRING, "Options": STRING, "Correct Answer": STRING, "image": Image(),
+    }  # fmt: skip
+    write(root / "MMVP/data/train-00000-of-00001.parquet", pairs, kinds)
+    charts = [
+        {
+            "image": png(n), "category": "cs", "year": "20", "num_subplots": 1, "reasoning_q": f"Which {n}?",
+            "reasoning_q_source": 2, "reasoning_a": gold, "reasoning_a_type": kind,
+            **{f"descriptive_q{k}": k for k in range(1, 5)},
+            **{f"descriptive_a{k}": "1" for k in range(1, 5)},
+        }
+        for n, (gold, kind) in enumerate([("ACC+", 1), ("increasing then decreasing", 2), ("0.01", 3)])
+    ]  # fmt: skip
+    kinds = {
+        "image": Image(), "category": STRING, "year": STRING, "num_subplots": INTEGER, "reasoning_q": STRING,
+        "reasoning_q_source": INTEGER, "reasoning_a": STRING, "reasoning_a_type": INTEGER,
+        **{f"descriptive_q{k}": INTEGER for k in range(1, 5)},
+        **{f"descriptive_a{k}": STRING for k in range(1, 5)},
+    }  # fmt: skip
+    write(root / "CharXiv/val.parquet", charts, kinds)
+    read = [
+        ("IIIT5K", "what is written in the image?", "Regular Text Recognition", ["CENTRE"]),
+        ("docVQA", "What is the date?", "Doc-oriented VQA", ["July 5, 1999", "5 July 1999"]),
+        ("HME100k", "Please write out the expression.", "Handwritten Mathematical Expression Recognition",
+         ["x ^ { 2 } + Y"]),
+    ]  # fmt: skip
+    rows = [
+        {"dataset": name, "question": asked, "question_type": kind, "answer": golds, "image": png(n)}
+        for n, (name, asked, kind, golds) in enumerate(read)
+    ]
+    kinds = {
+        "dataset": STRING, "question": STRING, "question_type": STRING, "answer": List(STRING),
+        "image": Image(),
+    }  # fmt: skip
+    write(root / "OCRBench/data/test-00000-of-00001.parquet", rows, kinds)
+
+
 def write_all(root: Path) -> Path:
     """A folder that holds a copy of every set of the table."""
     for writer in (math_vista, math_verse, we_math, mmk12, geometry3k, counting, logic_vista, mmmu_pro,
-                   math_vision, dyna_math, hallusion, papo_eval, loose_json, looking):  # fmt: skip
+                   math_vision, dyna_math, hallusion, papo_eval, loose_json, looking,
+                   paired_and_read):  # fmt: skip
         writer(root)
     return root
 

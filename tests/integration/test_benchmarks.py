@@ -12,7 +12,7 @@ import pytest
 from sightline.errors import UserError
 from sightline.evaluation.benchmarks import BENCHMARKS, read_benchmarks
 from sightline.evaluation.benchmarks.load import open_benchmark
-from sightline.rewards import grade_many
+from sightline.rewards import grade_any
 from sightline.tasks import DataOptions
 
 EXPECTED = {
@@ -20,7 +20,8 @@ EXPECTED = {
     "mathverse:vision": 6, "mathverse:vision_choice": 3, "we_math": 13, "mmk12": 2, "geometry3k": 2,
     "logicvista": 6, "counting": 2, "mmmu_pro:standard_10": 2, "mmmu_pro:standard_4": 2, "mmmu_pro:vision": 2,
     "mathvision": 2, "mathvision:mini": 2, "dynamath": 30, "dynamath:variant1": 3, "hallusionbench": 4,
-    "hallusionbench:all": 5, "geomath": 1, "mmstar": 3, "pope": 3,
+    "hallusionbench:all": 5, "geomath": 1, "mmstar": 3, "pope": 3, "natural_bench": 8,
+    "vstar": 3, "vlms_are_blind": 4, "mmvp": 3, "charxiv": 3, "ocrbench": 3,
     "realworldqa": 3, "cv_bench": 3, "chartqa": 3, "hr_bench:4k": 3, "hr_bench:8k": 3,
     **{name: 3 for name in BENCHMARKS if name.startswith("blink:")}, "shapes": 8, "shapes-2": 8,
 }  # fmt: skip
@@ -56,8 +57,8 @@ def test_every_benchmark_opens_and_its_golds_are_right(name: str, copies: Path) 
         places = sum(part["type"] == "image" for part in messages[-1]["content"])
         assert places == len(problem.images)
         assert problem.id == item.id
-    verdicts = grade_many([(f"\\boxed{{{i.answer}}}", i.answer, i.choices) for i in found.items])
-    assert all(verdict.correct for verdict in verdicts)
+    graded = [(f"\\boxed{{{gold}}}", i.golds, i.choices) for i in found.items for gold in i.golds]
+    assert all(verdict.correct for verdict in grade_any(graded))
 
 
 def test_math_vista_asks_its_query_and_grades_letters_and_precision(copies: Path) -> None:
@@ -278,6 +279,21 @@ def test_a_benchmark_of_ones_own_says_several_image_columns_and_a_tolerance(tmp_
     assert found.items[0].tolerance == pytest.approx(10)
 
 
+def test_a_benchmark_of_ones_own_says_accepted_answers_and_a_paired_score(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text(
+        '{"q": "When?", "golds": ["5 July", "July 5"], "pair": 1}\n'
+        '{"q": "And then?", "golds": ["6 July"], "pair": 1}\n'
+    )
+    (tmp_path / "own.yaml").write_text(
+        "mine:\n  source: rows.jsonl\n  columns: {question: q, answers: golds, cluster: pair}\n"
+        "  paired: {whole pairs: pair}\n  rule: contains_words\n"
+    )
+    found = open_benchmark("mine", read_benchmarks(tmp_path / "own.yaml")["mine"])
+    assert [item.golds for item in found.items] == [("5 July", "July 5"), ("6 July",)]
+    assert [item.keys for item in found.items] == [{"whole pairs": "1"}] * 2
+    assert (found.about["aggregate"], found.items[0].rule) == ("paired", "contains_words")
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "correct"),
     [
@@ -286,14 +302,28 @@ def test_a_benchmark_of_ones_own_says_several_image_columns_and_a_tolerance(tmp_
         ("cv_bench", "3", True), ("cv_bench", "(B)", True), ("cv_bench", "2", False),
         ("hr_bench:4k", "green", True), ("hr_bench:8k", "C", True), ("hr_bench:4k", "blue", False),
         ("blink:counting", "second", True), ("blink:counting", "A", False), ("pope", "Yes", True),
-        ("pope", "no", False),
+        ("pope", "no", False), ("natural_bench", "Yes", True), ("natural_bench", "no", False),
+        ("vstar", "cotton", True), ("vstar", "B", True), ("vstar", "rubber", False),
+        ("vlms_are_blind", "Yes", True), ("mmvp", "open", True), ("mmvp", "(a)", True),
+        ("mmvp", "closed", False), ("charxiv", "ACC+", True), ("charxiv", "ACC", False),
     ],
 )  # fmt: skip
 def test_benchmarks_of_looking_are_graded_by_letter_and_by_value(
     name: str, answer: str, correct: bool, copies: Path
 ) -> None:
     item = opened(name, copies).items[0]
-    assert grade_many([(f"\\boxed{{{answer}}}", item.answer, item.choices)])[0].correct == correct
+    assert grade_any([(f"\\boxed{{{answer}}}", item.golds, item.choices)])[0].correct == correct
+
+
+def test_natural_bench_groups_two_questions_and_two_images(copies: Path) -> None:
+    items = opened("natural_bench", copies).items
+    assert [item.answer for item in items] == ["yes", "no", "no", "yes", "A", "B", "B", "A"]
+    assert [item.keys["question"] for item in items[:4]] == ["0/q0", "0/q0", "0/q1", "0/q1"]
+    assert [item.keys["image"] for item in items[4:]] == ["1/i0", "1/i1", "1/i0", "1/i1"]
+    assert {item.cluster for item in items} == {"0", "1"}
+    assert items[4].choices == ("in", "out")
+    text, _, _ = asked("natural_bench", copies, 4)
+    assert text.count("out") == 1
 
 
 def test_options_are_shown_once_and_blink_shows_its_images(copies: Path) -> None:

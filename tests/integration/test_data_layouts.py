@@ -274,7 +274,7 @@ def test_columns_by_name(tmp_path):
         ({"question": "q", "answer": "golds"}, r"unknown column in r.jsonl: 'golds': did you mean gold\?"),
         (
             {"question": "q", "anser": "gold"},
-            r"unknown role in columns of r.jsonl: 'anser': did you mean answer\?",
+            r"unknown role in columns of r.jsonl: 'anser': did you mean answer or answers\?",
         ),
     ):
         with pytest.raises(UserError, match=said_so):

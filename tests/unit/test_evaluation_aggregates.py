@@ -9,7 +9,7 @@ from evaluation_fixtures import generation, item
 
 from sightline.evaluation.report.summary import measure
 from sightline.evaluation.run.grading import Scored
-from sightline.evaluation.statistics.benchmark_scores import dyna_math, hallusion, we_math
+from sightline.evaluation.statistics.benchmark_scores import AGGREGATES, dyna_math, hallusion, we_math
 
 
 def answered(number: int, right: bool | None, sample: int = 0, **known) -> Scored:
@@ -123,3 +123,80 @@ def test_math_verse_per_version_by_hand() -> None:
     assert measured["accuracy"]["clusters"] == 2
     shares = {name: found["value"] for name, found in measured["breakdowns"]["version"].items()}
     assert shares == dict(zip(versions, [1.0, 0.5, 0.5, 0.0, 0.0], strict=True))
+
+
+def said(number: int, gold: str, answer: str | None, **known) -> Scored:
+    """An answer of one word, right if it is the gold."""
+    one = item(number, gold, **known)
+    return Scored(one, generation(one, "x"), answer == gold, answer, "text", None)
+
+
+def test_pope_by_hand() -> None:
+    """Three hits, one miss, two false alarms, one right no, and one that says neither, which counts as no."""
+    pairs = [("yes", "yes")] * 3 + [("yes", "no")] + [("no", "yes")] * 2 + [("no", "no"), ("no", "perhaps")]
+    found = AGGREGATES["pope"]([said(n, gold, answer) for n, (gold, answer) in enumerate(pairs)])
+    assert found["accuracy"].value == pytest.approx(4 / 8)
+    assert found["precision"] == pytest.approx(3 / 5)
+    assert found["recall"] == pytest.approx(3 / 4)
+    assert found["F1"] == pytest.approx(2 * 3 / (5 + 4))
+    assert found["yes share"] == pytest.approx(5 / 8)
+    silent = AGGREGATES["pope"]([said(0, "no", None)])
+    assert (silent["precision"], silent["recall"], silent["yes share"]) == (None, None, 0.0)
+
+
+def test_cv_bench_by_hand() -> None:
+    """ADE20K 1/2, COCO 1/1, Omni3D 1/4: 2D is 3/4, the whole 1/2 and not the 3/7 of all rows."""
+    rows = [("ADE20K", T), ("ADE20K", F), ("COCO", T), *[("Omni3D", n == 0) for n in range(4)]]
+    found = AGGREGATES["cv_bench"](
+        [answered(n, right, labels={"source": source}) for n, (source, right) in enumerate(rows)]
+    )
+    assert (found["2D"], found["3D"], found["score"]) == (0.75, 0.25, 0.5)
+    assert AGGREGATES["cv_bench"]([answered(0, T, labels={"source": "COCO"})])["score"] is None
+
+
+def natural(group: int, outcomes: list[bool | None]) -> list[Scored]:
+    """A group of NaturalBench: q0 i0, q0 i1, q1 i0, q1 i1."""
+    return [
+        answered(
+            4 * group + place, right, cluster=str(group),
+            keys={"group": str(group)}
+            | {"question": f"{group}/q{place // 2}", "image": f"{group}/i{place % 2}"},
+        )
+        for place, right in enumerate(outcomes)
+    ]  # fmt: skip
+
+
+def test_natural_bench_by_hand() -> None:
+    """One group all right, one right on the first question, one on the second image, one cut short."""
+    samples = natural(0, [T, T, T, T]) + natural(1, [T, T, F, F]) + natural(2, [F, T, F, T])
+    found = AGGREGATES["natural_bench"](samples + natural(3, [T, T]))
+    assert found["accuracy"].value == pytest.approx(10 / 14)
+    assert found["question accuracy"].value == pytest.approx((2 + 1 + 0 + 1) / 7)
+    assert found["image accuracy"].value == pytest.approx((2 + 0 + 1) / 6)
+    assert (found["group accuracy"].value, found["group accuracy"].n) == (pytest.approx(1 / 3), 3)
+    assert found["question accuracy"].clusters == 4
+
+
+def test_pairs_by_hand() -> None:
+    """MMVP counts whole pairs; of a user's own scores every group counts, of any size."""
+    rows = [("a", T), ("a", T), ("b", T), ("b", F), ("c", T)]
+    samples = [answered(n, right, cluster=pair, keys={"pair": pair}) for n, (pair, right) in enumerate(rows)]
+    assert AGGREGATES["mmvp"](samples)["pair accuracy"].value == 0.5
+    assert AGGREGATES["paired"](samples)["pair"].value == pytest.approx(2 / 3)
+    assert AGGREGATES["mmvp"](samples)["accuracy"].value == pytest.approx(4 / 5)
+
+
+def test_the_mean_of_tasks_and_the_parts_of_ocr_bench() -> None:
+    kinds = ["Counting Grid - Blank Grids", "Counting Grid - Word Grids", "Circled Letter"]
+    samples = [answered(n, n == 0, labels={"task": kind}) for n, kind in enumerate(kinds)]
+    found = AGGREGATES["vlms_are_blind"](samples)
+    assert found["task mean"] == pytest.approx((0.5 + 0.0) / 2)
+    assert (found["counting grid"].value, found["circled letter"].value) == (0.5, 0.0)
+    kinds = ["Artistic Text Recognition", "Digit String Recognition", "Doc-oriented VQA",
+             "Handwritten Mathematical Expression Recognition"]  # fmt: skip
+    read = AGGREGATES["ocr_bench"](
+        [answered(n, n != 1, labels={"question type": kind}) for n, kind in enumerate(kinds)]
+    )
+    assert {name: share.value for name, share in read.items()} == {
+        "accuracy": 0.75, "Text Recognition": 0.5, kinds[2]: 1.0, kinds[3]: 1.0,
+    }  # fmt: skip

@@ -112,6 +112,15 @@ def test_a_user_s_benchmark(tmp_path: Path) -> None:
         ("a: {source: x, rows: many, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, rows: 0, columns: {question: q, answer: a}}", "rows of benchmark a must be"),
         ("a: {source: x, split: 1, columns: {question: q, answer: a}}", "split of benchmark a must be text"),
+        (
+            "a: {source: x, rule: near, columns: {question: q, answer: a}}",
+            "unknown rule of benchmark a",
+        ),
+        (
+            "a: {source: x, relative_tolerance: 0.1, columns: {question: q, answers: a}}",
+            "several answers, of which none gives the relative_tolerance",
+        ),
+        ("a: {source: x, paired: pair, columns: {question: q, answer: a}}", "paired of benchmark a must map"),
         ("a: {source: x, labels: [b], columns: {question: q, answer: a}}", "labels of benchmark a must map"),
     ],
 )

@@ -15,6 +15,7 @@ from sightline.evaluation.report.summary import blindness, compare_protocols, me
 from sightline.evaluation.run.grading import Scored, score
 from sightline.evaluation.run.jsonl_records import append_lines, read_lines, write_lines
 from sightline.evaluation.run.results import write_results
+from sightline.evaluation.run.results_folder import ResultsFolder
 from sightline.evaluation.tokens.token_summaries import dependence
 
 
@@ -31,6 +32,38 @@ def test_a_benchmark_s_tolerance_holds_under_strict_alone(tmp_path: Path) -> Non
     assert verdicts(folder) == [True, True, False, True, False, True]
     assert [one.how for one in score(folder, "strict")][:2] == ["number", "tolerance"]
     assert verdicts(folder, "papo") == [True, False, False, False, False, False]
+
+
+@pytest.mark.parametrize(
+    ("gold", "accepted", "rule", "texts", "right"),
+    [
+        ("July 5, 1999", ("5 July 1999",), None, ["5 July 1999", "6 July 1999"], [True, False]),
+        ("3", ("three", "4"), None, ["\\text{three}", "4", "5"], [True, True, False]),
+        ("CENTRE", (), "contains_words", ["the centre", "\\text{Centre}", "cent re"], [True, True, False]),
+        ("5 July", ("July 5",), "contains_words", ["on  July 5, 1999", "July 6"], [True, False]),
+        ("x ^ { 2 } + Y", (), "contains_letters", ["x^{2}+Y=1", "x^{2}+y"], [True, False]),
+        ("4,5", (), "numbers_in_order",
+         ["4,5", "(4, 5)", "rows=\\{4\\} columns=\\{5\\}", "\\{4\\}\\{5\\}", "5,4", "45", "4", "20"],
+         [True] * 4 + [False] * 4),
+    ],
+)  # fmt: skip
+def test_accepted_answers_and_the_benchmark_s_own_rule(
+    tmp_path: Path,
+    gold: str,
+    accepted: tuple[str, ...],
+    rule: str | None,
+    texts: list[str],
+    right: list[bool],
+) -> None:
+    asked = item(0, gold, accepted=accepted, rule=rule)
+    answers = [generation(asked, f"\\boxed{{{text}}}", sample=n) for n, text in enumerate(texts)]
+    folder = results_folder(tmp_path, [asked], answers)
+    assert verdicts(folder) == right
+    assert ResultsFolder(tmp_path).items()["toy"]["toy/0"] == asked
+    if rule == "contains_words":
+        assert verdicts(folder, "papo")[0] is False, "own rules hold under strict alone"
+    answers = [generation(asked, texts[0])]
+    assert verdicts(results_folder(tmp_path / "no_box", [asked], answers)) == [False]
 
 
 def test_failed_samples_are_neither_right_nor_wrong(tmp_path: Path) -> None:

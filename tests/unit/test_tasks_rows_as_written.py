@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.errors import UserError
+from sightline.rewards import accuracy_reward, grade_any
 from sightline.tasks import DataOptions, load_task
 
 QUESTION = "How many are there?"
@@ -142,3 +143,56 @@ def test_another_encoding_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b'{"question": "q", "answer": "1"}\n'.decode().encode("utf-16"))
     with pytest.raises(UserError, match=r"is UTF-16 text; expected UTF-8"):
         load_task(str(tmp_path / name)).train(None, 0)
+
+
+@pytest.mark.parametrize(
+    ("row", "columns", "golds"),
+    [
+        ({"answers": ["4", "four", "4"]}, {}, ("4", "four")),
+        ({"answers": "4"}, {}, ("4",)),
+        ({"answer": "4", "answers": ["four"]}, {}, ("4",)),
+        ({"answer": "4", "answers": ["four", "4"]}, {"answers": "answers"}, ("4", "four")),
+        ({"golds": ["#### 4", "<answer>four</answer>"]}, {"answers": "golds"}, ("4", "four")),
+        ({"more": {"text": [4, "four"]}}, {"answers": "more.text"}, ("4", "four")),
+    ],
+)
+def test_several_answers_are_accepted(
+    tmp_path: Path, row: dict[str, Any], columns: dict[str, str], golds: tuple[str, ...]
+) -> None:
+    found = problems(tmp_path, [{"question": QUESTION, **row}], columns=columns)[0]
+    assert found.golds == golds
+    texts = ["\\boxed{4}", "\\boxed{four}", "\\boxed{5}"]
+    given = {"answer": [found.answer] * 3, "accepted_answers": [list(found.accepted)] * 3}
+    assert accuracy_reward()(texts, **given) == [1.0, float("four" in golds), 0.0]
+
+
+def test_a_list_where_one_answer_belongs_says_what_to_name(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="name the column as answers"):
+        problems(tmp_path, [{"question": QUESTION, "answer": ["4", "four"]}])
+    with pytest.raises(UserError, match="1 empty answer"):
+        problems(tmp_path, [{"question": QUESTION, "answers": ["", " "]}])
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "choices"),
+    [
+        ("Find x.\nChoices:\nA:40°\nB:50°\nC:60°", "B", ("40°", "50°", "60°")),
+        ("Which? (A) red (B) blue", "A", ("red", "blue")),
+        ("Which? (A) red (B) blue", "red", None),
+        ("Find x.", "B", None),
+        ("Which of A. and B. is it?", "C", None),
+    ],
+)
+def test_options_are_read_out_of_a_question_whose_gold_is_a_letter(
+    tmp_path: Path, question: str, gold: str, choices: tuple[str, ...] | None
+) -> None:
+    row = {"question": question, "answer": gold, "choices": []}
+    found = problems(tmp_path, [row])[0]
+    assert (found.answer, found.choices) == (gold, choices)
+    asked = load_task({"source": str(tmp_path / "rows.jsonl")}).messages(found)[-1]["content"]
+    assert asked[0]["text"].count(question) == 1, "listed once, by the question itself"
+    assert asked[0]["text"].count("blue") == question.count("blue")
+    if choices:
+        right = choices["ABC".index(gold)]
+        graded = grade_any([(f"\\boxed{{{right}}}", found.golds, found.choices)])
+        assert graded[0].correct

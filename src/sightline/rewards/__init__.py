@@ -1,5 +1,6 @@
 """From text to verdicts and rewards: the grader, the format checks, and rewards with TRL's signature."""
 
+from .accepted import grade_any
 from .format import papers_format, strict_format
 from .functions import REWARDS, Reward, accuracy_reward, format_reward, mixed, reward, text_of
 from .grade import grade, grade_many
@@ -19,6 +20,7 @@ __all__ = [
     "accuracy_reward",
     "format_reward",
     "grade",
+    "grade_any",
     "grade_many",
     "guarded",
     "load_reward",

@@ -1,8 +1,9 @@
 """Rewards with TRL's signature: `f(completions, **columns) -> list[float]`, one number per completion.
 
-`columns` holds the dataset's columns, one entry per completion: the gold in `answer`, the values of the
-options in `choices` where there are any. TRL adds `log_metric(name, value)`, which is used if it is there. An
-engine adds `opening`: what the prompt has begun of each response, a `<think>` where a chat template opens it.
+`columns` holds the dataset's columns, one entry per completion: the gold in `answer`, further answers that
+are as right in `accepted_answers`, the values of the options in `choices` where there are any. TRL adds
+`log_metric(name, value)`, which is used if it is there. An engine adds `opening`: what the prompt has begun
+of each response, a `<think>` where a chat template opens it.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any
 
 from sightline.errors import UserError, unknown_name
 
+from .accepted import grade_any
 from .format import opening_of, papers_format, strict_format
-from .grade import grade_many
 from .user import load_reward
 from .verdict import HOWS, UNDECIDED, Verdict
 from .workers.pool import Pool
@@ -25,8 +26,8 @@ Reward = Callable[..., Sequence[float | None]]
 
 
 def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Reward:
-    """1 for a response whose final answer is the gold in column `answer`, 0 for any other, None for one
-    that could not be judged (`undecided`).
+    """1 for a response whose final answer is the gold in column `answer` or one of
+    `accepted_answers`, 0 for any other, None for one that could not be judged (`undecided`).
 
     Logs `accuracy` (of those judged), `format` (the papers' pattern), `no_box`, `timeouts`, `undecided`,
     and the share of verdicts reached in each way as `decided/<how>`; all of them every time, so that
@@ -39,7 +40,9 @@ def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Rewar
         golds = _golds(columns, len(texts))
         choices = columns.get("choices") or [None] * len(texts)
         options = [[str(option) for option in given] if given else None for given in choices]
-        verdicts = grade_many(zip(texts, golds, options, strict=True), protocol=protocol, pool=pool)
+        more = columns.get("accepted_answers") or [None] * len(texts)
+        every = [[gold, *map(str, given or ())] for gold, given in zip(golds, more, strict=True)]
+        verdicts = grade_any(zip(texts, every, options, strict=True), protocol=protocol, pool=pool)
         _log_verdicts(columns.get("log_metric"), opened(texts, columns), verdicts)
         return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 

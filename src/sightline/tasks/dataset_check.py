@@ -173,7 +173,7 @@ def _length(
     sizes: list[tuple[int, int]],
     count_tokens: CountTokens | None,
 ) -> int:
-    around = task.template.render(words.pieces, words.choices)
+    around = task.template.render(words.pieces, None if words.listed else words.choices)
     if count_tokens is None:
         return sum(map(len, around))
     return count_tokens(task.chat(around), sizes)
@@ -181,11 +181,12 @@ def _length(
 
 def _grade(rows: list[tuple[int, RowText]], result: SplitCheck) -> None:
     """Put every gold to the grader as a boxed answer."""
-    verdicts = grade_many([(f"\\boxed{{{words.answer}}}", words.answer, words.choices) for _, words in rows])
-    for (number, words), verdict in zip(rows, verdicts, strict=True):
+    golds = [(number, gold, words) for number, words in rows for gold in (words.answer, *words.accepted)]
+    verdicts = grade_many([(f"\\boxed{{{gold}}}", gold, words.choices) for _, gold, words in golds])
+    for (number, gold, _), verdict in zip(golds, verdicts, strict=True):
         if verdict.correct is False:
             fault = Fault.UNREADABLE_GOLD if verdict.how in _UNREAD else Fault.REFUSED_GOLD
-            result.add(number, fault, f"{words.answer[:60]!r}: {verdict.why_not or verdict.how}")
+            result.add(number, fault, f"{gold[:60]!r}: {verdict.why_not or verdict.how}")
 
 
 def mark_overlap(trained: SplitCheck, held_out: Iterable[SplitCheck]) -> None:

@@ -106,6 +106,8 @@ class RowProblems(Sequence[Problem]):
             words.choices,
             words.kind,
             gold=words.gold,
+            accepted=words.accepted,
+            listed=words.listed,
             pieces=words.pieces,
         )
         return problem, self.reader.sizes(row)
@@ -152,7 +154,7 @@ class DatasetTask:
             around = list(problem.pieces)
         else:
             around, _ = pieces(problem.question, len(problem.images))
-        return self.chat(self.template.render(around, problem.choices))
+        return self.chat(self.template.render(around, None if problem.listed else problem.choices))
 
     def chat(self, around: Sequence[str]) -> list[dict[str, Any]]:
         """The messages of a rendered prompt: its text around the images."""

@@ -33,6 +33,10 @@ class Problem:
     rewards of the user's own judge; `answer` is then its JSON. None for text and numbers."""
     columns: Mapping[str, Any] = field(default_factory=dict, compare=False)
     """Every column of its row, for rewards; read when it is first looked into. Empty if it has no row."""
+    accepted: tuple[str, ...] = ()
+    """Further answers that are as right as the gold."""
+    listed: bool = False
+    """Whether the question itself lists the choices, so that the prompt does not."""
 
     def __post_init__(self) -> None:
         if not all(is_upright_rgb(image) for image in self.images if isinstance(image, Image)):
@@ -41,6 +45,11 @@ class Problem:
                 for image in self.images
             )
             object.__setattr__(self, "images", shown)
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every answer that is right, the gold first."""
+        return (self.answer, *self.accepted)
 
 
 class Task(Protocol):

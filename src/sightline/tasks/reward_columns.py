@@ -18,11 +18,13 @@ _OF_THE_ROW_FIRST = ("id", "kind")
 
 
 def ours(problem: Problem) -> dict[str, Any]:
-    """What Sightline says of a problem: in `answer` the gold (a list or mapping as it is), in `choices` the
-    options' values, in `images` the decoded images, whatever the row calls them; `id` and `kind`."""
+    """What Sightline says of a problem: in `answer` the gold (a list or mapping as it is), in
+    `accepted_answers` others that are as right, in `choices` the options' values, in `images` the decoded
+    images, whatever the row calls them; `id` and `kind`."""
     return {
         "images": list(problem.images),
         "answer": problem.answer if problem.gold is None else problem.gold,
+        "accepted_answers": list(problem.accepted),
         "choices": problem.choices,
         "id": problem.id,
         "kind": problem.kind,

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ...rewards import grade_many
-from ...rewards.answers.options_in_question import options_in
+from ...rewards import grade_any
 from ...tasks import DataOptions, load_task
 from ...tasks.loading.known_datasets import Columns
 from ...tasks.problem import Problem
@@ -26,10 +25,50 @@ from .item import Item
 from .locate import FoundSplit, find, under
 from .row import BenchmarkRow
 
-_ROLES = Columns("question", "answer", "images", "choices")
+_ROLES = Columns("question", "answer", "images", "choices", answers="accepted")
 
 
 @dataclass(frozen=True)
+<<<<<<< HEAD
+=======
+class Item:
+    """One problem of a benchmark without its images: what grading and statistics need."""
+
+    id: str
+    """Unique within the benchmark and stable for a revision: `name/row`."""
+    question: str
+    answer: str
+    choices: tuple[str, ...]
+    cluster: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
+    tolerance: float | None = None
+    accepted: tuple[str, ...] = ()
+    """Further answers that are as right."""
+    rule: str | None = None
+    """The benchmark's own rule, one of `row.Rule`."""
+    fingerprints: tuple[str, ...] = ()
+    """Names of its images, equal for equal pixels; of an image in one colour there is none."""
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """Every answer that is right, the gold first."""
+        return (self.answer, *self.accepted)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            **vars(self),
+            "choices": list(self.choices),
+            "accepted": list(self.accepted),
+            "fingerprints": list(self.fingerprints),
+            "labels": dict(self.labels),
+            "keys": dict(self.keys),
+        }
+
+
+@dataclass(frozen=True)
+>>>>>>> abf584a (Several accepted answers for training rows and benchmarks, options read out of training questions; NaturalBench, V*, VLMs are blind, MMVP, CharXiv and OCRBench with their own scores)
 class OpenBenchmark:
     """A benchmark whose rows were found, counted and checked."""
 
@@ -98,14 +137,9 @@ class _Row:
     reader: Callable[[], Problem]
 
 
-@dataclass(frozen=True)
-class _Listed(PlacedProblem):
-    """A problem whose text lists its choices already."""
-
-
 def _messages(template: PromptTemplate, options: DataOptions, problem: Problem) -> list[dict[str, Any]]:
     assert isinstance(problem, PlacedProblem)
-    choices = None if isinstance(problem, _Listed) else problem.choices
+    choices = None if problem.listed else problem.choices
     return chat(template.render(problem.pieces, choices), options.system_prompt)
 
 
@@ -139,7 +173,7 @@ def _walk(
         bad: list[BadRow] = []
         for number, row in enumerate(table.rows(range(len(table)))):
             try:
-                asked = _with_options(benchmark.read(row))
+                asked = benchmark.read(row)
                 if asked is None:
                     continue
                 shown = limit is None or len(rows) < limit
@@ -155,14 +189,6 @@ def _walk(
                 "no problem is dropped silently. Repair the copy, or load another revision"
             )
     return rows, left_out
-
-
-def _with_options(asked: BenchmarkRow | None) -> BenchmarkRow | None:
-    """A row with the options that its question lists, where its gold is a letter and no column has them."""
-    if asked is None or asked.choices:
-        return asked
-    found = options_in(asked.question, asked.answer)
-    return replace(asked, choices=found, listed=True) if found else asked
 
 
 def _row(
@@ -188,17 +214,19 @@ def _row(
         dict(asked.labels),
         dict(asked.keys),
         asked.tolerance,
+        words.accepted,
+        asked.rule,
         _fingerprints(reader, plain) if check_images else (),
     )
 
     def decode() -> Problem:
-        again = _with_options(benchmark.read(table[number]))
+        again = benchmark.read(table[number])
         assert again is not None
         try:
             problem = reader.problem(_plain(again, found), number)
         except UnusableRow as fault:
             raise UserError(f"{problem_id}: {fault}; no problem is dropped silently, so repair it") from fault
-        return _Listed(**vars(problem)) if again.listed else problem
+        return replace(problem, listed=problem.listed or again.listed)
 
     return _Row(item, decode)
 
@@ -238,13 +266,14 @@ def _plain(asked: BenchmarkRow, found: FoundSplit) -> dict[str, Any]:
     shown = [under(found.folder, cell) for cell in asked.images]
     return {
         "question": asked.question, "answer": asked.answer, "images": shown, "choices": list(asked.choices),
+        "accepted": list(asked.accepted),
     }  # fmt: skip
 
 
 def _refused_golds(rows: Sequence[_Row]) -> list[dict[str, str]]:
     """Golds that the strict grader does not accept as answers to themselves: nothing could be right."""
-    items = [row.item for row in rows]
-    verdicts = grade_many([(f"\\boxed{{{item.answer}}}", item.answer, item.choices) for item in items])
+    items = [row.item for row in rows if row.item.rule is None]
+    verdicts = grade_any([(f"\\boxed{{{item.answer}}}", item.golds, item.choices) for item in items])
     return [
         {"id": item.id, "gold": item.answer[:200], "why": verdict.why_not or verdict.how}
         for item, verdict in zip(items, verdicts, strict=True)

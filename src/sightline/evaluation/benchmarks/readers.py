@@ -8,7 +8,7 @@ from typing import Any
 
 from ...rewards.answers.latex import canonical
 from ...rewards.answers.numbers.units import quantity
-from .row import BenchmarkRow, image_list, letter, numbered, options, text
+from .row import BenchmarkRow, Rule, cells, letter, numbered, options, text
 
 IN_THE_PICTURE = "The question is in the image. Answer it."
 """What is asked where a set leaves the text empty because the image holds the question."""
@@ -19,7 +19,8 @@ class PlainColumns:
     """Columns that hold what they say: the layout of most sets, and of a user's own."""
 
     question: str
-    answer: str
+    answer: str | None
+    """None where `answers` holds all golds."""
     images: str | Sequence[str] | None
     """A column of one or several images, or several columns in the order in which they are shown."""
     choices: str | None = None
@@ -32,20 +33,30 @@ class PlainColumns:
     """Largest absolute error of a numeric answer that is still right."""
     relative_tolerance: float | None = None
     """The same as a share of the gold."""
+    answers: str | None = None
+    """A column with a list of accepted answers."""
+    paired: Mapping[str, str] = field(default_factory=dict)
+    """Score -> column: the share of its values of which every row is right."""
+    rule: Rule | None = None
 
     def __call__(self, row: Mapping[str, Any]) -> BenchmarkRow | None:
         if any(text(row[column]) != value for column, value in self.only.items()):
             return None
-        shown = [image for column in self._image_columns for image in image_list(row[column])]
+        shown = [image for column in self._image_columns for image in cells(row[column])]
         question, shown = numbered(text(row[self.question]), shown)
+        golds = [row[self.answer]] if self.answer else []
+        golds += cells(row[self.answers]) if self.answers else []
         return BenchmarkRow(
             question,
             shown,
-            text(row[self.answer]),
+            text(golds[0]) if golds else "",
             options(row[self.choices]) if self.choices else (),
             cluster=text(row[self.cluster]) if self.cluster else "",
             labels={label: text(row[column]) for label, column in self.labels.items()},
-            tolerance=self._tolerance(text(row[self.answer])),
+            keys={score: text(row[column]) for score, column in self.paired.items()},
+            tolerance=self._tolerance(text(golds[0])) if golds else None,
+            accepted=tuple(text(gold) for gold in golds[1:]),
+            rule=self.rule,
         )
 
     def _tolerance(self, answer: str) -> float | None:
@@ -62,8 +73,9 @@ class PlainColumns:
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that is read."""
-        single = (self.question, self.answer, *self._image_columns, self.choices, self.cluster)
-        return tuple(dict.fromkeys(c for c in (*single, *self.labels.values(), *self.only) if c is not None))
+        single = (self.question, self.answer, self.answers, *self._image_columns, self.choices, self.cluster)
+        grouped = (*self.labels.values(), *self.paired.values(), *self.only)
+        return tuple(dict.fromkeys(column for column in (*single, *grouped) if column is not None))
 
 
 def within(answer: str, share: float) -> float | None:
@@ -83,7 +95,7 @@ def math_vista(only_choices: bool) -> Callable[[Mapping[str, Any]], BenchmarkRow
         answer, places = text(row["answer"]), row["precision"]
         return BenchmarkRow(
             text(row["query"]) or text(row["question"]),
-            image_list(row["decoded_image"]),
+            cells(row["decoded_image"]),
             letter(answer, choices),
             choices,
             listed=bool(choices),
@@ -110,7 +122,7 @@ def math_verse(
             return None
         return BenchmarkRow(
             text(row["question"]).strip() or IN_THE_PICTURE,
-            image_list(row["image"]),
+            cells(row["image"]),
             text(row["answer"]),
             listed=True,
             cluster=text(row["problem_index"]),
@@ -127,7 +139,7 @@ def we_math(row: Mapping[str, Any]) -> BenchmarkRow:
     question = text(row["question"])
     return BenchmarkRow(
         question if choices else f"{question}\n{text(row['option'])}",
-        image_list(row["image_path"]),
+        cells(row["image_path"]),
         text(row["answer"]),
         choices,
         listed=not choices,
@@ -158,7 +170,7 @@ def mmmu_pro_vision(row: Mapping[str, Any]) -> BenchmarkRow:
     """MMMU-Pro as an image of question and options."""
     return BenchmarkRow(
         IN_THE_PICTURE,
-        image_list(row["image"]),
+        cells(row["image"]),
         text(row["answer"]),
         options(row["options"]),
         listed=True,
@@ -169,7 +181,7 @@ def mmmu_pro_vision(row: Mapping[str, Any]) -> BenchmarkRow:
 def math_vision(row: Mapping[str, Any]) -> BenchmarkRow:
     """MathVision: `<image1>` in the text, options that may be mere letters."""
     choices = options(row["options"])
-    question, shown = numbered(text(row["question"]), image_list(row["decoded_image"]))
+    question, shown = numbered(text(row["question"]), cells(row["decoded_image"]))
     return BenchmarkRow(
         question,
         shown,
@@ -184,7 +196,7 @@ def dyna_math(row: Mapping[str, Any]) -> BenchmarkRow:
     kind = text(row["answer_type"])
     return BenchmarkRow(
         text(row["question"]),
-        image_list(row["decoded_image"]),
+        cells(row["decoded_image"]),
         text(row["ground_truth"]),
         listed=True,
         cluster=text(row["id"]),
@@ -196,7 +208,7 @@ def dyna_math(row: Mapping[str, Any]) -> BenchmarkRow:
 def hallusion(row: Mapping[str, Any]) -> BenchmarkRow:
     """HallusionBench: yes or no, about a figure (group `figure`), as one of a question's variants."""
     group = [text(row[column]) for column in ("category", "subcategory", "set_id")]
-    shown = image_list(row["image"])
+    shown = cells(row["image"])
     figure = "/".join([*group, text(row["figure_id"])]) if shown else ""
     return BenchmarkRow(
         f"{text(row['question']).strip()} Answer yes or no.",
@@ -205,80 +217,6 @@ def hallusion(row: Mapping[str, Any]) -> BenchmarkRow:
         cluster="/".join(group),
         labels={"category": group[0], "subcategory": group[1]},
         keys={"figure": figure, "question": "/".join([*group, "q" + text(row["question_id"])])},
-    )
-
-
-def mm_star(row: Mapping[str, Any]) -> BenchmarkRow:
-    """MMStar: the question lists its options."""
-    return BenchmarkRow(
-        text(row["question"]),
-        image_list(row["image"]),
-        text(row["answer"]).strip(),
-        listed=True,
-        labels={"category": text(row["category"]), "skill": text(row["l2_category"])},
-    )
-
-
-def pope(row: Mapping[str, Any]) -> BenchmarkRow:
-    """POPE: whether an object is there, yes or no; three ways of choosing what is asked for."""
-    question = text(row["question"]).strip()
-    return BenchmarkRow(
-        f"{question} Answer yes or no.",
-        image_list(row["image"]),
-        text(row["answer"]).strip().lower(),
-        cluster=text(row["image_source"]),
-        labels={"category": text(row["category"])},
-    )
-
-
-def real_world_qa(row: Mapping[str, Any]) -> BenchmarkRow:
-    """RealWorldQA: a letter, a word or a number; the question says which."""
-    return BenchmarkRow(text(row["question"]), image_list(row["image"]), text(row["answer"]), listed=True)
-
-
-def cv_bench(row: Mapping[str, Any]) -> BenchmarkRow:
-    """CV-Bench: golds are letters in brackets; 2D from two sources, 3D from one, as its score weighs them."""
-    return BenchmarkRow(
-        text(row["question"]),
-        image_list(row["image"]),
-        text(row["answer"]).strip("() "),
-        options(row["choices"]),
-        labels={"type": text(row["type"]), "task": text(row["task"]), "source": text(row["source"])},
-    )
-
-
-def blink(row: Mapping[str, Any]) -> BenchmarkRow:
-    """BLINK: up to four images, golds are letters in brackets."""
-    shown = [row[f"image_{place}"] for place in range(1, 5) if row[f"image_{place}"] is not None]
-    return BenchmarkRow(
-        text(row["question"]),
-        shown,
-        text(row["answer"]).strip("() "),
-        options(row["choices"]),
-        labels={"task": text(row["sub_task"])},
-    )
-
-
-def hr_bench(row: Mapping[str, Any]) -> BenchmarkRow:
-    """HR-Bench: options in columns A to D; each problem in four orders of its options, one cluster."""
-    return BenchmarkRow(
-        text(row["question"]),
-        image_list(row["image"]),
-        text(row["answer"]).strip(),
-        tuple(text(row[letter]) for letter in "ABCD"),
-        labels={"category": text(row["category"])},
-    )
-
-
-def chart_qa(row: Mapping[str, Any]) -> BenchmarkRow:
-    """ChartQA: relaxed accuracy, a number within 5 % of the gold."""
-    answer = text(row["answer"]).strip()
-    return BenchmarkRow(
-        text(row["question"]),
-        image_list(row["image"]),
-        answer,
-        labels={"type": text(row["type"])},
-        tolerance=within(answer, 0.05),
     )
 
 
@@ -295,7 +233,7 @@ def conversations(row: Mapping[str, Any]) -> BenchmarkRow | None:
     question = said.get("user", said.get("human", ""))
     return BenchmarkRow(
         question.partition(_INSTRUCTION)[0].rstrip(),
-        image_list(row["images"]),
+        cells(row["images"]),
         said.get("assistant", said.get("gpt", "")),
         listed=True,
     )

@@ -5,22 +5,30 @@ from __future__ import annotations
 from .benchmark import Benchmark, Split
 from .readers import (
     PlainColumns,
-    blink,
-    chart_qa,
     conversations,
-    cv_bench,
     dyna_math,
     hallusion,
-    hr_bench,
     math_verse,
     math_vision,
     math_vista,
-    mm_star,
     mmmu_pro_standard,
     mmmu_pro_vision,
+    we_math,
+)
+from .readers_of_looking import (
+    blink,
+    chart_qa,
+    charxiv,
+    cv_bench,
+    hr_bench,
+    mm_star,
+    mmvp,
+    natural_bench,
+    ocr_bench,
     pope,
     real_world_qa,
-    we_math,
+    v_star,
+    vlms_are_blind,
 )
 
 _TEST = (Split("test", "data/test-*.parquet"),)
@@ -89,6 +97,7 @@ def _hallusion(rows: int, *splits: str) -> Benchmark:
 
 
 _NOT_COUNTED_HERE = "Its size is the one its card states; the copy was not at hand to count."
+_COLUMNS_NOT_SEEN = "Its columns are those that other evaluations read; the set itself was not at hand."
 
 
 def _blink(task: str) -> Benchmark:
@@ -195,6 +204,34 @@ BENCHMARKS: dict[str, Benchmark] = {
         ("index", "question", "image", "answer", "category", *"ABCD"), 800, note=_NOT_COUNTED_HERE,
     ),
     **{f"blink:{task.lower()}": _blink(task) for task in _BLINK},
+    "natural_bench": Benchmark(
+        "BaiqiL/NaturalBench-lmms-eval", _TEST, natural_bench,
+        ("Index", "Image", "Question", "Answer", "Question_Type"), 7600, aggregate="natural_bench",
+        note=_NOT_COUNTED_HERE,
+    ),
+    "vstar": Benchmark(
+        "lmms-lab/vstar-bench", _TEST, v_star, ("image", "text", "label", "category"), 191,
+        note=_NOT_COUNTED_HERE,
+    ),
+    "vlms_are_blind": Benchmark(
+        "XAI/vlmsareblind", (Split("valid", "data/valid-*.parquet"),), vlms_are_blind,
+        ("task", "image", "prompt", "groundtruth"), 8016, aggregate="vlms_are_blind", note=_NOT_COUNTED_HERE,
+    ),
+    "mmvp": Benchmark(
+        "lmms-lab-eval/MMVP", (Split("train", "data/train-*.parquet"),), mmvp,
+        ("Index", "Question", "Options", "Correct Answer", "image"), 300, aggregate="mmvp",
+        note=f"With the two corrected pairs. {_COLUMNS_NOT_SEEN}",
+    ),
+    "charxiv": Benchmark(
+        "princeton-nlp/CharXiv", (Split("validation", "val*.parquet"),), charxiv,
+        ("image", "category", "reasoning_q", "reasoning_a", "reasoning_a_type"), 1000,
+        note=f"Its reasoning questions, by the protocol's rules and not by a judge. {_NOT_COUNTED_HERE}",
+    ),
+    "ocrbench": Benchmark(
+        "echo840/OCRBench", _TEST, ocr_bench, ("dataset", "question", "question_type", "answer", "image"),
+        1000, aggregate="ocr_bench",
+        note=f"An accepted answer within the boxed one is right. {_NOT_COUNTED_HERE}",
+    ),
     "geomath": Benchmark(
         "ShuoY/Look-Back-eval", (Split("geomath", "**/*[gG]eo[mM]ath*.json"),), conversations,
         ("messages", "images"), None, copy_only=True,

@@ -6,11 +6,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 MARKER = "<image>"
 _NUMBERED = re.compile(r"<image\s?([1-9]\d?)>")
 _LETTERED = re.compile(r"(?:^|[;；\n])\s*\(?([A-Z])\s*[.．:：)]\s*")
+
+
+Rule = Literal["contains_words", "contains_letters", "numbers_in_order"]
+"""A benchmark's own rule: a gold stands within the answer (in any case; or in its case, without spaces), or
+the numbers of the answer are those of the gold in their order, whatever stands between them."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class BenchmarkRow:
     """What the benchmark's own scores group by; not shown."""
     tolerance: float | None = None
     """Largest absolute error of a numeric answer, where the benchmark allows one."""
+    accepted: tuple[str, ...] = ()
+    """Further answers that are as right as the gold."""
+    rule: Rule | None = None
+    """How the benchmark itself compares, where that is not by equality."""
 
 
 Reader = Callable[[Mapping[str, Any]], BenchmarkRow | None]
@@ -46,8 +55,8 @@ def text(cell: Any) -> str:
     return ", ".join(map(str, cell)) if isinstance(cell, list | tuple) else str(cell)
 
 
-def image_list(cell: Any) -> list[Any]:
-    """The images of a cell, one or several; None and an empty list are no image."""
+def cells(cell: Any) -> list[Any]:
+    """What a cell holds, one or several; None and an empty list are nothing."""
     if cell is None:
         return []
     return list(cell) if isinstance(cell, list | tuple) else [cell]

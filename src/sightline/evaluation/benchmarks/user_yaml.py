@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ...errors import UserError
 from ...plain_files import Refused, read_yaml
-from ...value_checks import between, known_names
+from ...value_checks import between, known_names, one_of
 from .benchmark import Benchmark, Split
 from .readers import PlainColumns
+from .row import Rule
 
 _KEYS = (
     "source",
@@ -23,10 +24,12 @@ _KEYS = (
     "only",
     "tolerance",
     "relative_tolerance",
+    "paired",
+    "rule",
     "max_new_tokens",
     "note",
 )
-_ROLES = ("question", "answer", "images", "choices", "cluster")
+_ROLES = ("question", "answer", "answers", "images", "choices", "cluster")
 
 
 def read_benchmarks(path: str | Path) -> dict[str, Benchmark]:
@@ -66,14 +69,15 @@ def _benchmark(name: str, entry: Any, file: Path) -> Benchmark:
         rows,
         config=entry.get("config"),
         max_new_tokens=length,
+        aggregate="paired" if layout.paired else None,
         revision=entry.get("revision"),
         note=entry.get("note", ""),
     )
 
 
 def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
-    columns, labels, only = (entry.get(key) or {} for key in ("columns", "labels", "only"))
-    for what, given in (("columns", columns), ("labels", labels), ("only", only)):
+    columns, labels, only, paired = (entry.get(key) or {} for key in ("columns", "labels", "only", "paired"))
+    for what, given in (("columns", columns), ("labels", labels), ("only", only), ("paired", paired)):
         lists = {role for role, value in given.items() if role == "images" and _is_names(value)} if (
             what == "columns" and isinstance(given, Mapping)
         ) else set()  # fmt: skip
@@ -82,7 +86,8 @@ def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
         ):
             raise UserError(f"{what} of benchmark {name} must map names to text, got {given!r:.120}")
     known_names(f"role in columns of benchmark {name}:", columns, _ROLES)
-    missing = [role for role in ("question", "answer") if role not in columns]
+    golds = "answers" if "answer" not in columns and "answers" in columns else "answer"
+    missing = [role for role in ("question", golds) if role not in columns]
     if missing:
         raise UserError(
             f"benchmark {name} does not say which column holds the {' or the '.join(missing)}; expected "
@@ -95,7 +100,19 @@ def _layout(name: str, entry: Mapping[str, Any]) -> PlainColumns:
     }
     if len(tolerances) > 1:
         raise UserError(f"benchmark {name} has a tolerance and a relative_tolerance; give one of them")
-    return PlainColumns(**{"images": None, **columns}, labels=dict(labels), only=dict(only), **tolerances)
+    if "relative_tolerance" in tolerances and "answers" in columns:
+        raise UserError(f"benchmark {name} has several answers, of which none gives the relative_tolerance")
+    rule = entry.get("rule")
+    if rule is not None:
+        one_of(*get_args(Rule))(f"rule of benchmark {name}", rule)
+    return PlainColumns(
+        **{"images": None, "answer": None, **columns},
+        labels=dict(labels),
+        only=dict(only),
+        paired=dict(paired),
+        rule=rule,
+        **tolerances,
+    )
 
 
 def _is_names(value: Any) -> bool:

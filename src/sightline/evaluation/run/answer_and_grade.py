@@ -9,7 +9,7 @@ from typing import Any
 from ...models.draw_views import draw_view
 from ...models.generation.generate import Answer, Decoding, Prompt, generate
 from ...models.loading import LoadedModel
-from ...rewards import Verdict, grade_many
+from ...rewards import Verdict, grade_any
 from ...tasks.problem import Problem, Task
 from ...views import PixelView
 from ..statistics.intervals import Measured, proportion
@@ -48,5 +48,5 @@ def answer(
     answers = generate(
         loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
     )
-    verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, problems, strict=True)])
+    verdicts = grade_any([(a.text, p.golds, p.choices) for a, p in zip(answers, problems, strict=True)])
     return AnsweredProblems(problems, answers, verdicts)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import UserError
-from ...rewards import OF_EVERY_RUN, PROTOCOLS, Verdict, grade_many
-from ...rewards.answers.latex import canonical
-from ...rewards.answers.numbers.units import quantity
+from ...rewards import OF_EVERY_RUN, PROTOCOLS, Verdict, grade_any
 from ...structure import FLAG, TEXT, Maybe, fault
+<<<<<<< HEAD
 from ..benchmarks.item import Item
+=======
+from ..benchmarks.load import Item
+from .benchmark_rules import by_own_rule
+>>>>>>> abf584a (Several accepted answers for training rows and benchmarks, options read out of training questions; NaturalBench, V*, VLMs are blind, MMVP, CharXiv and OCRBench with their own scores)
 from .jsonl_records import Generation, read_generations, read_lines, write_lines
 from .results_folder import ResultsFolder
 
 _SCORE = {"correct": Maybe(FLAG), "answer": Maybe(TEXT), "how": TEXT, "why_not": Maybe(TEXT)}
-
-WITHIN = "tolerance"
-"""How an answer was accepted that is no equal number but lies within the benchmark's own tolerance."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,12 @@ def score(folder: ResultsFolder, protocol: str) -> list[Scored]:
     generations, items = read_generations(folder.generations), folder.items()
     asked = [_item(items, generation, folder) for generation in generations]
     answered = [i for i, generation in enumerate(generations) if generation.text is not None]
-    verdicts = grade_many(
-        [(str(generations[i].text), asked[i].answer, asked[i].choices) for i in answered], protocol=protocol
+    verdicts = grade_any(
+        [(str(generations[i].text), asked[i].golds, asked[i].choices) for i in answered], protocol=protocol
     )
-    found = {i: _within(verdict, asked[i], protocol) for i, verdict in zip(answered, verdicts, strict=True)}
+    found = {
+        i: by_own_rule(verdict, asked[i], protocol) for i, verdict in zip(answered, verdicts, strict=True)
+    }
     scored = [
         _scored(item, generation, found.get(index))
         for index, (item, generation) in enumerate(zip(asked, generations, strict=True))
@@ -101,17 +103,6 @@ def _item(items: Mapping[str, Mapping[str, Item]], generation: Generation, folde
             f"{folder.generations} answers {generation.problem} of {generation.benchmark}, which is not in "
             f"{folder.problems.name}; the folder mixes two runs"
         ) from None
-
-
-def _within(verdict: Verdict, item: Item, protocol: str) -> Verdict:
-    """Under `strict`, a number within the benchmark's tolerance of the gold is right."""
-    if verdict.correct or item.tolerance is None or protocol != "strict" or verdict.answer is None:
-        return verdict
-    ours, theirs = quantity(canonical(verdict.answer)), quantity(canonical(item.answer))
-    if ours is None or theirs is None or (ours.unit and theirs.unit and ours.unit != theirs.unit):
-        return verdict
-    apart = abs(ours.number.approximate() - theirs.number.approximate())
-    return Verdict(True, verdict.answer, WITHIN, None) if apart <= item.tolerance * (1 + 1e-9) else verdict
 
 
 def _scored(item: Item, generation: Generation, verdict: Verdict | None) -> Scored:

@@ -35,6 +35,8 @@ _PROBLEM = {
     "labels": Optional(Each(Maybe(TEXT))),
     "keys": Optional(Each(Maybe(TEXT))),
     "tolerance": Optional(NUMBER),
+    "accepted": Optional(Many(TEXT)),
+    "rule": Optional(TEXT),
     "fingerprints": Optional(Many(TEXT)),
 }
 
@@ -115,8 +117,8 @@ class ResultsFolder(RunFolder):
                 if wrong := fault(row, _PROBLEM):
                     raise TypeError(wrong)
                 name = row.pop("benchmark")
-                prints = tuple(row.get("fingerprints") or ())
-                item = Item(**{**row, "choices": tuple(row["choices"]), "fingerprints": prints})
+                lists = {key: tuple(row.get(key) or ()) for key in ("choices", "accepted", "fingerprints")}
+                item = Item(**{**row, **lists})
             except (KeyError, TypeError) as error:
                 raise UserError(f"{self.problems} holds a line that is no problem: {error}") from error
             found.setdefault(name, {})[item.id] = item

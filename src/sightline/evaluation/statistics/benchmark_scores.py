@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..run.grading import Scored
-from .intervals import Estimate, clustered_share
+from .intervals import clustered_share
+from .sample_groups import all_right, average, rounds_of
+from .scores_of_looking import cv_bench, mmvp, natural_bench, ocr_bench, paired, pope, vlms_are_blind
 
 VARIANTS = 10
 """Of every DynaMath problem."""
@@ -35,7 +35,7 @@ def we_math(samples: Sequence[Scored]) -> dict[str, Any]:
     problems: list[str] = []
     weights: list[float] = []
     incomplete = 0
-    for cluster, answered in _rounds(samples, lambda one: one.item.cluster).items():
+    for cluster, answered in rounds_of(samples, lambda one: one.item.cluster).items():
         incomplete += answered.lost
         for answers in answered.rounds:
             whole = [bool(one.correct) for one in answers if one.item.keys.get("step") == "multi"]
@@ -90,7 +90,7 @@ def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
     problems: list[str] = []
     weights: list[float] = []
     incomplete = 0
-    for cluster, answered in _rounds(samples, lambda one: one.item.cluster).items():
+    for cluster, answered in rounds_of(samples, lambda one: one.item.cluster).items():
         incomplete += answered.lost
         for answers in answered.rounds:
             if len(answers) != VARIANTS:
@@ -100,7 +100,7 @@ def dyna_math(samples: Sequence[Scored]) -> dict[str, Any]:
             weights.append(1 / len(answered.rounds))
             worst.append(float(all(one.correct for one in answers)))
     return {
-        "average": _average(samples),
+        "average": average(samples),
         "worst case": clustered_share(worst, problems, weights),
         "problems": len(set(problems)),
         "incomplete": incomplete,
@@ -111,103 +111,14 @@ def hallusion(samples: Sequence[Scored]) -> dict[str, Any]:
     """HallusionBench: aAcc over questions; fAcc over figures with every question right; qAcc over
     questions right about every figure they are asked of."""
     return {
-        "aAcc": _average(samples),
-        "fAcc": _all_right(samples, "figure"),
-        "qAcc": _all_right(samples, "question"),
+        "aAcc": average(samples),
+        "fAcc": all_right(samples, "figure"),
+        "qAcc": all_right(samples, "question"),
     }
-
-
-def pope(samples: Sequence[Scored]) -> dict[str, Any]:
-    """POPE: accuracy, and precision, recall and F1 of "yes", over the answers that say yes or no.
-
-    An answer that says neither counts as no, as in the authors' code. yes share = answers that say yes /
-    answers. None where nothing is divided by.
-    """
-    graded = [one for one in samples if one.correct is not None]
-    yes = [_says_yes(one) for one in graded]
-    gold = [one.item.answer == "yes" for one in graded]
-    hits = sum(said and is_there for said, is_there in zip(yes, gold, strict=True))
-    return {
-        "accuracy": _average(samples),
-        "precision": hits / sum(yes) if sum(yes) else None,
-        "recall": hits / sum(gold) if sum(gold) else None,
-        "F1": 2 * hits / (sum(yes) + sum(gold)) if sum(yes) + sum(gold) else None,
-        "yes share": sum(yes) / len(yes) if yes else None,
-    }
-
-
-def _says_yes(one: Scored) -> bool:
-    """A right answer says its gold; a wrong one is looked at."""
-    if one.correct:
-        return one.item.answer == "yes"
-    return re.sub(r"[^a-z ]", "", (one.answer or "").lower()).strip().split(" ")[0] == "yes"
-
-
-def cv_bench(samples: Sequence[Scored]) -> dict[str, Any]:
-    """CV-Bench: 2D is the mean of its two sources, 3D its one source, the score the mean of 2D and 3D."""
-    found: dict[str, Any] = {}
-    for source in ("ADE20K", "COCO", "Omni3D"):
-        part = [one for one in samples if one.item.labels.get("source") == source]
-        found[source] = sum(bool(one.correct) for one in part) / len(part) if part else None
-    found["2D"] = _mean(found["ADE20K"], found["COCO"])
-    found["3D"] = found["Omni3D"]
-    return {**found, "score": _mean(found["2D"], found["3D"])}
-
-
-def _mean(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else (one + other) / 2
 
 
 AGGREGATES: dict[str, Aggregate] = {
     "we_math": we_math, "dyna_math": dyna_math, "hallusion": hallusion, "pope": pope, "cv_bench": cv_bench,
+    "natural_bench": natural_bench, "mmvp": mmvp, "vlms_are_blind": vlms_are_blind, "ocr_bench": ocr_bench,
+    "paired": paired,
 }  # fmt: skip
-
-
-def _average(samples: Sequence[Scored]) -> Estimate:
-    """The mean over problems of their share of right samples."""
-    graded = [one for one in samples if one.correct is not None]
-    counts = Counter(one.item.id for one in graded)
-    return clustered_share(
-        [float(bool(one.correct)) for one in graded],
-        [one.item.cluster for one in graded],
-        [1 / counts[one.item.id] for one in graded],
-    )
-
-
-def _all_right(samples: Sequence[Scored], key: str) -> Estimate:
-    """The share of groups, by one of the problems' keys, of which every member is right."""
-    grouped = [one for one in samples if one.item.keys.get(key)]
-    values, clusters, weights = [], [], []
-    for found in _rounds(grouped, lambda one: one.item.keys[key]).values():
-        for answers in found.rounds:
-            values.append(float(all(one.correct for one in answers)))
-            clusters.append(answers[0].item.cluster)
-            weights.append(1 / len(found.rounds))
-    return clustered_share(values, clusters, weights)
-
-
-@dataclass(frozen=True)
-class _Rounds:
-    """The samples of a group of problems, one of every problem to a round."""
-
-    rounds: Sequence[Sequence[Scored]]
-    lost: int
-    """Rounds that would be there, had no sample failed."""
-
-
-def _rounds(samples: Sequence[Scored], group: Callable[[Scored], str]) -> Mapping[str, _Rounds]:
-    """Group -> its rounds: the first graded sample of each of its problems, the second, and so on.
-
-    Samples of different problems have nothing to do with each other, so one that failed is replaced by the
-    next: a round is lost only where a problem has no sample left.
-    """
-    groups: dict[str, dict[str, list[Scored]]] = defaultdict(lambda: defaultdict(list))
-    for one in samples:
-        groups[group(one)][one.item.id].append(one)
-    found = {}
-    for name, problems in groups.items():
-        graded = [[one for one in asked if one.correct is not None] for asked in problems.values()]
-        whole = min(map(len, graded))
-        rounds = [[answers[number] for answers in graded] for number in range(whole)]
-        found[name] = _Rounds(rounds, max(map(len, problems.values())) - whole)
-    return found

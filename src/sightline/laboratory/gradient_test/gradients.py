@@ -23,7 +23,7 @@ from ...models.scoring.hidden_states import Reading, SharedPrefix
 from ...models.scoring.lm_head import gathered_head
 from ...models.scoring.score import Scores, score
 from ...objectives import group_advantages
-from ...rewards import grade_many
+from ...rewards import grade_any
 from ...rollouts import Rollouts
 from ...signals import token_statistics
 from ...tasks.problem import Problem, Task
@@ -54,7 +54,7 @@ def draw_batch(loaded: LoadedModel, task: Task, test: GradientTest, number: int,
     prompts = [Prompt(task.messages(problem), list(problem.images)) for problem in rows]
     decoding = Decoding(longest, temperature=1.0, seed=number)
     answers = generate(loaded.model, loaded.processor, prompts, decoding, batch_size=len(prompts))
-    verdicts = grade_many([(a.text, p.answer, p.choices) for a, p in zip(answers, rows, strict=True)])
+    verdicts = grade_any([(a.text, p.golds, p.choices) for a, p in zip(answers, rows, strict=True)])
     tokenizer: Any = loaded.processor.tokenizer  # pyright: ignore[reportAttributeAccessIssue]
     rollouts = as_rollouts(
         answers, [p.images for p in rows], tokenizer.pad_token_id, [problem.id for problem in rows]

@@ -19,15 +19,18 @@ class Columns:
     """Which column of a set holds what; None where it has none."""
 
     question: str
-    answer: str
+    answer: str | None
+    """None where `answers` holds all golds."""
     images: str | None = None
     choices: str | None = None
     kind: str | None = None
     """A class of problem, for breakdowns."""
+    answers: str | None = None
+    """A list of accepted answers; beside `answer`, those that are as right."""
 
     def used(self) -> list[str]:
         """The columns that are read."""
-        named = (self.question, self.answer, self.images, self.choices, self.kind)
+        named = (self.question, self.answer, self.images, self.choices, self.kind, self.answers)
         return list(dict.fromkeys(column_of(name) for name in named if name))
 
 
@@ -136,11 +139,15 @@ def resolve_columns(given: Mapping[str, Any], present: Sequence[str], name: str)
                 f"such as columns: {{{role}: {candidates[0]}}}"
             )
         found[role] = candidates[0]
+    if not found.get("answer") and "answers" not in found and "answers" in present:
+        found["answers"] = "answers"
     if not found.get("question"):
         found = {**_by_conversation(present), **found}
-    elif not found.get("answer"):
+    elif not found.get("answer") and not found.get("answers"):
         found = {**found, **{k: v for k, v in _by_conversation(present).items() if k == "answer"}}
-    missing = [role for role in ("question", "answer") if not found.get(role)]
+    found.setdefault("answer", None)
+    needed = {"question": found.get("question"), "answer": found["answer"] or found.get("answers")}
+    missing = [role for role, column in needed.items() if not column]
     if missing:
         raise UserError(
             f"{name} has no column that is known to hold the {' or the '.join(missing)}; it has "

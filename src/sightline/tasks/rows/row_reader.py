@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ...rewards.answers.options_in_question import options_in
 from ..loading.json_rows import WrittenNumber, plain
 from ..loading.known_datasets import Columns, column_of
 from ..problem import Problem
@@ -46,11 +47,18 @@ class RowText:
     """`<image>` markers in the question."""
     gold: Any = None
     """The answer's cell where it is a list or a mapping; `answer` is then its JSON."""
+    accepted: tuple[str, ...] = ()
+    """Further answers that are as right."""
+    listed: bool = False
+    """Whether the choices were read out of the question."""
 
     @property
     def question(self) -> str:
         """The question without markers."""
         return "".join(self.pieces).strip()
+
+
+_Options = tuple[list[str], tuple[str, ...] | None, bool]
 
 
 @dataclass(frozen=True)
@@ -93,6 +101,8 @@ class RowReader:
             gold=words.gold,
             columns=RowColumns(cells or (lambda: self.without_images(row)), self._shown(row, shown)),
             pieces=words.pieces,
+            accepted=words.accepted,
+            listed=words.listed,
         )
 
     def without_images(self, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -143,39 +153,36 @@ class RowReader:
             UnusableRow: question or answer are empty or no text, a marker has no image, or the text
                 holds what a tokenizer would take for a special token.
         """
-        asked, gold = (cell_at(row, name) for name in (self.columns.question, self.columns.answer))
+        asked = cell_at(row, self.columns.question)
         question = question_of(asked) if is_conversation(asked) else _text(asked, "question")
-        structured = self._structured(gold)
-        if structured is not None:
-            answer = json.dumps(structured, ensure_ascii=False, default=str)
-        else:
-            answer = unwrapped(answer_of(gold) if is_conversation(gold) else _text(gold, "answer"))
+        structured = self._structured(row)
+        golds = self._golds(row, structured)
         count = len(self.images(row))
         around, markers = pieces(question, count)
         if not "".join(around).strip():
             raise UnusableRow(
                 Fault.EMPTY_QUESTION, "nothing but white space" + (" and markers" if markers else "")
             )
-        if not answer:
+        if not golds:
             raise UnusableRow(Fault.EMPTY_ANSWER, "nothing but white space")
         if markers > count:
             raise UnusableRow(Fault.MORE_MARKERS, f"{markers} markers, {count} images")
-        choices = _choices(cell_at(row, self.columns.choices)) if self.columns.choices else None
-        if choices and self.check_golds and structured is None:
-            answer = resolved(answer, choices, self.answer_is, _is_number(gold))
+        (answer, *accepted), choices, listed = self._options(row, golds, "".join(around), structured)
         for text in (*around, *(choices or ())):
             if token := CONTROL_TOKEN.search(text):
                 raise UnusableRow(Fault.CONTROL_TEXT, token[0])
         kind = cell_at(row, self.columns.kind) if self.columns.kind else None
-        return RowText(tuple(around), answer, choices, "" if kind is None else str(kind), markers, structured)
+        kind = "" if kind is None else str(kind)
+        return RowText(tuple(around), answer, choices, kind, markers, structured, tuple(accepted), listed)
 
-    def _structured(self, gold: Any) -> Any:
+    def _structured(self, row: Mapping[str, Any]) -> Any:
         """A gold that is a list or a mapping, as plain data; None for any other, and for a list of one text,
         which stands for that text.
 
         Raises:
             UnusableRow: the run judges by the built-in accuracy, which compares text.
         """
+        gold = cell_at(row, self.columns.answer) if self.columns.answer else None
         whole = isinstance(gold, Mapping) or (isinstance(gold, list | tuple) and not is_conversation(gold))
         if not whole or (_is_one_text(gold) and not self.structured_golds):
             return None
@@ -184,9 +191,40 @@ class RowReader:
             raise UnusableRow(
                 Fault.WRONG_TYPE,
                 f"the answer is {kind}, and the built-in accuracy compares text: {plain(gold)!r:.60}; "
-                "judge it by a reward of your own in its place (rewards: file.py:function)",
+                "judge it by a reward of your own in its place (rewards: file.py:function), or, if it lists "
+                "accepted answers, name the column as answers",
             )
         return plain(gold) if gold else None
+
+    def _options(
+        self, row: Mapping[str, Any], golds: Mapping[str, bool], question: str, structured: Any
+    ) -> _Options:
+        """The golds as they are beside the row's choices; the choices, and whether the question lists them.
+
+        Without choices, those that the question lists count if the gold is one of their letters.
+        """
+        choices = _choices(cell_at(row, self.columns.choices)) if self.columns.choices else None
+        if choices:
+            if self.check_golds and structured is None:
+                found = [resolved(gold, choices, self.answer_is, number) for gold, number in golds.items()]
+                return list(dict.fromkeys(found)), choices, False
+            return list(golds), choices, False
+        listed = options_in(question, next(iter(golds))) if self.answer_is in (None, "letter") else ()
+        return list(golds), listed or choices, bool(listed)
+
+    def _golds(self, row: Mapping[str, Any], structured: Any) -> dict[str, bool]:
+        """Every gold of a row without its wrapper, and whether it is a number by type."""
+        if structured is not None:
+            return {json.dumps(structured, ensure_ascii=False, default=str): False}
+        cells = [cell_at(row, self.columns.answer)] if self.columns.answer else []
+        several = cell_at(row, self.columns.answers) if self.columns.answers else []
+        cells += several if isinstance(several, list | tuple) else [several]
+        found: dict[str, bool] = {}
+        for cell in cells:
+            gold = unwrapped(answer_of(cell) if is_conversation(cell) else _text(cell, "answer"))
+            if gold:
+                found.setdefault(gold, _is_number(cell))
+        return found
 
 
 def _text(cell: Any, role: str) -> str:

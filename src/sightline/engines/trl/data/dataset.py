@@ -19,7 +19,8 @@ COLUMNS = "columns"
 
 
 def training_rows(task: Task, problems: Sequence[Problem], placeholders: Sequence[str] = ()) -> Dataset:
-    """A dataset with the columns `prompt`, `images`, `answer`, `choices`, `id`, `kind`, `invalid`, `columns`.
+    """A dataset with the columns `prompt`, `images`, `answer`, `accepted_answers`, `choices`,
+    `id`, `kind`, `invalid`, `columns`.
 
     Text that holds one of the `placeholders`, which a processor takes for an image, is given without it;
     `invalid` then says so, and is None otherwise.

@@ -47,7 +47,7 @@ class TaskRows(Dataset):
         problem = self.problems[index]
         messages, unusable = without_forged_images(self.task.messages(problem), self.placeholders)
         info = {"id": problem.id, "kind": problem.kind, "images": len(problem.images), "unusable": unusable}
-        gold = {"ground_truth": problem.answer, "choices": problem.choices}
+        gold = {"ground_truth": problem.answer, "accepted": problem.accepted, "choices": problem.choices}
         return {
             "raw_prompt": with_images(messages, problem.images),
             "data_source": self.task.name,

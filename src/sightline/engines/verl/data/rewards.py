@@ -58,6 +58,7 @@ class SightlineRewards(RewardManagerBase):
         gold, info = row["reward_model"], row["extra_info"]
         columns = {
             "answer": [gold["ground_truth"]],
+            "accepted_answers": [gold["accepted"]],
             "choices": [gold["choices"]],
             "id": [info["id"]],
             "kind": [info["kind"]],
