@@ -220,7 +220,7 @@ def _sample(
         labels=", ".join(str(value) for value in mapping(problem.get("labels")).values() if value),
         question=str(problem["question"]),
         choices=tuple(map(str, problem.get("choices") or ())),
-        gold=str(problem["answer"]),
+        gold=" or ".join(map(str, [problem["answer"], *(problem.get("accepted") or ())])),
         text=None if text is None else text[:MOST_CHARACTERS],
         cut=max(0, len(text or "") - MOST_CHARACTERS),
         truncated=bool(first.get("truncated")),

@@ -123,6 +123,7 @@ VERDICT = {
 PROBLEM = {
     **dict.fromkeys(("benchmark", "id", "question", "answer"), TEXT),
     "choices": Optional(Many(_SCALAR)),
+    "accepted": Optional(Many(_SCALAR)),
     "labels": Optional(Each(Maybe(_SCALAR))),
 }
 

@@ -7,7 +7,7 @@ import re
 from ...rewards import Verdict
 from ...rewards.answers.latex import canonical
 from ...rewards.answers.numbers.units import quantity
-from ..benchmarks.load import Item
+from ..benchmarks.item import Item
 
 WITHIN = "tolerance"
 """How an answer was accepted that is no equal number but lies within the benchmark's own tolerance."""

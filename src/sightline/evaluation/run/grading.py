@@ -10,12 +10,8 @@ from typing import Any
 from ...errors import UserError
 from ...rewards import OF_EVERY_RUN, PROTOCOLS, Verdict, grade_any
 from ...structure import FLAG, TEXT, Maybe, fault
-<<<<<<< HEAD
 from ..benchmarks.item import Item
-=======
-from ..benchmarks.load import Item
 from .benchmark_rules import by_own_rule
->>>>>>> abf584a (Several accepted answers for training rows and benchmarks, options read out of training questions; NaturalBench, V*, VLMs are blind, MMVP, CharXiv and OCRBench with their own scores)
 from .jsonl_records import Generation, read_generations, read_lines, write_lines
 from .results_folder import ResultsFolder
 
