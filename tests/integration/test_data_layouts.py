@@ -1,4 +1,5 @@
 """Every published layout and every local form of a set becomes the same problems."""
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false  # tasks are called as data sets here
 
 from __future__ import annotations
 

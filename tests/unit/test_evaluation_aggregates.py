@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from evaluation_fixtures import generation, item
@@ -17,7 +18,7 @@ def answered(number: int, right: bool | None, sample: int = 0, **known) -> Score
     return Scored(one, generation(one, None if right is None else "x", sample), right, "x", "text", None)
 
 
-def steps(problem: str, outcomes: list[bool | None], sample: int = 0) -> list[Scored]:
+def steps(problem: str, outcomes: Sequence[bool | None], sample: int = 0) -> list[Scored]:
     """The steps of a We-Math problem, the whole of it last."""
     kind = f"{len(outcomes) - 1}steps"
     names = [*map(str, range(1, len(outcomes))), "multi"]
