@@ -1,5 +1,5 @@
 """Every published layout and every local form of a set becomes the same problems."""
-# pyright: reportCallIssue=false, reportAttributeAccessIssue=false  # tasks are called as data sets here
+# pyright: reportCallIssue=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
