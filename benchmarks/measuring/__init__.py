@@ -27,6 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 OUT = Path(__file__).parent.parent / "out"
+VERL_NOTES = "SIGHTLINE_MEASURED"
+"""The variable that names the folder of what verl's processes measure."""
 
 
 @dataclass(frozen=True)

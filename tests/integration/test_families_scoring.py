@@ -183,7 +183,7 @@ def check(
     """Scores equal the reference to 1e-4, in whatever order rows stand."""
     known = reference(family)
     batch, expected = known.batch, known.all(view, layer)
-    assert expected["exact_kl"].max() > 1e-2, "the views differ, so that the test can fail"
+    assert expected["exact_kl"].max() > 5e-3, "the views differ, so that the test can fail"
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(1))
     names = ("prompt_ids", "prompt_mask", "response_ids", "mask", "group_ids")
     shuffled = Rollouts(

@@ -32,7 +32,7 @@ def batch() -> dict[str, object]:
             [torch.tensor([1, 2, 3]), torch.tensor([4]), torch.tensor([5, 6]), torch.tensor([0])]
         ),
         "response_mask": ragged([torch.tensor(row) for row in mask]),
-        "uid": ["a", "a", "b", "padding"],
+        "uid": ["a", "a", "b", "pad0"],
         "raw_prompt": [chat("red"), chat("red"), chat("blue"), chat("red")],
         "extra_info": [{"id": name} for name in ("p1", "p1", "p2", "p1")],
         "session_id": [0, 1, 0, 0],

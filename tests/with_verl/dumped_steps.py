@@ -1,14 +1,21 @@
-"""Loaded into verl's processes by a test: writes down every rollout batch with its weights and advantages."""
+"""Loaded into verl's processes by a test: writes down every rollout batch with its weights and advantages.
+
+Where the test asks for it, a step has a score that is NaN, and responses of an odd number of letters cannot
+be judged.
+"""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import transfer_queue as tq
 
+import sightline.rewards.functions as reward_functions
 from sightline.engines.verl.training.rows import OTHER_LOG_PROBS, SCORE, plain
 from sightline.engines.verl.training.trainer import SightlineTrainer
+from sightline.rewards.verdict import UNDECIDED, Verdict
 
 _TENSORS = ("prompts", "responses", "response_mask", "old_log_probs", "rollout_log_probs", "entropy")
 _TENSORS += ("rm_scores", "advantages")
@@ -35,3 +42,30 @@ def dumping(self: SightlineTrainer, batch: Any, metrics: Any) -> Any:
 
 
 SightlineTrainer._compute_advantage = dumping
+_columns = SightlineTrainer._columns
+
+
+def with_a_score_that_is_not_finite(self: SightlineTrainer, batch: Any, names: list[str]) -> Any:
+    data = _columns(self, batch, names)
+    if str(self.global_steps) == os.environ.get("SIGHTLINE_NAN_STEP") and names:
+        data[SCORE + names[0]].values()[0] = float("nan")
+    return data
+
+
+SightlineTrainer._columns = with_a_score_that_is_not_finite
+
+_grade_many = reward_functions.grade_many
+
+
+def judging_even_lengths_only(asked: Any, **options: Any) -> list[Verdict]:
+    questions = list(asked)
+    verdicts = _grade_many(questions, **options)
+    odd = [len(text) % 2 == 1 for text, *_ in questions]
+    return [
+        replace(one, correct=None, how=UNDECIDED) if left else one
+        for one, left in zip(verdicts, odd, strict=True)
+    ]
+
+
+if os.environ.get("SIGHTLINE_UNDECIDED"):
+    reward_functions.grade_many = judging_even_lengths_only

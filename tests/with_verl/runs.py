@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,9 +53,13 @@ def press_ctrl_c(process: subprocess.Popen[str]) -> None:
 
 
 def train(
-    folder: Path, *words: str, then: Callable[[subprocess.Popen[str]], None] | None = None, **settings: Any
+    folder: Path,
+    *words: str,
+    then: Callable[[subprocess.Popen[str]], None] | None = None,
+    hooks: Mapping[str, str] | None = None,
+    **settings: Any,
 ) -> Run:
-    """Run to the end; `then` is called once a step is in metrics.jsonl."""
+    """Run to the end; `then` is called once a step is in metrics.jsonl, `dumped_steps` reads `hooks`."""
     chosen = SETTINGS | {"output_dir": str(folder)} | settings
     flags = [word for name, value in chosen.items() for word in (f"--{name}", str(value))]
     path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -63,6 +67,7 @@ def train(
         "PYTHONPATH": path,
         "VERL_USE_EXTERNAL_MODULES": "dumped_steps",
         "SIGHTLINE_DUMP": str(folder.with_name(f"{folder.name}-dump")),
+        **(hooks or {}),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from ..methods import Needs
 from ..models.scoring.score import Scores
@@ -24,18 +25,30 @@ def image_effect(
 
     `score` scores rollouts under the policy. None if none of the rollouts has an image.
     """
-    few = _some(rollouts, ROWS)
+    _, change, mask = image_change(rollouts, score)
+    return mean_over_tokens(change, mask, ranks)
+
+
+def image_change(
+    rollouts: Rollouts, score: Callable[[Rollouts, Needs], Scores]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The numbers [n] of a few rollouts, |log π(o_t | image) − log π(o_t | black)| [n, T] in nats, and the
+    mask [n, T] of the tokens behind an image, for which it says anything."""
+    rows = _spread(len(rollouts), ROWS)
+    few = _some(rollouts, rows)
     scores = score(few, Needs(frozenset(), Black(), False))
     assert scores.other_log_probs is not None
     shown = torch.tensor(few.has_image, device=few.mask.device)[:, None]
-    change = (scores.log_probs - scores.other_log_probs).abs()
-    return mean_over_tokens(change, few.mask * shown, ranks)
+    return rows, (scores.log_probs - scores.other_log_probs).abs(), few.mask * shown
 
 
-def _some(rollouts: Rollouts, count: int) -> Rollouts:
-    """Rows spread evenly over the batch, so over its prompts."""
-    size = len(rollouts)
-    rows = torch.linspace(0, size - 1, min(count, size)).round().long().unique()
+def _spread(size: int, count: int) -> Tensor:
+    """Row numbers spread evenly over a batch, so over its prompts."""
+    return torch.linspace(0, size - 1, min(count, size)).round().long().unique()
+
+
+def _some(rollouts: Rollouts, rows: Tensor) -> Rollouts:
+    """These rows of the batch."""
     chosen = rows.tolist()
     at = rows.to(rollouts.mask.device)
     return replace(

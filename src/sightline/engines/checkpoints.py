@@ -36,6 +36,7 @@ class StoppedError(RuntimeError):
         good = f"the last good checkpoint is {last}" if last is not None else "there is no checkpoint yet"
         notes = "".join(f"; {line}" for line in damaged)
         super().__init__(f"training stopped: {what}; {good}{notes}; {advice}")
+        self.what, self.advice = what, advice
 
 
 def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:

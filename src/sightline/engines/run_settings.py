@@ -37,6 +37,9 @@ class PolicySettings:
         metadata={"help": "Modules or files with rules of your own, as my_package.rules,rules.py."},
     )
     model: str | None = field(default=None, metadata={"help": "A folder, a hub id, or `embedded`."})
+    freeze_vision: bool = field(
+        default=False, metadata={"help": "Leave the vision tower as it is; only the rest is trained."}
+    )
 
 
 @dataclass
@@ -102,6 +105,12 @@ class RewardSettings:
             "a batch; 1 leaves the replacement out."
         },
     )
+    when_uninformative: str = field(
+        default="keep",
+        metadata={
+            "help": "When max_rounds have not filled a batch: `keep` uninformative groups in it, or `error`."
+        },
+    )
 
 
 @dataclass
@@ -121,6 +130,13 @@ class FolderSettings:
     )
     overwrite: bool = field(default=False, metadata={"help": "Replace the run in output_dir."})
     json: bool = field(default=False, metadata={"help": "Print the results as JSON instead of a table."})
+    wait_for_disk: float = field(
+        default=120,
+        metadata={"help": "Seconds to wait for space when the trained model does not fit on the disk."},
+    )
+    spare_dir: str | None = field(
+        default=None, metadata={"help": "A second folder for the trained model if output_dir's disk is full."}
+    )
 
 
 @dataclass
@@ -145,6 +161,16 @@ class WarningSettings:
         default=0.05,
         metadata={
             "help": "Warn when log-probs of sampler and trainer differ by more on average, in nats; 0: never."
+        },
+    )
+    blind_every: int = field(
+        default=25,
+        metadata={"help": "Rollout batches between two looks at how much the image matters; 0: never."},
+    )
+    warn_blind: float = field(
+        default=1e-3,
+        metadata={
+            "help": "Warn when taking the image away moves a token's log-prob by less on average, in nats."
         },
     )
 

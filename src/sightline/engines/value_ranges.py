@@ -13,9 +13,10 @@ _LEAST = {
     "max_prompt_length": 1, "save_total_limit": 0, "warn_zero_rewards": 0, "warn_zero_gradient": 0,
     "eval_problems": 0, "report_problems": 0, "seed": 0, "top_k": 0, "learning_rate": 0, "weight_decay": 0,
     "max_grad_norm": 0, "beta": 0, "epsilon": 0, "epsilon_high": 0, "warn_entropy": 0, "warn_drift": 0,
-    "adam_beta1": 0, "adam_beta2": 0,
+    "adam_beta1": 0, "adam_beta2": 0, "wait_for_disk": 0, "blind_every": 0, "warn_blind": 0,
 }  # fmt: skip
 """The least that a number may be, of the settings that every engine has."""
+_CHOICES = {"when_uninformative": ("keep", "error")}
 _ABOVE_ZERO = ("temperature", "top_p", "repetition_penalty")
 _MOST = {"top_p": 1, "min_p": 1, "seed": 2**32 - 1, "adam_beta1": 0.9999, "adam_beta2": 0.999999}
 
@@ -33,7 +34,7 @@ def check_bounds(args: Any, least: Mapping[str, float], choices: Mapping[str, Se
         value = getattr(args, name, None)
         if value is not None:
             _check_number(name, float(value), lowest.get(name, 0))
-    for name, allowed in choices.items():
+    for name, allowed in {**_CHOICES, **choices}.items():
         value = getattr(args, name)
         if value is not None and not isinstance(value, bool) and value not in allowed:
             raise unknown_name(name, str(value), allowed)

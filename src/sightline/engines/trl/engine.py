@@ -19,7 +19,7 @@ from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import StoppedError, last_checkpoint
-from ..disk_space import trouble, when_there_is_room
+from ..disk_space import trouble
 from ..freezing import freeze_vision
 from ..heartbeats import Heartbeat
 from ..hub_upload import hub_of
@@ -28,6 +28,7 @@ from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
+from ..saved_model import saved_where_it_fits
 from ..side_files import mend_metrics
 from ..starting_point import starting_point
 from .callbacks import HubCallback, StopCallback, WatcherCallback
@@ -159,20 +160,9 @@ def _written(
 ) -> LoadedModel:
     args = settings.train
     needed = sum(one.numel() * one.element_size() for one in weights.loaded.model.parameters())
-
-    def save(place: RunFolder, seconds: float) -> LoadedModel:
-        return when_there_is_room(lambda: weights.write(settings, place), place.path, needed, seconds, say)
-
-    if args.spare_dir is None:
-        return save(folder, args.wait_for_disk)
-    try:
-        return save(folder, 0.0)
-    except OSError as error:
-        why = error.strerror
-    spare = RunFolder(Path(args.spare_dir))
-    spare.path.mkdir(parents=True, exist_ok=True)
-    say(f"{folder.path}: {why}; the trained model goes to {spare.model}")
-    return save(spare, args.wait_for_disk)
+    return saved_where_it_fits(
+        lambda place: weights.write(settings, place), folder, args.spare_dir, needed, args.wait_for_disk, say
+    )
 
 
 def _resumed_checkpoint(folder: Path, args: Any, ranks: Ranks, say: Callable[[str], None]) -> Path | None:

@@ -19,16 +19,23 @@ from ...errors import UserError
 from ...methods import absolute_plugins
 from ...models.families import placeholder_ids, placeholder_words
 from ...models.loading import LoadedModel, load_model
+from ...models.processors import response_opening
 from ...models.scoring.hidden_states import layer_index
+from ...rewards import reward
+from ...rewards.functions import reads_whole_rows
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import facts, last_checkpoint
+from ..disk_space import check_space
+from ..finished_runs import trained_model
+from ..freezing import vision_tower
 from ..preflight import check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
 from ..reward_settings import accuracy_column, reward_weights
 from ..run_settings import data_options
+from ..side_files import mend_metrics
 from ..starting_point import starting_point
 from .launch import compose, environment, run
 from .reward_names import REWARD
@@ -62,11 +69,12 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
         UserError: too few rows, no images for a method that reads them, an unknown reward, a layer that the
             model does not have, or overrides of verl's that it refuses.
     """
-    from ...rewards import reward
-
     check_rows(_Sizes(settings), task, problems)
     check_images(settings.method, task, problems)
     layer_index(loaded.model, settings.method.layer)
+    if settings.train.freeze_vision:
+        vision_tower(loaded.model)
+    _check_disk(settings.train, loaded)
     for name in reward_weights(settings.train.rewards, settings.train.reward_weights):
         reward(name)
     os.environ.update(environment(settings.train.use_cpu))
@@ -91,6 +99,8 @@ def train(
     os.environ.update(environment(settings.train.use_cpu))
     check_contract()
     start, step = _resumed_checkpoint(folder.path, settings.train.resume, say)
+    if start is not None and (mended := mend_metrics(folder.metrics, start.parent)):
+        say(mended)
     for one in settings.overrides():
         if set(one.setting.split(", ")) & settings.set_by.keys():
             say(f"  {one.setting} → {one}")
@@ -106,7 +116,8 @@ def train(
     try:
         bar = watch or ProgressBar(settings.method.name)
         run(config, folder, stop, bar, Moment(step=step, steps=steps), say)
-        stopped = stop.requested if signals.stop_wanted() and not _whole(folder) else None
+        whole = trained_model(folder, settings.train.spare_dir) is not None  # its last step was done before
+        stopped = stop.requested if signals.stop_wanted() and not whole else None
     finally:
         stop.restore()
         signals.remove()
@@ -115,12 +126,16 @@ def train(
     if interrupted is not None:
         done = step if saved is None else int(facts(saved)["step"])
         return Trained(done, interrupted, saved, load_model(name, torch.float32))
-    return Trained(steps, None, saved, load_model(str(folder.model), "auto"))
+    model = trained_model(folder, settings.train.spare_dir) or folder.model
+    return Trained(steps, None, saved, load_model(str(model), "auto"))
 
 
-def _whole(folder: RunFolder) -> bool:
-    """Whether the trained model is there: its last step was done before a stop was heard."""
-    return (folder.model / "config.json").is_file()
+def _check_disk(train: Any, loaded: LoadedModel) -> None:
+    """Refuse a disk on which nothing fits; say it where not all of it does."""
+    keeps = train.save_strategy != "no"
+    note = check_space(Path(str(train.output_dir)), loaded.model, keeps, train.save_total_limit)
+    if note is not None:
+        log.warning("%s", note)
 
 
 def _free_memory() -> None:
@@ -164,8 +179,14 @@ def _sections(
         "directory": os.getcwd(),
         "folder": str(folder.path.absolute()),
         "rewards": rewards,
+        "opening": response_opening(loaded.processor),
         "accuracy": REWARD + chosen,
         "max_rounds": train.max_rounds,
+        "when_uninformative": train.when_uninformative,
+        "blind_every": train.blind_every,
+        "wait_for_disk": train.wait_for_disk,
+        "spare_dir": train.spare_dir,
+        "model_bytes": sum(one.numel() * one.element_size() for one in loaded.model.parameters()),
         "updates": train.updates,
         "never_sampled": placeholder_ids(config),
         "max_skipped_steps": train.max_skipped_steps,
@@ -179,6 +200,9 @@ def _sections(
             "warn_zero_gradient": train.warn_zero_gradient,
             "warn_entropy": train.warn_entropy,
             "warn_drift": train.warn_drift,
+            "warn_blind": train.warn_blind,
+            "top_p": train.top_p,
+            "top_k": train.top_k,
             "generation_batch_size": train.batch_rollouts,
         },
     }
@@ -191,6 +215,7 @@ def _sections(
         "eval_problems": 1,
         "max_prompt_length": train.max_prompt_length,
         "placeholders": placeholder_words(loaded.processor, config),
+        "whole_rows": reads_whole_rows(reward(name) for name in rewards),
     }
     return {"sightline": asked, "data": data}
 

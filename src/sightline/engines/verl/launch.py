@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import sys
@@ -15,14 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...plain_files import Refused, parse_json
 from ...run_folder import RunFolder
 from ..checkpoints import StoppedError
+from ..disk_space import trouble
 from ..progress import CleanStop, Moment, Watcher
+from .causes import cause_of
 from .run_signals import FailedError, RunSignals
 
 _POLL_SECONDS = 0.3
 _LAST_WORDS = 20.0
 """Seconds that verl has to end by itself after one of its processes failed."""
+FREEZE_VISION = "SIGHTLINE_FREEZE_VISION"
+"""Set where the vision tower is frozen, since an engine of verl's does not see the actor's configuration."""
 PLUGIN, CPU_PLATFORM = "sightline.engines.verl.plugin", "sightline.engines.verl.cpu.platform"
 
 
@@ -67,7 +71,8 @@ def compose(
     with open_dict(config):
         config.sightline = dict(sections["sightline"])
         config.data.sightline = dict(sections["data"])
-        config.ray_kwargs.ray_init.runtime_env.env_vars = dict(variables)
+        frozen = {FREEZE_VISION: "1"} if config.actor_rollout_ref.actor.freeze_vision_tower else {}
+        config.ray_kwargs.ray_init.runtime_env.env_vars = {**variables, **frozen}
         config.ray_kwargs.ray_init.logging_level = "error"
         if address is None:
             config.ray_kwargs.ray_init._node_ip_address = "127.0.0.1"  # all of Ray's ports on loopback
@@ -158,18 +163,20 @@ def _wait(running: _Running, signals: RunSignals, stop: CleanStop, follow: _Foll
 
 
 def _raise_failure(error: BaseException | None, signals: RunSignals, folder: Path) -> None:
-    from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError  # pyright: ignore[reportMissingImports]
+    from ray.exceptions import RayActorError, WorkerCrashedError  # pyright: ignore[reportMissingImports]
 
     found = signals.failure()
     if found is not None:
         if found["kind"] == "user":
             raise UserError(found["text"]) from error
         if found["kind"] == "stopped":
-            raise StoppedError(found["text"], folder) from error
+            raise StoppedError(found["text"], folder, *filter(None, [found["advice"]])) from error
         raise FailedError(f"{found['text']}\n{found['traceback']}") from error
     if error is None:
         return
-    cause: Any = getattr(error, "cause", error) if isinstance(error, RayTaskError) else error
+    cause: Any = cause_of(error)
+    if disk := trouble(cause, folder):
+        raise StoppedError(disk, folder) from error
     if isinstance(cause, UserError):
         raise UserError(str(cause)) from error
     if isinstance(cause, (RayActorError, WorkerCrashedError)):
@@ -238,7 +245,10 @@ class _Follower:
         end = text.rfind(b"\n") + 1
         fresh, self._place = text[self._place : end], max(end, self._place)
         for line in fresh.splitlines():
-            row = json.loads(line)
+            try:
+                row = parse_json(line.decode("utf-8", "replace"))
+            except Refused:
+                continue  # said when the run is resumed
             if row["step"] > self.now.step:
                 yield row
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...plain_files import parse_json
 from ...run_folder import write_json, write_text
+from ..checkpoints import StoppedError
 
 FOLDER = ".verl"
 
@@ -54,19 +56,22 @@ class RunSignals:
     # --- from any process to the command ---------------------------------------------------------------
 
     def fail(self, error: BaseException, *, stopped: bool = False) -> None:
-        """Keep the first failure of the run. `stopped`: it is neither the user's mistake nor a bug."""
+        """Keep the first failure of the run. `stopped`: it is neither the user's mistake nor a bug, as a
+        `StoppedError` says by itself."""
         if self._failure.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        stopped = stopped or isinstance(error, StoppedError)
         kind = "stopped" if stopped else "user" if isinstance(error, UserError) else "failure"
+        found = {"kind": kind, "text": _one_line(error), "advice": getattr(error, "advice", "")}
         shown = "".join(traceback.format_exception(error))
-        write_json(self._failure, {"kind": kind, "text": _one_line(error), "traceback": shown})
+        write_json(self._failure, found | {"traceback": shown})
 
     def failure(self) -> dict[str, Any] | None:
-        """`kind` (user, stopped, failure), `text` and `traceback` of the first failure, if any."""
+        """`kind` (user, stopped, failure), `text`, `advice` and `traceback` of the first failure, if any."""
         if not self._failure.exists():
             return None
-        return json.loads(self._failure.read_text(encoding="utf-8"))
+        return parse_json(self._failure.read_text(encoding="utf-8"))
 
     def raise_failure(self) -> None:
         """Raise the first failure of any process.
@@ -89,9 +94,11 @@ class RunSignals:
         if not self._lines.exists():
             return []
         whole = self._lines.read_text(encoding="utf-8").split(os.linesep)[:-1]
-        return [json.loads(line) for line in whole[first:]]
+        return [str(parse_json(line)) for line in whole[first:]]
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, StoppedError):
+        return error.what
     text = " ".join(str(error).split())
     return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}"[:2000]

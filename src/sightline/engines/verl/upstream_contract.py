@@ -159,7 +159,13 @@ CONTRACT = (
         "the dtype of a forward",
     ),
     Member(f"{_FSDP}.initialize", (), ("self._build_model_optimizer()",), "the wrapped model is built here"),
-    Member(f"{_FSDP}._build_model_optimizer", (), ("self.module = module",), "the wrapped model"),
+    Member(
+        f"{_FSDP}._build_model_optimizer",
+        (),
+        ("module = self._build_module()", "self.module = module"),
+        "the wrapped model",
+    ),
+    Member(f"{_FSDP}._build_module", (), (), "the model before it is wrapped"),
     Member(f"{_FSDP}.save_checkpoint", ("local_path",), (), "every rank saves under a path"),
     Member(f"{_FSDP}.get_per_tensor_param", (), (), "weights, gathered one by one"),
     Member(
@@ -203,7 +209,10 @@ CONTRACT = (
         "verl.workers.utils.padding:response_to_nested", ("tensor", "response_mask"), (), "padded to ragged"
     ),
     Member(
-        "verl.trainer.ppo.padding_utils:upsample_batch_to_divisible_size", (), ("is_padding",), "padding rows"
+        "verl.trainer.ppo.padding_utils:upsample_batch_to_divisible_size",
+        (),
+        ("is_padding", 'pad_uid = f"pad{'),
+        "padding rows, and how they are named",
     ),
     Member(
         f"{_LOOP}:AgentLoopWorker._compute_score",

@@ -27,9 +27,6 @@ from .vllm_settings import check_vllm_settings
 class PassSettings:
     """How the policy and its rollouts are gone through."""
 
-    freeze_vision: bool = field(
-        default=False, metadata={"help": "Leave the vision tower as it is; only the rest is trained."}
-    )
     share_prompts: bool = field(
         default=True,
         metadata={
@@ -59,53 +56,9 @@ class LabelSettings:
 
 
 @dataclass
-class RoundSettings:
-    """What becomes of a batch that dynamic sampling did not fill."""
-
-    when_uninformative: str = field(
-        default="keep",
-        metadata={
-            "help": "When max_rounds have not filled a batch: `keep` uninformative groups in it, or `error`."
-        },
-    )
-
-
-@dataclass
-class DiskSettings:
-    """What happens where the disk is full."""
-
-    wait_for_disk: float = field(
-        default=120,
-        metadata={"help": "Seconds to wait for space when the trained model does not fit on the disk."},
-    )
-    spare_dir: str | None = field(
-        default=None, metadata={"help": "A second folder for the trained model if output_dir's disk is full."}
-    )
-
-
-@dataclass
-class BlindnessSettings:
-    """When to look how much the image matters, and to warn."""
-
-    blind_every: int = field(
-        default=25,
-        metadata={"help": "Rollout batches between two looks at how much the image matters; 0: never."},
-    )
-    warn_blind: float = field(
-        default=1e-3,
-        metadata={
-            "help": "Warn when taking the image away moves a token's log-prob by less on average, in nats."
-        },
-    )
-
-
-@dataclass
 class TrainConfig(
-    BlindnessSettings,  # as dataclasses count: the last of the bases first
-    WarningSettings,
-    DiskSettings,
+    WarningSettings,  # as dataclasses count: the last of the bases first
     FolderSettings,
-    RoundSettings,
     RewardSettings,
     LabelSettings,
     DataSettings,

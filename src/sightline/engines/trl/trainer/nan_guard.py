@@ -15,13 +15,11 @@ from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from ....models.generation.decoder import OverflownError
-from ....run_folder import RunFolder, write_json
+from ....run_folder import write_json
 from ...checkpoints import StoppedError
+from ...incidents import MOST_INCIDENTS, incident_folder, summary
 from ...metric_names import SKIPPED_STEPS
 from ..state import rollout_buffer
-
-MOST_INCIDENTS = 20
-"""Batches that are stored; further ones are only counted."""
 
 
 class NanGuard:
@@ -112,11 +110,10 @@ class NanGuard:
     def _store(self, found: Sequence[str], losses: Tensor, norm: Any) -> Path:
         """Write the micro-batches of a skipped step: tensors from every rank that saw it, and a summary."""
         trainer = self.trainer
-        incidents = RunFolder(Path(trainer.args.output_dir)).incidents
-        folder = incidents / f"step-{trainer.state.global_step + 1}"
+        folder = incident_folder(Path(trainer.args.output_dir), trainer.state.global_step + 1)
         rank = trainer.ranks.index
         if self._skipped["in_all"] > MOST_INCIDENTS:
-            return incidents
+            return folder.parent
         if found or trainer.ranks.main:
             folder.mkdir(parents=True, exist_ok=True)
             tensors, layout = rollout_buffer.pack([batch for batch, _ in self._micro_batches])
@@ -132,15 +129,15 @@ class NanGuard:
             for batch, _ in self._micro_batches
             for ids, mask in zip(batch["completion_ids"], batch["completion_mask"], strict=True)
         ]
-        return {
-            "step": trainer.state.global_step + 1,
-            "not_finite": list(found),
-            "losses": [str(loss) for loss in losses.tolist()],
-            "gradient_norm": str(_number(norm)),
-            "learning_rate": trainer._get_learning_rate(),
-            "scores": list(self.left_out),
-            "responses": responses,
-        }
+        return summary(
+            trainer.state.global_step + 1,
+            found,
+            losses=losses.tolist(),
+            norm=_number(norm),
+            learning_rate=trainer._get_learning_rate(),
+            left_out=self.left_out,
+            responses=responses,
+        )
 
     def state(self) -> dict[str, int]:
         """How many steps were skipped, as plain data from which `restore` continues."""

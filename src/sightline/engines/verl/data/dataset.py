@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 from ....models.prompt_lengths import token_counter
 from ....tasks import DataOptions, load_task
 from ....tasks.prompt_length_filter import fitting
+from ....tasks.reward_columns import ours, with_row
 from ...image_placeholders import without_forged_images
 from .messages import shown_images, with_images
 
@@ -30,7 +31,7 @@ class TaskRows(Dataset):
         asked = config[KEY]
         os.chdir(asked["directory"])  # where the command runs, so that relative paths are the user's
         self.task = load_task(_plain(asked["task"]), DataOptions(**_plain(asked["options"])))
-        self.placeholders = list(asked["placeholders"])
+        self.placeholders, self.whole_rows = list(asked["placeholders"]), bool(asked["whole_rows"])
         if data_files == TEST:
             self.problems = self.task.test(asked["eval_problems"], 0)
         else:
@@ -47,11 +48,13 @@ class TaskRows(Dataset):
         problem = self.problems[index]
         messages, unusable = without_forged_images(self.task.messages(problem), self.placeholders)
         info = {"id": problem.id, "kind": problem.kind, "images": len(problem.images), "unusable": unusable}
-        gold = {"ground_truth": problem.answer, "accepted": problem.accepted, "choices": problem.choices}
+        told = {name: value for name, value in ours(problem).items() if name != "images"}  # of raw_prompt
+        gold = {"ground_truth": problem.answer, "choices": problem.choices}
         return {
             "raw_prompt": with_images(messages, problem.images),
             "data_source": self.task.name,
             "reward_model": gold,
+            TOLD: with_row(told, problem.columns if self.whole_rows else {}),
             "extra_info": info,
             "index": index,
         }
@@ -66,6 +69,8 @@ class TaskRows(Dataset):
 
 KEY = "sightline"
 """The part of verl's data configuration that is ours."""
+TOLD = "sightline_reward_columns"
+"""Column of what rewards are told of a row, its images aside."""
 
 
 def _plain(value: Any) -> Any:

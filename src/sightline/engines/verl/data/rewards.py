@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from verl.experimental.reward_loop.reward_manager.base import RewardManagerBase  # pyright: ignore[reportMissingImports]
 
 from ....rewards import reward
-from ..reward_names import REWARD
+from ....rewards.functions import reads_whole_rows, undecided_columns
+from ..reward_names import REWARD, UNJUDGED
 from ..run_signals import RunSignals
+from .dataset import TOLD
+from .messages import shown_images
 
 _AT_ONCE = 16
 """Responses that one process grades side by side; the comparisons run in the pool's own processes."""
@@ -21,14 +25,15 @@ _AT_ONCE = 16
 class SightlineRewards(RewardManagerBase):
     """verl's reward manager over the functions and weights of the setting `rewards`.
 
-    The first failure ends the run: verl itself would train on with fewer rollouts.
+    A response that no reward judges is marked, and the trainer leaves it out of its batch. The first failure
+    ends the run: verl itself would train on with fewer rollouts.
     """
 
     def __init__(self, config: Any, tokenizer: Any, compute_score: Any = None, **_: Any):
         super().__init__(config, tokenizer, compute_score)
         asked = config["sightline"]
         os.chdir(asked["directory"])  # where the command runs, so that relative paths are the user's
-        self.signals = RunSignals(asked["folder"])
+        self.signals, self.opening = RunSignals(asked["folder"]), str(asked["opening"])
         self.threads = ThreadPoolExecutor(_AT_ONCE)
         try:
             self.functions: dict[str, tuple[Callable[..., Any], float]] = {
@@ -37,6 +42,7 @@ class SightlineRewards(RewardManagerBase):
         except Exception as error:
             self.signals.fail(error)
             raise
+        self.whole_rows = reads_whole_rows(one for one, _ in self.functions.values())
 
     async def run_single(self, data: Any) -> dict[str, Any]:
         """The weighted sum of all rewards of one response, and each of them with what it logs."""
@@ -55,23 +61,35 @@ class SightlineRewards(RewardManagerBase):
     def _graded(self, ids: list[int], row: Any) -> dict[str, Any]:
         text = self.tokenizer.decode(ids, skip_special_tokens=True)
         logged: dict[str, float] = {}
-        gold, info = row["reward_model"], row["extra_info"]
-        columns = {
-            "answer": [gold["ground_truth"]],
-            "accepted_answers": [gold["accepted"]],
-            "choices": [gold["choices"]],
-            "id": [info["id"]],
-            "kind": [info["kind"]],
-            "prompts": [_without_images(list(row["raw_prompt"]))],
+        chat = list(row["raw_prompt"])
+        columns: dict[str, Any] = {name: [value] for name, value in row[TOLD].items()}
+        if self.whole_rows:
+            columns["images"] = [shown_images(chat)]
+        columns |= {
+            "prompts": [_without_images(chat)],
+            "opening": [self.opening],
             "completion_ids": [ids],
-            "log_metric": logged.__setitem__,
+            "log_metric": lambda name, value: logged.__setitem__(name, float(value)),
         }
-        total, values = 0.0, {}
-        for name, (function, weight) in self.functions.items():
+        values = {}
+        for name, (function, _) in self.functions.items():
             (value,) = function(completions=[[{"role": "assistant", "content": text}]], **columns)
-            values[REWARD + name] = float(value)
-            total += weight * float(value)
-        return {"reward_score": total, "reward_extra_info": values | logged}
+            values[name] = math.nan if value is None else float(value)
+        total = self._total(values)
+        named = {REWARD + name: value for name, value in values.items()}
+        marked = named | logged | {UNJUDGED: float(total is None)}
+        return {"reward_score": total or 0.0, "reward_extra_info": marked}
+
+    def _total(self, values: Mapping[str, float]) -> float | None:
+        """The weighted sum of a response's rewards, NaN where one has no opinion.
+
+        None if none has one, or if one that decides (`undecided_columns`) could not.
+        """
+        judged = {name: value for name, value in values.items() if not math.isnan(value)}
+        decisive = [name for name, (one, _) in self.functions.items() if undecided_columns([one])]
+        if not judged or set(decisive) - judged.keys():
+            return None
+        return sum(self.functions[name][1] * value for name, value in judged.items())
 
 
 def _without_images(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -32,13 +32,10 @@ _HERE = {
     "vllm_mode": "sampler: vllm, which samples beside the trainer",
     "dtype": "bf16",
     "model_name_or_path": "model",
-    "freeze_vision": "",
     "use_peft": "",
     "lora_r": "",
     "lora_target_modules": "",
     "load_in_4bit": "",
-    "when_uninformative": "",
-    "blind_every": "",
 }
 """Setting -> what to set instead; empty: the verl engine cannot do this yet."""
 

@@ -141,6 +141,7 @@ def _objective(train: VerlConfig, method: Method) -> list[Override]:
     reference = train.beta > 0
     return [
         Override("algorithm.adv_estimator", "grpo"),
+        Override(f"{_ACTOR}.freeze_vision_tower", train.freeze_vision, "freeze_vision"),
         Override("algorithm.norm_adv_by_std_in_grpo", train.scale_rewards == "group", "scale_rewards"),
         Override("algorithm.use_kl_in_reward", False),
         Override(f"{_ACTOR}.clip_ratio", train.epsilon, "epsilon"),

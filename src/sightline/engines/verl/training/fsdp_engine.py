@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
@@ -19,12 +20,17 @@ from verl.workers.utils.padding import no_padding_2_padding  # pyright: ignore[r
 
 from ....methods import Needs
 from ....models.scoring.score import Scores, score
+from ....rollouts import Rollouts
+from ...blindness_probe import image_change
 from ...credit import loss_terms
+from ...freezing import freeze_vision
 from ...metric_names import TERM
 from ...wrapped_forward import accept_inside
+from ..launch import FREEZE_VISION
 from .model_export import EXPORTED, export_model
 from .request import KEY, Request, request_of
 from .rows import (
+    IMAGE_CHANGE,
     MASS,
     OTHER_LOG_PROBS,
     SCORE,
@@ -45,6 +51,13 @@ ENTROPY = "entropy"
 class SightlineEngine(FSDPEngineWithLMHead):
     """Answers requests for scores in `infer_batch` and for extra loss terms in `forward_step`."""
 
+    def _build_module(self) -> Any:
+        """verl's model, its vision tower frozen where that is asked for, which verl 0.9 never does itself."""
+        module = super()._build_module()
+        if os.environ.get(FREEZE_VISION):
+            freeze_vision(module)
+        return module
+
     def initialize(self) -> None:
         """Build the model as verl does, and let computations run inside its wrapped forward."""
         super().initialize()
@@ -62,22 +75,28 @@ class SightlineEngine(FSDPEngineWithLMHead):
         rows = real_rows(data)
         rollouts = rollouts_of(data, rows)
 
-        def scoring(model: Any) -> Scores:
-            return score(
-                model,
-                self.model_config.processor,
-                rollouts,
-                needs,
-                seed=asked.seed,
-                step=asked.step,
-                temperature=float(data["temperature"]),
-                rows_per_pass=asked.rows_per_pass,
-            )
+        def scoring(model: Any) -> tuple[Scores, Tensor | None]:
+            def scored(some: Rollouts, needs: Needs) -> Scores:
+                return score(
+                    model,
+                    self.model_config.processor,
+                    some,
+                    needs,
+                    seed=asked.seed,
+                    step=asked.step,
+                    temperature=float(data["temperature"]),
+                    rows_per_pass=asked.rows_per_pass,
+                )
+
+            return scored(rollouts, needs), _change(rollouts, scored) if asked.look else None
 
         with self._autocast():
-            found = self.module(inside=scoring)
+            found, change = self.module(inside=scoring)
+        output = _model_output(data, rows, rollouts.mask, found)
+        if change is not None:
+            output[IMAGE_CHANGE] = ragged_responses(data, rows, change)
         return {
-            "model_output": _model_output(data, rows, rollouts.mask, found),
+            "model_output": output,
             "loss": [1.0],
             "metrics": {},
         }
@@ -128,8 +147,10 @@ class SightlineEngine(FSDPEngineWithLMHead):
             super().save_checkpoint(local_path, *args, **kwargs)
             return
         weights, _ = self.get_per_tensor_param()
-        export_model(self.module, self.model_config, weights, local_path, main=self.rank == 0)
-        dist.barrier()
+        try:
+            export_model(self.module, self.model_config, weights, local_path, main=self.rank == 0)
+        finally:  # the others wait here, also where the disk of rank 0 is full
+            dist.barrier()
 
 
 def _asked(data: Any) -> Request | None:
@@ -141,6 +162,14 @@ def _measured(needs: Needs) -> Needs:
     if needs.second_view_gradient and not needs.signals:
         return Needs(frozenset({ENTROPY}), None, False)
     return Needs(needs.signals | {ENTROPY}, needs.view, False, needs.layer)
+
+
+def _change(rollouts: Rollouts, scored: Callable[[Rollouts, Needs], Scores]) -> Tensor:
+    """How much the image matters [b, T], of the few rows that are looked at; -1 elsewhere."""
+    rows, change, mask = image_change(rollouts, scored)
+    whole = change.new_full(rollouts.mask.shape, -1.0)
+    whole[rows] = change.masked_fill(mask == 0, -1.0)
+    return whole
 
 
 def _model_output(data: Any, rows: list[int], mask: Tensor, found: Scores) -> dict[str, Tensor]:

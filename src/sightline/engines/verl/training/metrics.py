@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from .... import masked
 from ...metric_names import TERM
-from ..reward_names import REWARD
+from ..reward_names import REWARD, UNJUDGED
 
 NAMES = {
     "actor/loss": "loss",
@@ -58,11 +59,13 @@ def reward_metrics(rewards: Tensor, groups: Tensor) -> dict[str, float]:
 
 
 def logged_by_rewards(fields: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The mean over responses of every reward (`rewards/NAME/mean`) and of what rewards logged."""
+    """The mean of every reward (`rewards/NAME/mean`) and of what rewards logged, over the responses that
+    have it: a reward without an opinion is NaN."""
     sums: dict[str, list[float]] = {}
     for one in fields:
         for name, value in one.get("reward_extra_info", {}).items():
-            sums.setdefault(name, []).append(float(value))
+            if name != UNJUDGED and not math.isnan(value):
+                sums.setdefault(name, []).append(float(value))
     return {
         f"{name}/mean" if name.startswith(REWARD) else name: sum(values) / len(values)
         for name, values in sums.items()

@@ -23,6 +23,8 @@ class Request:
     step: int
     """Optimizer steps done, from which second views are drawn as on the other engine."""
     rows_per_pass: int
+    look: bool = False
+    """Whether to look, with the scores, at how much the image matters (`blindness_probe`)."""
     aggregation: str = "token-mean"
     """verl's `loss_agg_mode`."""
     plugins: list[str] = field(default_factory=list)

@@ -15,6 +15,10 @@ from ..data.messages import shown_images
 SCORE = "sightline_"
 """Before the name of a signal: its field in TransferQueue, a ragged [B, T]."""
 OTHER_LOG_PROBS = "sightline_other_log_probs"
+IMAGE_CHANGE = "sightline_image_change"
+"""Field of how much a token's log-prob changes when its image is taken away; -1 where nobody looked."""
+PAD = "pad"
+"""verl begins the name of a prompt so that it pads a batch with."""
 MASS = "sightline_placeholder_mass"
 """Field of the probability that multimodal placeholders had, which are never sampled."""
 SCORED = "sightline_scored"
@@ -27,8 +31,8 @@ def plain(column: Any) -> list[Any]:
 
 
 def real_rows(data: Any) -> list[int]:
-    """Rows that were sampled: those verl pads a batch with have no token in their loss mask."""
-    return [row for row, mask in enumerate(data["response_mask"].unbind()) if bool(mask.any())]
+    """Rows that were sampled, not those that verl pads a batch with."""
+    return [row for row, uid in enumerate(plain(data["uid"])) if not uid.startswith(PAD)]
 
 
 def rollouts_of(data: Any, rows: Sequence[int]) -> Rollouts:

@@ -12,6 +12,8 @@ A step of verl, in the order in which it calls what is overridden here:
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from typing import Any
 
 import ray  # pyright: ignore[reportMissingImports]
@@ -28,15 +30,20 @@ from ....methods import load_plugins
 from ....methods import method as make_method
 from ....objectives import group_advantages, overlong_penalty
 from ....rollouts import Rollouts
+from ...checkpoints import StoppedError
 from ...credit import count_without_image, loss_terms, token_advantages
-from ...metric_names import DRIFT, DRIFT_ONE_WAY, PLACEHOLDER_MASS, ROWS_LEFT_OUT
+from ...invalid_responses import left_out
+from ...metric_names import DRIFT, DRIFT_ONE_WAY, IMAGE_EFFECT, PLACEHOLDER_MASS, ROWS_LEFT_OUT
+from ..reward_names import UNJUDGED
 from ..run_signals import RunSignals
 from .batch_order import in_groups
-from .group_buffer import GroupBuffer
+from .group_buffer import Draws, GroupBuffer
 from .metrics import logged_by_rewards, reward_metrics
 from .request import KEY, Request
-from .rows import MASS, SCORE, SCORED, plain
+from .rows import IMAGE_CHANGE, MASS, SCORE, SCORED, plain
 from .run_record import RunRecord
+
+log = logging.getLogger(__name__)
 
 MODE = "sightline"
 """The name under which verl finds this trainer (trainer.v1.trainer_mode)."""
@@ -69,6 +76,7 @@ class SightlineTrainer(PPOTrainerSync):
             metric="reward" if selection and selection.key == "overall" else self.asked["accuracy"],
             max_rounds=self.asked["max_rounds"],
             check=self._check_rollouts,
+            too_few=self._too_few_informative,
             trainer_mode=self.trainer_mode,
             trainer_config=self.config.trainer.v1.get(self.trainer_mode, {}),
             max_off_policy_threshold=sampler.max_off_policy_threshold,
@@ -78,6 +86,22 @@ class SightlineTrainer(PPOTrainerSync):
             train_batch_size=self.config.data.train_batch_size,
             gen_batch_size=1,  # as verl's loader gives them where groups are filtered; unused elsewhere
         )
+
+    def _too_few_informative(self, draws: Draws, wanted: int) -> None:
+        """For `when_uninformative: error`.
+
+        Raises:
+            StoppedError: uninformative groups would be trained on.
+        """
+        if self.asked["when_uninformative"] != "error":
+            return
+        error = StoppedError(
+            f"{draws.asked} prompts gave {wanted - draws.kept} informative groups, a batch takes {wanted}",
+            self.record.folder.path,
+            "raise max_rounds or set when_uninformative: keep, then continue with --resume",
+        )
+        self.signals.fail(error)
+        raise error
 
     def _check_rollouts(self) -> None:
         """Raise what went wrong in a rollout or a reward, or that a process that does them is gone."""
@@ -124,7 +148,7 @@ class SightlineTrainer(PPOTrainerSync):
     # --- scores -> weights -> advantages ----------------------------------------------------------------
 
     def _request(self, wants: Any) -> dict[str, Any]:
-        actor = self.config.actor_rollout_ref.actor
+        actor, every = self.config.actor_rollout_ref.actor, self.asked["blind_every"]
         return Request(
             wants=wants,
             method=self.method.name,
@@ -135,6 +159,7 @@ class SightlineTrainer(PPOTrainerSync):
             plugins=self.asked["plugins"],
             aggregation=actor.loss_agg_mode,
             loss_scale=actor.loss_scale_factor,
+            look=wants == "scores" and bool(every) and (self.global_steps - 1) % every == 0,
         ).plain()
 
     def _compute_old_log_prob(self, batch: Any, metrics: Any) -> Any:
@@ -148,34 +173,72 @@ class SightlineTrainer(PPOTrainerSync):
         """verl's own (returns, corrections), then A·w in place of its advantages."""
         batch = super()._compute_advantage(batch, metrics)
         names = sorted(self.method.needs.signals)
-        fields = ["uid", "response_mask", "rm_scores", "extra_info", "extra_fields", SCORED, MASS]
-        fields += ["old_log_probs", "rollout_log_probs", *(SCORE + name for name in names)]
-        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
-        if SCORED not in data.keys():  # noqa: SIM118 (a TensorDict)
-            raise RuntimeError("the workers run verl's own engine; set VERL_ENGINE_VENDOR=sightline there")
-        sampled = data["response_mask"].to_padded_tensor(0)
-        scored = data[SCORED].to_padded_tensor(0).amax(1) > 0
-        usable = torch.tensor([info.get("unusable") is None for info in plain(data["extra_info"])])
+        data = self._columns(batch, names)
         real = torch.tensor([not tag.get("is_padding", False) for tag in batch.tags])
-        self.measured = {ROWS_LEFT_OUT: float((real & ~(scored & usable)).sum())}
-        mask = sampled * (scored & usable & real)[:, None]
-        advantages = self._group_advantages(data, sampled, real)
-        self._measure(data, mask, real)
-        rollouts = self._stand_in(data, mask)
+        sampled = data["response_mask"].to_padded_tensor(0)
+        rollouts = self._stand_in(data, sampled * real[:, None])
         scores = {name: data[SCORE + name].to_padded_tensor(0) for name in names}
+        invalid, unjudged = self._invalid(data, real)
+        unscored = real & (data[SCORED].to_padded_tensor(0).amax(1) == 0)
+        rows = left_out(
+            rollouts, invalid, dict.fromkeys(_numbers(unscored), "it could not be scored"), scores
+        )
+        self._tell(rows.reasons)
+        mask = rows.mask(rollouts.mask)
+        rollouts = replace(rollouts, mask=mask)
+        advantages = self._group_advantages(data, sampled, real & ~unjudged)
+        advantages = advantages.masked_fill(rows.not_finite, float("nan"))  # so that its step is skipped
+        self._measure(data, mask, real)
         if names:
             token, found = token_advantages(self.method, advantages, rollouts, scores)
         else:
             token, found = advantages[:, None] * mask, count_without_image(rollouts)
         self.measured |= found
-        fields = TensorDict(
-            {"advantages": response_to_nested((token * mask).float(), data["response_mask"])},
-            batch_size=len(batch),
-        )
+        columns = {"advantages": response_to_nested((token * mask).float(), data["response_mask"])}
+        if rows.removed.any() and mask.any():  # the others train as if these had never been sampled
+            kept = response_to_nested(sampled * ~rows.removed[:, None], data["response_mask"])
+            columns |= {"response_mask": kept, "loss_mask": kept}
+        fields = TensorDict(columns, batch_size=len(batch))
         return tq.kv_batch_put(keys=batch.keys, partition_id=batch.partition_id, fields=fields)
 
-    def _group_advantages(self, data: Any, mask: Tensor, real: Tensor) -> Tensor:
-        """Group advantages [B] of the rewards, with the objective's punishment of overlong responses."""
+    def _columns(self, batch: Any, names: list[str]) -> Any:
+        """What is read of the batch here; no token ids and no images are."""
+        fields = [
+            "uid",
+            "response_mask",
+            "rm_scores",
+            "extra_info",
+            "extra_fields",
+            SCORED,
+            MASS,
+            IMAGE_CHANGE,
+        ]
+        fields += ["old_log_probs", "rollout_log_probs", *(SCORE + name for name in names)]
+        data = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=fields)
+        if SCORED not in data.keys():  # noqa: SIM118 (a TensorDict)
+            raise RuntimeError("the workers run verl's own engine; set VERL_ENGINE_VENDOR=sightline there")
+        return data
+
+    def _invalid(self, data: Any, real: Tensor) -> tuple[dict[int, str], Tensor]:
+        """Rows that must not be trained on, each with the reason, and which of them no reward judged."""
+        rewards = [one.get("reward_extra_info", {}) for one in plain(data["extra_fields"])]
+        unjudged = real & torch.tensor([bool(one.get(UNJUDGED)) for one in rewards])
+        invalid = dict.fromkeys(_numbers(unjudged), "no reward judged its response")
+        for row, info in enumerate(plain(data["extra_info"])):
+            if real[row] and info.get("unusable") is not None:
+                invalid[row] = str(info["unusable"])
+        return invalid, unjudged
+
+    def _tell(self, reasons: list[str]) -> None:
+        """Count the rows that are left out, and log why."""
+        self.measured = {ROWS_LEFT_OUT: float(len(reasons))}
+        self.record.left_out = reasons
+        for line in reasons:
+            log.warning("left out of step %d: %s", self.global_steps, line)
+
+    def _group_advantages(self, data: Any, mask: Tensor, judged: Tensor) -> Tensor:
+        """Group advantages [B] of the rewards, with the objective's punishment of overlong responses; 0 for
+        rows that were not judged, which take no part in their group's mean."""
         objective = self.method.objective
         rewards = data["rm_scores"].to_padded_tensor(0).sum(1)
         if objective.overlong is not None:
@@ -183,9 +246,10 @@ class SightlineTrainer(PPOTrainerSync):
             rewards = rewards + overlong_penalty(mask.sum(1), longest, objective.overlong)
         groups = _numbered(plain(data["uid"]))
         found = torch.zeros_like(rewards)
-        scaled = objective.scale_advantages == "group"
-        found[real] = group_advantages(rewards[real], groups[real], scale=scaled)
-        self.measured |= reward_metrics(rewards[real], groups[real])
+        if judged.any():
+            scaled = objective.scale_advantages == "group"
+            found[judged] = group_advantages(rewards[judged], groups[judged], scale=scaled)
+            self.measured |= reward_metrics(rewards[judged], groups[judged])
         return found
 
     def _measure(self, data: Any, mask: Tensor, real: Tensor) -> None:
@@ -196,6 +260,11 @@ class SightlineTrainer(PPOTrainerSync):
             apart = data["rollout_log_probs"].to_padded_tensor(0) - data["old_log_probs"].to_padded_tensor(0)
             self.measured[DRIFT] = float((apart.abs() * mask).sum() / tokens)
             self.measured[DRIFT_ONE_WAY] = float((apart * mask).sum() / tokens)
+        if IMAGE_CHANGE in data.keys():  # noqa: SIM118
+            change = data[IMAGE_CHANGE].to_padded_tensor(-1)
+            looked = (change >= 0) & (mask > 0)
+            if looked.any():
+                self.measured[IMAGE_EFFECT] = float(change[looked].mean())
         fields = plain(data["extra_fields"])
         self.measured |= logged_by_rewards([one for one, kept in zip(fields, real, strict=True) if kept])
 
@@ -210,6 +279,7 @@ class SightlineTrainer(PPOTrainerSync):
             mask=mask.long(),
             group_ids=_numbered(plain(data["uid"])),
             images=[[None] * int(one["images"]) for one in info],
+            sample_ids=[str(one["id"]) for one in info],
         )
 
     def _update_actor(self, batch: Any, metrics: Any) -> Any:
@@ -237,7 +307,12 @@ class SightlineTrainer(PPOTrainerSync):
 
     def _compute_metrics(self, batch: Any, metrics: Any, *args: Any, **kwargs: Any) -> None:
         super()._compute_metrics(batch, metrics, *args, **kwargs)
-        metrics.update(self.record.step_ends(metrics, self.measured))
+        metrics.update(self.record.step_ends(batch, metrics, self.measured))
+
+
+def _numbers(rows: Tensor) -> list[int]:
+    """Where a bool [B] is True."""
+    return rows.nonzero().flatten().tolist()
 
 
 def _numbered(uids: list[str]) -> Tensor:
