@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transfer_queue as tq
-from verl.trainer.ppo.v1 import PPOTrainerSync
-from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead
+import transfer_queue as tq  # pyright: ignore[reportMissingImports]
+from verl.trainer.ppo.v1 import PPOTrainerSync  # pyright: ignore[reportMissingImports]
+from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # pyright: ignore[reportMissingImports]
 
 from measuring import VERL_NOTES
 from sightline.engines.verl.training.fsdp_engine import SightlineEngine

@@ -22,7 +22,7 @@ from sightline.models.scoring.cached_prompts import Prefilled
 from sightline.models.scoring.hidden_states import Reading, why_not_shared
 from sightline.models.scoring.score import score
 from sightline.rollouts import Rollouts
-from sightline.views import Patches, TextOnly, View
+from sightline.views import Patches, PixelView, TextOnly, View
 
 GROUP = 2
 SIGNALS = frozenset([
@@ -77,6 +77,7 @@ class Reference:
         """The row with its image taken away."""
         images = list(self.asked[row // GROUP].images)
         if not isinstance(view, TextOnly):
+            assert isinstance(view, PixelView)
             draw = row % GROUP if view.per == "rollout" else 0
             shown = draw_view(
                 view, [images], [str(row // GROUP)], self.processor, seed=5, step=2, draws=[draw]
@@ -185,11 +186,12 @@ def check(
     batch, expected = known.batch, known.all(view, layer)
     assert expected["exact_kl"].max() > 5e-3, "the views differ, so that the test can fail"
     order = torch.randperm(len(batch), generator=torch.Generator().manual_seed(1))
+    rows: list[int] = order.tolist()
     names = ("prompt_ids", "prompt_mask", "response_ids", "mask", "group_ids")
     shuffled = Rollouts(
         *(getattr(batch, name)[order] for name in names),
-        images=[batch.images[row] for row in order],
-        sample_ids=[batch.sample_ids[row] for row in order],
+        images=[batch.images[row] for row in rows],
+        sample_ids=[batch.sample_ids[row] for row in rows],
         rollout_ids=order % GROUP,
     )
     ran = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transfer_queue as tq
+import transfer_queue as tq  # pyright: ignore[reportMissingImports]
 
 import sightline.rewards.functions as reward_functions
 from sightline.engines.verl.training.rows import OTHER_LOG_PROBS, SCORE, plain
