@@ -54,12 +54,12 @@ def with_a_score_that_is_not_finite(self: SightlineTrainer, batch: Any, names: l
 
 SightlineTrainer._columns = with_a_score_that_is_not_finite
 
-_grade_many = reward_functions.grade_many
+_grade_any = reward_functions.grade_any
 
 
 def judging_even_lengths_only(asked: Any, **options: Any) -> list[Verdict]:
     questions = list(asked)
-    verdicts = _grade_many(questions, **options)
+    verdicts = _grade_any(questions, **options)
     odd = [len(text) % 2 == 1 for text, *_ in questions]
     return [
         replace(one, correct=None, how=UNDECIDED) if left else one
@@ -68,4 +68,4 @@ def judging_even_lengths_only(asked: Any, **options: Any) -> list[Verdict]:
 
 
 if os.environ.get("SIGHTLINE_UNDECIDED"):
-    reward_functions.grade_many = judging_even_lengths_only
+    reward_functions.grade_any = judging_even_lengths_only
