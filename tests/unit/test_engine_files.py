@@ -123,6 +123,19 @@ def test_rotation_keeps_the_newest(tmp_path: Path) -> None:
     assert [path.name for path in checkpoints(tmp_path)] == ["checkpoint-2", "checkpoint-3"]
 
 
+@pytest.mark.parametrize(
+    ("best", "limit", "left"),
+    [(1, 1, [1, 4]), (1, 2, [1, 4]), (1, 3, [1, 3, 4]), (4, 1, [4]), (4, 2, [3, 4]), (9, 2, [3, 4])],
+)
+def test_rotation_keeps_the_best_beside_the_newest(
+    tmp_path: Path, best: int, limit: int, left: list[int]
+) -> None:
+    for step in (1, 2, 3, 4):
+        published(tmp_path, step)
+    rotate(tmp_path, limit, tmp_path / f"checkpoint-{best}")
+    assert [path.name for path in checkpoints(tmp_path)] == [f"checkpoint-{step}" for step in left]
+
+
 def test_a_checkpoint_is_never_seen_half_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 

@@ -321,13 +321,35 @@ def test_a_damaged_record_is_refused(tmp_path: Path) -> None:
         parse(["--config", str(file)])
 
 
+EVERY_FOUR = ("--eval_strategy", "steps", "--eval_steps", "4")
+
+
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["--eval_strategy", "steps"], "eval_strategy 'steps' is not supported here: held-out problems"),
-        (["--eval_on_start"], "eval_on_start True is not supported"),
-        (["--load_best_model_at_end"], "load_best_model_at_end"),
-        (["--save_strategy", "best"], "save_strategy best is not supported"),
+        (["--eval_strategy", "steps"], "does not say how often; give eval_steps"),
+        (["--eval_strategy", "steps", "--eval_steps", "-1"], "eval_steps must be above 0"),
+        (["--eval_strategy", "steps", "--eval_steps", "nan"], "eval_steps must be"),
+        (["--eval_strategy", "epoch", "--eval_problems", "0"], "of which eval_problems: 0 leaves none"),
+        (["--eval_steps", "5"], "eval_steps needs held-out problems that are measured during training"),
+        (["--eval_on_start"], "eval_on_start needs held-out problems"),
+        (["--load_best_model_at_end"], "load_best_model_at_end needs held-out problems"),
+        (["--metric_for_best_model", "reward"], "metric_for_best_model needs held-out problems"),
+        (["--save_strategy", "best"], "save_strategy best needs held-out problems"),
+        (["--lr_scheduler_type", "reduce_lr_on_plateau"], "reduce_lr_on_plateau needs held-out problems"),
+        (["--per_device_eval_batch_size", "4"], "in batches of Sightline's own"),
+        (
+            [
+                "--eval_strategy",
+                "steps",
+                "--eval_steps",
+                "4",
+                "--save_steps",
+                "6",
+                "--load_best_model_at_end",
+            ],
+            "saving steps to be a round multiple of the evaluation",
+        ),
         (["--torch_compile"], "torch_compile True"),
         (["--use_liger_kernel"], "one advantage per answer"),
         (["--use_transformers_continuous_batching"], "use_vllm"),
@@ -353,6 +375,30 @@ def test_what_would_not_be_honoured_is_refused_by_name(argv: list[str], says: st
     import re
 
     assert re.search(says, refused(*argv))
+
+
+@pytest.mark.parametrize(
+    ("argv", "metric"),
+    [
+        ([], "accuracy"),
+        (["--rewards", "accuracy,format"], "accuracy"),
+        (["--rewards", '{"a.py:f": 1.0}'], "reward"),
+        (["--metric_for_best_model", "rewards/f/mean"], "rewards/f/mean"),
+    ],
+)
+def test_the_best_is_judged_by_what_is_rewarded(argv: list[str], metric: str) -> None:
+    wanted = [
+        "--eval_strategy",
+        "steps",
+        "--eval_steps",
+        "5",
+        "--save_steps",
+        "10",
+        "--load_best_model_at_end",
+    ]
+    train = parse([*CPU, *wanted, *argv]).train
+    assert train.metric_for_best_model == metric and train.greater_is_better is True
+    assert train.num_generations_eval is None
 
 
 def test_every_field_of_trl_is_in_the_table() -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import os
 import shlex
 import signal
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,7 +29,9 @@ from ..engines.resume_settings import check_resumed
 from ..engines.run_settings import data_options
 from ..engines.side_files import COPIES, stored_settings
 from ..errors import UserError
-from ..evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
+from ..evaluation.before_after import AFTER, BEFORE, BeforeAfter
+from ..evaluation.run.run_rewards import RunRewards
+from ..evaluation.validation import HeldOut
 from ..models.families import longest_sequence
 from ..models.loading import LoadedModel, load_model
 from ..models.prompt_lengths import token_counter
@@ -40,9 +40,9 @@ from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
-from ..tasks.task_names import task_name
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .threads import one_thread_if_small
+from .train_measures import longest_answer, print_results, run_rewards, run_validation
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +104,8 @@ def _prepared(argv: Sequence[str], started: float) -> tuple[_Run, LoadedModel, S
     one_thread_if_small(loaded, args.device)
     credit = _credit(settings, task, loaded)
     problems, left_out = _fitting(settings, task, loaded)
+    rewards = run_rewards(settings, loaded)
+    validation = run_validation(settings, task, held_out, rewards)
     trainer.check_fit(settings, loaded, task, problems)
     hub = _hub(args) if ranks.main else None
     folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
@@ -114,7 +116,9 @@ def _prepared(argv: Sequence[str], started: float) -> tuple[_Run, LoadedModel, S
         screen.log_to(folder.log)
         for line in (settings.describe_method(), *left_out):
             screen.say(line)
-    run = _Run(trainer, settings, folder, ranks, task, held_out, argv, started, credit, hub)
+    run = _Run(
+        trainer, settings, folder, ranks, task, held_out, argv, started, credit, hub, rewards, validation
+    )
     return run, loaded, problems
 
 
@@ -133,10 +137,13 @@ class _Run:
         started: float,
         credit: Credit | None = None,
         hub: Hub | None = None,
+        rewards: RunRewards | None = None,
+        validation: HeldOut | None = None,
     ):
         self.engine, self.settings, self.folder = engine, settings, folder
         self.ranks, self.task = ranks, task
         self.argv, self.started, self.credit, self.hub = argv, started, credit, hub
+        self.validation = validation
         args = settings.train
         self.evaluation = BeforeAfter(
             folder,
@@ -144,7 +151,8 @@ class _Run:
             held_out,
             args.report_problems,
             args.seed,
-            int(args.max_completion_length or 256),
+            longest_answer(args),
+            rewards,
         )
 
     def say(self, text: str) -> None:
@@ -164,7 +172,14 @@ class _Run:
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
         trained = self.already_trained(loaded) or self.engine.train(
-            self.settings, loaded, self.task, problems, self.folder, self.say, credit=self.credit
+            self.settings,
+            loaded,
+            self.task,
+            problems,
+            self.folder,
+            self.say,
+            credit=self.credit,
+            validation=self.validation,
         )
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
@@ -175,13 +190,14 @@ class _Run:
         if self.ranks.main:
             config, described = self.settings.as_dict(), self.settings.describe_method()
             method, steps = self.settings.method, trained.steps
-            card = model_card(config, method, described, self.folder, steps, len(problems))
+            of_step = trained.model_step or steps
+            card = model_card(config, method, described, self.folder, of_step, len(problems))
             model = trained_model(self.folder, _spare(self.settings.train)) or self.folder.model
             write_text(model / "README.md", card)
             write_report(self.folder.path)
             note_finished(self.folder, config, steps)
             seconds["all"] = time.perf_counter() - self.started
-            _print_results(self.evaluation, self.settings, self.folder, seconds)
+            print_results(self.evaluation, self.settings, self.folder, seconds)
             return self.send()
         return DONE
 
@@ -363,22 +379,3 @@ def _without(argv: Sequence[str], *flags: str) -> list[str]:
             continue
         kept.append(word)
     return kept
-
-
-def _print_results(
-    evaluation: BeforeAfter, settings: Settings, folder: RunFolder, seconds: dict[str, float]
-) -> None:
-    if settings.train.json:
-        print(json.dumps({"output_dir": str(folder.path), "seconds": seconds, **evaluation.measured}))
-        return
-    rows = []
-    for mode in MODES:
-        pair = [evaluation.value(moment, mode) for moment in (BEFORE, AFTER)]
-        if all(pair):
-            rows.append([f"{mode} accuracy", *map(str, pair)])
-    if rows:
-        task = task_name(settings.train.task)
-        title = f"{settings.method.name} on {task}, {len(evaluation.problems)} held-out problems"
-        screen.print_table(title, ["", "before", "after"], rows)
-    print(f"training {seconds['training']:.0f} s, all {seconds['all']:.0f} s; report: {folder.report}")
-    sys.stdout.flush()

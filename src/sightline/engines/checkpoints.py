@@ -160,9 +160,13 @@ def last_checkpoint(folder: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def rotate(folder: Path, limit: int | None) -> None:
-    """Remove the oldest checkpoints until `limit` are left; None or 0 keeps all."""
-    for path in checkpoints(folder)[: -limit if limit else 0]:
+def rotate(folder: Path, limit: int | None, keep: Path | None = None) -> None:
+    """Remove the oldest checkpoints until `limit` are left, `keep` among them; None or 0 keeps all."""
+    found = checkpoints(folder)
+    rest = [path for path in found if path != keep]
+    newest = 0 if found and found[-1] == keep else 1  # it stays, to go on from
+    most = max(limit - (len(found) - len(rest)), newest) if limit else len(rest)
+    for path in rest[: max(len(rest) - most, 0)]:
         remove(path)
 
 

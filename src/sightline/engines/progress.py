@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ..plain_files import Refused, parse_json
 from ..run_folder import finite, write_text
+from .metric_names import HELD_OUT as PREFIX
 
 _LEFT_OUT = {"step_time", "epoch"}
 
@@ -80,13 +81,29 @@ class MetricsFile(Watcher):
         self._seconds += time.perf_counter() - self._started
 
     def logged(self, now: Moment, metrics: Mapping[str, Any]) -> None:
-        if not now.main or "loss" not in metrics:
+        held_out = is_held_out(metrics)
+        if not now.main or not (held_out or "loss" in metrics):
             return
         row = {"step": now.step} | {k: v for k, v in metrics.items() if k not in _LEFT_OUT}
+        if held_out:
+            self._add_to_step(row)
+            return
         row |= {"seconds": round(self._seconds, 4)}
         self._seconds = 0.0
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(finite(row)) + "\n")
+
+    def _add_to_step(self, row: dict[str, Any]) -> None:
+        """Put held-out metrics into the line of their step, or into one of their own if it has none."""
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.is_file() else []
+        if lines and _step_of(lines[-1]) == row["step"]:
+            row = json.loads(lines.pop()) | row
+        write_text(self.path, "".join(f"{line}\n" for line in [*lines, json.dumps(finite(row))]))
+
+
+def is_held_out(metrics: Mapping[str, Any]) -> bool:
+    """Whether metrics are of held-out problems, and not of a step."""
+    return "loss" not in metrics and any(name.startswith(PREFIX) for name in metrics)
 
 
 def _step_of(line: str) -> float:
@@ -97,11 +114,14 @@ def _step_of(line: str) -> float:
 
 
 class ProgressBar(Watcher):
-    """One live bar over optimizer steps: reward, accuracy, tokens a second, time left."""
+    """One live bar over optimizer steps: reward, accuracy, tokens a second, time left, and what held-out
+    problems gave last."""
 
     def __init__(self, label: str):
         self.label = label
         self.bar: Any = None
+        self._shown: list[str] = []
+        self._held_out: list[str] = []
         self._tokens, self._since = 0.0, time.perf_counter()
 
     def begin(self, now: Moment) -> None:
@@ -117,7 +137,12 @@ class ProgressBar(Watcher):
             )
 
     def logged(self, now: Moment, metrics: Mapping[str, Any]) -> None:
-        if self.bar is None or metrics.get("reward") is None:
+        if self.bar is None:
+            return
+        if is_held_out(metrics):
+            self._held_out = [_held_out_text(metrics)]
+            self._show()
+        if metrics.get("reward") is None:
             return
         shown = {"reward": metrics["reward"], "accuracy": metrics.get("accuracy")}
         parts = [f"{name} {float(value):.2f}" for name, value in shown.items() if value is not None]
@@ -125,7 +150,11 @@ class ProgressBar(Watcher):
         if now.tokens > self._tokens:
             parts.append(f"{(now.tokens - self._tokens) / (seconds - self._since):,.0f} tokens/s")
             self._tokens, self._since = now.tokens, seconds
-        self.bar.set_postfix_str(", ".join(parts))
+        self._shown = parts
+        self._show()
+
+    def _show(self) -> None:
+        self.bar.set_postfix_str(", ".join([*self._shown, *self._held_out]))
 
     def step_ends(self, now: Moment) -> None:
         if self.bar is not None:
@@ -134,6 +163,12 @@ class ProgressBar(Watcher):
     def end(self, now: Moment) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def _held_out_text(metrics: Mapping[str, Any]) -> str:
+    """`held out 61.3 %` after the accuracy, or the reward where there is none."""
+    accuracy, reward = (metrics.get(f"{PREFIX}{name}") for name in ("accuracy", "reward"))
+    return f"held out {reward:.2f}" if accuracy is None else f"held out {100 * accuracy:.1f} %"
 
 
 class CleanStop:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # a verb that reads files asks for no torch, and one without 
     from .memory.run_plan import RunPlan
     from .progress import Watcher
     from .ranks import Ranks
+    from .validation import Validation
 
 Credit: TypeAlias = "Callable[[Sequence[dict[str, Any]], Rollouts], Tensor]"
 """Rows and their rollouts -> weights [B, T] beside the method's own, such as labels that a study has."""
@@ -76,6 +77,8 @@ class Trained:
     """The last checkpoint, if any was saved."""
     model: LoadedModel
     """The trained model as it was saved, adapters merged; if interrupted, whatever it was given."""
+    model_step: int | None = None
+    """The step whose weights it has, where that is not the last one."""
 
 
 class Engine(Protocol):
@@ -124,11 +127,13 @@ class Engine(Protocol):
         *,
         watch: Watcher | None = None,
         credit: Credit | None = None,
+        validation: Validation | None = None,
     ) -> Trained:
         """Train, leaving checkpoints, metrics.jsonl and model/ in `folder`.
 
         `say` gets the few lines that the person who runs this should see; rank 0 alone calls it. `watch`
-        follows the training in place of the progress bar; `credit` weights tokens beside the method.
+        follows the training in place of the progress bar; `credit` weights tokens beside the method;
+        `validation` are held-out problems to measure where the settings ask for it.
 
         Raises:
             UserError: `resume` is set and every checkpoint is damaged.

@@ -10,17 +10,21 @@ from ..models.generation.generate import Decoding
 from ..models.loading import LoadedModel
 from ..plain_files import Refused, read_plain
 from ..run_folder import RunFolder, write_json
-from ..structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, fault
+from ..structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
 from ..tasks.problem import Problem, Task
 from ..views import Black
-from .run.answer_and_grade import answer
+from .run.answer_and_grade import AnsweredProblems, answer
+from .run.run_rewards import Rewarded, RunRewards, mean_reward, plain_measure
 from .statistics.intervals import Measured
 from .tokens.scored_samples import sample_rows, scored_samples
 
 BEFORE, AFTER = "before", "after"
+ACCURACY = "accuracy"
 MODES = ("greedy", "sampled", "blind")
-_SHARE = {"value": Maybe(NUMBER), "low": NUMBER, "high": NUMBER, "n": COUNT}
-_MEASURED = Each(dict.fromkeys(MODES, _SHARE))
+REWARDS = "rewards"
+"""Beside the modes: the run's own rewards of the greedy answers."""
+_SHARE = {"value": Maybe(NUMBER), "low": Maybe(NUMBER), "high": Maybe(NUMBER), "n": COUNT}
+_MEASURED = Each(dict.fromkeys(MODES, Optional(_SHARE)) | {REWARDS: Optional(Each(_SHARE))})
 
 
 class BeforeAfter:
@@ -34,7 +38,10 @@ class BeforeAfter:
         shown: int,
         seed: int,
         max_new_tokens: int,
+        rewards: RunRewards | None = None,
     ):
+        """`rewards` are measured too, where they are more than the accuracy."""
+        self.rewards = rewards if rewards is not None and rewards.more_than_accuracy else None
         self.folder, self.task, self.problems, self.shown = folder, task, problems, shown
         self.seed, self.max_new_tokens = seed, max_new_tokens
         self.measured: dict[str, dict[str, Any]] = {}
@@ -69,8 +76,9 @@ class BeforeAfter:
 
     def measure(self, moment: str, loaded: LoadedModel) -> None:
         """Greedy, sampled (temperature 1, one sample) and blind (greedy, black images) accuracy at
-        `moment`, "before" or "after". A resumed run keeps what it measured before training, and measures
-        again after it: the model may have been trained further."""
+        `moment`, "before" or "after", and the rewards of the greedy answers. Golds that are no text have
+        rewards alone. A resumed run keeps what it measured before training, and measures again after it: the
+        model may have been trained further."""
         if not self.problems or (moment == BEFORE and moment in self.measured):
             return
         greedy = Decoding(self.max_new_tokens, seed=self.seed)
@@ -79,12 +87,16 @@ class BeforeAfter:
             "sampled": (Decoding(self.max_new_tokens, temperature=1.0, seed=self.seed), None),
             "blind": (greedy, Black()),
         }
-        answered = {
-            mode: answer(loaded, self.task, self.problems, decoding, blind=blind)
-            for mode, (decoding, blind) in runs.items()
-        }
-        self.measured[moment] = {mode: one.accuracy.as_dict() for mode, one in answered.items()}
+        answered: dict[str, AnsweredProblems] = {}
+        for mode, (decoding, blind) in runs.items():
+            one = answer(loaded, self.task, self.problems, decoding, blind=blind)
+            answered[mode] = one
+            if not one.accuracy.n and all(problem.gold is not None for problem in one.problems):
+                break  # nothing that accuracy could be measured of
+        accuracies = {mode: one.accuracy for mode, one in answered.items()}
+        self.measured[moment] = {mode: one.as_dict() for mode, one in accuracies.items() if one.n}
         rows = scored_samples(loaded, answered["greedy"], self.shown, self.seed)
+        self._measure_rewards(moment, answered["greedy"], rows)
         if not self.samples:
             self.samples = sample_rows(answered["greedy"], self.shown)
         for row, scored in zip(self.samples, rows, strict=True):
@@ -92,7 +104,25 @@ class BeforeAfter:
         write_json(self.folder.samples, self.samples)
         write_json(self.folder.evaluation, self.measured)
 
+    def _measure_rewards(self, moment: str, greedy: AnsweredProblems, rows: list[dict[str, Any]]) -> None:
+        """Add the run's rewards to what was measured, and to the samples."""
+        if self.rewards is None:
+            return
+        found: Rewarded = self.rewards.of(self.task, greedy.problems, greedy.answers)
+        self.measured[moment][REWARDS] = {
+            name: plain_measure(mean_reward(values))
+            for name, values in found.values.items()
+            if name != ACCURACY  # which is measured in its own right
+        }
+        for number, row in enumerate(rows):
+            row |= {"rewards": found.row(number), "extras": found.extras[number]}
+
     def value(self, moment: str, mode: str) -> Measured | None:
         """What was measured, or None."""
         found = self.measured.get(moment, {}).get(mode)
         return None if found is None else Measured(**found)
+
+    def reward_values(self, moment: str) -> dict[str, Measured]:
+        """The run's rewards of greedy answers by name; none if they are the accuracy alone."""
+        found = self.measured.get(moment, {}).get(REWARDS) or {}
+        return {name: Measured(**one) for name, one in found.items() if one["value"] is not None}

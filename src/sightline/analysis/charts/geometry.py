@@ -47,6 +47,8 @@ class CurveChart:
     raw: str
     smooth: str
     """Polyline of the local mean; empty for a handful of steps."""
+    intervals: str
+    """Path of the upright intervals of the values; empty if they have none."""
     last: tuple[float, float, str]
     """The place of the last value, and the value."""
     reference: float | None
@@ -60,6 +62,7 @@ def curve_chart(
     steps: np.ndarray,
     values: np.ndarray,
     *,
+    ends: tuple[np.ndarray, np.ndarray] | None = None,
     reference: float | None = None,
     share: bool = False,
     height: int = 190,
@@ -71,6 +74,7 @@ def curve_chart(
         title: The same in words.
         steps: float64 [S], ascending; S >= 1.
         values: float64 [S], finite.
+        ends: Lower and upper ends of the values' intervals, each float64 [S]; NaN where there is none.
         reference: A value to draw a line at, if the values come near it.
         share: Values are shares of 1, shown in per cent.
         height: Of the drawing, whose width is `WIDTH`.
@@ -79,12 +83,16 @@ def curve_chart(
     at = [float(steps[group].mean()) for group in groups]
     mean = [float(values[group].mean()) for group in groups]
     x = axis(float(steps[0]), float(steps[-1]), LEFT, WIDTH - RIGHT, ticks=4, whole=True)
-    bottom, top = room(values.min(), values.max(), reference, share=share)
+    reached = values if ends is None else np.concatenate([values, *(end[np.isfinite(end)] for end in ends)])
+    bottom, top = room(reached.min(), reached.max(), reference, share=share)
     y = axis(bottom, top, height - 32, 10, ticks=4, share=share)
     show = percent if share else partial(numeral, digits=3)
     grouped = len(groups) < len(steps)
     smoothed = local_mean(np.array(mean))
     labels = [f"{'about ' if grouped else ''}step {a:.0f}: {show(m)}" for a, m in zip(at, mean, strict=True)]
+    if ends is not None and not grouped:
+        pairs = zip(labels, *ends, strict=True)
+        labels = [f"{label}, 95 % interval {show(low)} to {show(high)}" for label, low, high in pairs]
     outline = [values[group].max() for group in groups] + [values[group].min() for group in groups[::-1]]
     return CurveChart(
         name=name,
@@ -96,6 +104,7 @@ def curve_chart(
         band=_path(x, y, [*at, *at[::-1]], outline) if grouped else "",
         raw=_path(x, y, at, mean),
         smooth="" if smoothed is None else _path(x, y, at, smoothed.tolist()),
+        intervals="" if ends is None else _uprights(x, y, steps, *ends),
         last=(x.place(steps[-1]), y.place(values[-1]), show(float(values[-1]))),
         reference=y.place(reference) if reference is not None and bottom <= reference <= top else None,
         marks=_marks(x, y, at, labels, mean),
@@ -139,6 +148,13 @@ def local_mean(values: np.ndarray) -> np.ndarray | None:
 
 def _path(x: Axis, y: Axis, at: Sequence[float], values: Sequence[float]) -> str:
     return " ".join(f"{x.place(a):g},{y.place(v):g}" for a, v in zip(at, values, strict=True))
+
+
+def _uprights(x: Axis, y: Axis, steps: np.ndarray, low: np.ndarray, high: np.ndarray) -> str:
+    """An upright line for every interval that has both ends."""
+    there = np.isfinite(low) & np.isfinite(high)
+    rows = zip(steps[there], low[there], high[there], strict=True)
+    return "".join(f"M{x.place(s):g} {y.place(a):g}V{y.place(b):g}" for s, a, b in rows)
 
 
 def _describe(title: str, steps: np.ndarray, values: np.ndarray, show: Callable[[float], str]) -> str:

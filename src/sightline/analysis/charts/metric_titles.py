@@ -21,9 +21,12 @@ NAMES = {
     "image/log_prob_change": "Change of log-probs without the image, nats",
     "seconds": "Seconds per step",
     "late_over_early": "late / early",
+    "eval_accuracy": "Held-out accuracy",
+    "eval_reward": "Held-out reward",
 }
 
 GROUPS = {
+    "Held-out problems": ("eval_accuracy", "eval_reward", "eval_rewards/*/mean"),
     "Learning": ("accuracy", "reward", "loss", "frac_reward_zero_std"),
     "Policy": ("entropy", "kl", "completions/mean_length", "completions/clipped_ratio", "no_box"),
     "Looking": (
@@ -38,7 +41,14 @@ GROUPS = {
 }
 """Heading -> quantities in order, `*` standing for any signal; the rest is in the table of everything."""
 
-SHARES = ("accuracy", "completions/clipped_ratio", "no_box", "frac_reward_zero_std", "weights/kept_share")
+SHARES = (
+    "accuracy",
+    "eval_accuracy",
+    "completions/clipped_ratio",
+    "no_box",
+    "frac_reward_zero_std",
+    "weights/kept_share",
+)
 """Shares of 1, shown in per cent."""
 
 MOST_CHARTS = 12
@@ -60,6 +70,8 @@ def metric_column(name: str) -> MetricColumn:
     parts = name.split("/")
     if name in NAMES:
         title = NAMES[name]
+    elif parts[0] == "eval_rewards" and len(parts) > 1:
+        title = "Held-out reward, " + ", ".join(part for part in parts[1:] if part != "mean")
     elif parts[0] == "scores" and len(parts) > 1:
         title = ", ".join(_words(part) for part in parts[1:])
     elif parts[0] == "weights" and len(parts) > 1:
@@ -72,6 +84,12 @@ def metric_column(name: str) -> MetricColumn:
 
 def _words(part: str) -> str:
     return NAMES["late_over_early"] if part == "late_over_early" else words(part)
+
+
+def interval_columns(name: str) -> tuple[str, str]:
+    """The columns that hold the ends of a column's 95 % interval, where it has one."""
+    place = name.removesuffix("/mean")
+    return f"{place}/low", f"{place}/high"
 
 
 def groups(names: Iterable[str]) -> dict[str, list[MetricColumn]]:

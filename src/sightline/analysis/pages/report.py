@@ -13,7 +13,7 @@ from ..readers.metrics import Metrics
 from ..readers.run import SavedRun, read_run
 from ..readers.settings import settings, shown
 from .base import page
-from .run_sections import accuracy_rows, curve_charts, interval_rows, problems, subject
+from .run_sections import accuracy_rows, curve_charts, interval_rows, problems, reward_rows, subject
 
 MOST_ROWS = 300
 
@@ -48,6 +48,7 @@ def content(run: SavedRun) -> dict[str, Any]:
         "facts": _facts(run),
         "accuracy": accuracy_rows(run),
         "chart": interval_rows(run),
+        "rewards": reward_rows(run),
         "curves": curve_charts(run.metrics),
         "quantities": _quantities(run.metrics),
         **problems(run.samples),
@@ -66,12 +67,25 @@ def _facts(run: SavedRun) -> list[tuple[str, str]]:
         ("Begun", _known(run.config.get("started"))),
         ("Dated", None if "started" in run.config else run.dated),
         ("Steps", f"{run.metrics.steps[-1]:.0f}{of}" if steps else None),
+        ("Model of step", _best_step(run)),
         ("Training time", duration(float(seconds.sum())) if len(seconds) else None),
         ("Seed", _known(run.config.get("seed"))),
         ("Revision", _brief(run.config.get("git_revision"))),
         ("Libraries", ", ".join(f"{name} {shown(version)}" for name, version in libraries)),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _best_step(run: SavedRun) -> str | None:
+    """The step whose weights are the model, where the best of the held-out measurements was kept."""
+    if not run.config.get("load_best_model_at_end") or not run.has_model:
+        return None
+    name = str(run.config.get("metric_for_best_model")).removeprefix("eval_")
+    steps, values = run.metrics.recorded(f"eval_{name}")
+    if not len(values):
+        return None
+    better = values if run.config.get("greater_is_better", True) else -values
+    return f"{steps[better.argmax()]:.0f}, the best held-out {name}"
 
 
 def _known(value: Any) -> str | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...tasks.task_names import task_name
 from ..charts.geometry import IntervalChart, curve_chart, interval_chart
-from ..charts.metric_titles import MetricColumn, groups
+from ..charts.metric_titles import MetricColumn, groups, interval_columns
 from ..charts.number_format import points
 from ..readers.metrics import Metrics
 from ..readers.run import Interval, SavedRun
@@ -34,6 +34,17 @@ def accuracy_rows(run: SavedRun) -> list[dict[str, Any]]:
     before, after = run.evaluation["before"], run.evaluation["after"]
     names = sorted({*before, *after}, key=lambda name: (rank(name), name))
     return [{"name": name, **_change(before.get(name), after.get(name))} for name in names]
+
+
+def reward_rows(run: SavedRun) -> list[dict[str, Any]]:
+    """Rows of the table of rewards: name, before, after, and the difference."""
+    before, after = run.rewards["before"], run.rewards["after"]
+    rows = []
+    for name in dict.fromkeys([*before, *after]):
+        pair = before.get(name), after.get(name)
+        change = None if pair[0] is None or pair[1] is None else pair[1].value - pair[0].value
+        rows.append({"name": name, "before": pair[0], "after": pair[1], "change": change})
+    return rows
 
 
 def rank(name: str) -> int:
@@ -67,20 +78,26 @@ def curve_charts(metrics: Metrics) -> dict[str, list[Any]]:
     A reward that is the accuracy at every step is drawn once.
     """
     drawn = dict(metrics.columns)
-    if rewards_accuracy(metrics):
-        del drawn["reward"]
+    for prefix in ("", "eval_"):
+        if rewards_accuracy(metrics, prefix):
+            del drawn[f"{prefix}reward"]
     return {heading: [_curve(metrics, q) for q in chosen] for heading, chosen in groups(drawn).items()}
 
 
-def rewards_accuracy(metrics: Metrics) -> bool:
+def rewards_accuracy(metrics: Metrics, prefix: str = "") -> bool:
     """Whether the reward was the accuracy at every step, so that one of the curves says all."""
-    accuracy, reward = metrics.columns.get("accuracy"), metrics.columns.get("reward")
+    accuracy, reward = (metrics.columns.get(f"{prefix}{name}") for name in ("accuracy", "reward"))
     return accuracy is not None and reward is not None and np.array_equal(accuracy, reward, equal_nan=True)
 
 
 def _curve(metrics: Metrics, shown: MetricColumn) -> Any:
     steps, values = metrics.recorded(shown.name)
-    return curve_chart(shown.name, shown.title, steps, values, reference=shown.reference, share=shown.share)
+    at = np.searchsorted(metrics.steps, steps)
+    low, high = (metrics.columns.get(name) for name in interval_columns(shown.name))
+    ends = None if low is None or high is None else (low[at], high[at])
+    return curve_chart(
+        shown.name, shown.title, steps, values, ends=ends, reference=shown.reference, share=shown.share
+    )
 
 
 def problems(samples: tuple[Sample, ...]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,9 @@ from ..charts.number_format import number
 from .incidents import Incident, incidents
 from .metrics import Metrics, read_metrics
 from .samples import MOST_SAMPLES, Sample, mapping, read_samples
+
+MOST_REWARDS = 50
+"""Rows of the table of rewards."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class SavedRun:
     """When the configuration was written, from the file itself."""
     notes: tuple[str, ...]
     incidents: tuple[Incident, ...] = ()
+    rewards: Mapping[str, Mapping[str, Interval]] = field(default_factory=lambda: {"before": {}, "after": {}})
+    """"before" and "after" -> reward -> its mean over the greedy answers."""
 
 
 def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
@@ -67,7 +72,8 @@ def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
     metrics = read_metrics(folder.metrics)
     if not len(metrics.steps):
         notes.append("metrics.jsonl holds no finished step, so there are no curves.")
-    evaluation = read_evaluation(_load(folder.evaluation, "accuracy", notes), notes)
+    measured = _load(folder.evaluation, "accuracy", notes)
+    evaluation = read_evaluation(measured, notes)
     samples = read_samples(_load(folder.samples, "problems and answers", notes), notes, most_samples)
     has_model = (folder.model / "config.json").is_file()
     if not has_model:
@@ -82,6 +88,7 @@ def read_run(path: Path, most_samples: int = MOST_SAMPLES) -> SavedRun:
         dated=_dated(folder.config),
         notes=(*notes, *metrics.notes),
         incidents=tuple(incidents(path, metrics)),
+        rewards=read_rewards(measured),
     )
 
 
@@ -127,9 +134,19 @@ def read_evaluation(saved: Any, notes: list[str]) -> dict[str, dict[str, Interva
         rows = mapping(mapping(saved).get(when))
         intervals = {str(name): _interval(row) for name, row in rows.items()}
         evaluation[when] = {name: interval for name, interval in intervals.items() if interval}
-        if saved is not None and not evaluation[when]:
+        if saved is not None and not evaluation[when] and "rewards" not in rows:
             notes.append(f"eval.json holds no accuracy {when} training.")
     return evaluation
+
+
+def read_rewards(saved: Any) -> dict[str, dict[str, Interval]]:
+    """The rewards of a parsed `eval.json`, "before" and "after"; no mapping has none."""
+    found = {}
+    for when in ("before", "after"):
+        rows = mapping(mapping(mapping(saved).get(when)).get("rewards"))
+        intervals = {str(name): _interval(row) for name, row in list(rows.items())[:MOST_REWARDS]}
+        found[when] = {name: interval for name, interval in intervals.items() if interval}
+    return found
 
 
 def _interval(saved: Any) -> Interval | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..charts.number_format import counted, number
+from ..charts.number_format import counted, number, numeral
 from .embedded_images import EmbeddedImage, embedded_image
 
+MOST_SAID, LONGEST_SAID = 20, 300
+"""Rewards and extras shown of an answer, and characters of each."""
 MOST_SAMPLES = 48
 """Problems shown on one page; more belong to a page of their own."""
 
@@ -23,6 +25,8 @@ class SavedAnswer:
     scores: Mapping[str, tuple[float | None, ...]]
     weights: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
     """Method -> the weight it gives each token."""
+    said: tuple[tuple[str, str], ...] = ()
+    """The rewards of the answer and what they said beside, by name."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,19 @@ def answer(saved: Any) -> SavedAnswer | None:
         tokens=tuple(text(token) for token in items(saved.get("tokens"))),
         scores=numbers(saved.get("scores")),
         weights=numbers(saved.get("weights")),
+        said=tuple(_said(saved)),
     )
+
+
+def _said(saved: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Rewards, then extras, each with its name; numbers in short, texts cut."""
+    both = [*mapping(saved.get("rewards")).items(), *mapping(saved.get("extras")).items()]
+    for name, value in both[:MOST_SAID]:
+        found = number(value)
+        if found is not None:
+            yield str(name)[:LONGEST_SAID], numeral(found, 3)
+        elif isinstance(value, str | bool):
+            yield str(name)[:LONGEST_SAID], str(value)[:LONGEST_SAID]
 
 
 def numbers(saved: Any) -> dict[str, tuple[float | None, ...]]:

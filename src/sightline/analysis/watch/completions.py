@@ -15,6 +15,8 @@ from ..readers.samples import items, mapping
 MOST_ROWS = 8
 MOST_BYTES = 64_000_000
 KNOWN = ("step", "prompt", "completion")
+LONGEST_EXTRA = 200
+"""Characters of a text that a reward said beside its number."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Completion:
     prompt: str
     text: str
     numbers: tuple[tuple[str, str], ...]
-    """Rewards and the advantage, by name."""
+    """Rewards, the advantage, and what rewards said beside, by name."""
 
 
 def newest_completions(folder: Path) -> tuple[str, list[Completion]]:
@@ -52,9 +54,9 @@ def newest_completions(folder: Path) -> tuple[str, list[Completion]]:
 
 def _completion(row: dict[str, Any]) -> Completion:
     numbers = [
-        (str(name), numeral(number(value), 3))
+        (str(name), value[:LONGEST_EXTRA] if isinstance(value, str) else numeral(number(value), 3))
         for name, value in row.items()
-        if name not in KNOWN and number(value) is not None
+        if name not in KNOWN and (number(value) is not None or (isinstance(value, str) and value))
     ]
     return Completion(_said(row.get("prompt")), _said(row.get("completion")), tuple(numbers[:12]))
 

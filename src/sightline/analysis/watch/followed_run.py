@@ -15,7 +15,7 @@ from ..charts.number_format import number
 from ..readers.confined_files import Signature, names_inside, open_inside, signature
 from ..readers.incidents import incidents, stall
 from ..readers.metrics import Metrics
-from ..readers.run import SavedRun, parse, read_evaluation
+from ..readers.run import SavedRun, parse, read_evaluation, read_rewards
 from ..readers.samples import Sample, mapping, read_samples
 from .completions import Completion, newest_completions
 from .metrics_tail import MetricsTail
@@ -78,10 +78,11 @@ class FollowedRun:
         written = self._tail.written / 1e9 or None
         notes: list[str] = list(metrics.notes)
         config = mapping(self._file("config.yaml", "how the run was set up", notes))
-        evaluation = read_evaluation(self._file("eval.json", "accuracy", []), [])
+        measured = self._file("eval.json", "accuracy", [])
+        evaluation, rewards = read_evaluation(measured, []), read_rewards(measured)
         samples = self._samples(notes)
         has_model = self._is_file("model/config.json")
-        finished = bool(evaluation["after"]) or (has_model and not evaluation["before"])
+        finished = bool(evaluation["after"] or rewards["after"]) or (has_model and not evaluation["before"])
         run = SavedRun(
             name=self.folder.resolve().name,
             config=config,
@@ -92,6 +93,7 @@ class FollowedRun:
             dated=None,
             notes=tuple(notes),
             incidents=tuple(incidents(self.folder, metrics)),
+            rewards=rewards,
         )
         step = int(metrics.steps[-1]) if len(metrics.steps) else None
         planned = number(config.get("max_steps"))

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ..charts.number_format import duration
 from ..pages.base import page
-from ..pages.run_sections import accuracy_rows, curve_charts, interval_rows, problems, subject
+from ..pages.run_sections import accuracy_rows, curve_charts, interval_rows, problems, reward_rows, subject
 from .followed_run import RunSnapshot
 
 SERVED = ("report.html", "metrics.jsonl", "eval.json", "samples.json", "config.yaml", "log.txt")
@@ -27,6 +27,7 @@ def watch_page(moment: RunSnapshot, served: list[str], seconds: int) -> str:
         facts=_facts(moment),
         accuracy=accuracy_rows(moment.run),
         chart=interval_rows(moment.run),
+        rewards=reward_rows(moment.run),
         curves=curve_charts(moment.run.metrics),
         **problems(moment.run.samples),
         served_files=served,

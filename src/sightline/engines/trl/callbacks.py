@@ -29,7 +29,7 @@ class WatcherCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: TrainerState, control: TrainerControl, **event: Any) -> None:
         for watcher in self.watchers:
             watcher.step_ends(_moment(state, event))
-        if control.should_save:
+        if control.should_save or control.should_evaluate:
             control.should_log = True  # so that no number waits to be logged when a run is resumed
 
     def on_log(

@@ -31,6 +31,7 @@ from ..registry import Credit, Trained
 from ..saved_model import saved_where_it_fits
 from ..side_files import mend_metrics
 from ..starting_point import starting_point
+from ..validation import Validation
 from .callbacks import HubCallback, StopCallback, WatcherCallback
 from .data.dataset import training_rows
 from .preflight import check_fit
@@ -91,6 +92,7 @@ def train(
     *,
     watch: Watcher | None = None,
     credit: Credit | None = None,
+    validation: Validation | None = None,
 ) -> Trained:
     """Train `loaded.model` in place (`sightline.engines.Engine.train`)."""
     processes = ranks(settings)
@@ -106,7 +108,7 @@ def train(
     if settings.train.push_to_hub:
         callbacks.append(HubCallback(hub_of(settings.train, folder.path), say))
     trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
-    trainer.say = say
+    trainer.say, trainer.validation, trainer.stopping = say, validation, lambda: stop.requested is not None
     say(settings.describe_sharing(trainer.sharing.reason))
 
     def card() -> str:
@@ -116,6 +118,8 @@ def train(
     trainer.card = card
     try:
         trainer.train(resume_from_checkpoint=None if start is None else str(start))
+        if settings.train.load_best_model_at_end:
+            trainer.use_best_step()
     except BaseException as error:
         bar.end(Moment(step=trainer.state.global_step, steps=trainer.state.max_steps))
         if why := trouble(error, folder.path):
@@ -127,7 +131,8 @@ def train(
     finished = trainer.state.global_step >= trainer.state.max_steps
     stopped = None if finished else interrupted
     trained = loaded if stopped is not None else _saved(trainer, settings, loaded, folder, say)
-    return Trained(trainer.state.global_step, stopped, last_checkpoint(folder.path), trained)
+    step, saved = trainer.state.global_step, last_checkpoint(folder.path)
+    return Trained(step, stopped, saved, trained, model_step=trainer.model_step)
 
 
 def _saved(

@@ -214,6 +214,37 @@ CONTRACT = (
         ),
         "weights, optimizer, scheduler, generators and state, all below one folder",
     ),
+    Member(f"{_TRAINER}.evaluate", ("eval_dataset",), (), "measuring amid training"),
+    Member(
+        f"{_TRAINER}._evaluate",
+        ("trial", "ignore_keys_for_eval", "skip_scheduler"),
+        ("metrics = self.evaluate(ignore_keys=ignore_keys_for_eval)",),
+        "what is measured reaches the learning rate's schedule",
+    ),
+    Member(
+        f"{_TRAINER}._determine_best_metric",
+        ("metrics", "trial"),
+        (
+            "self.state.best_global_step = self.state.global_step",
+            'metric_to_check = f"eval_{metric_to_check}"',
+        ),
+        "which step is the best",
+    ),
+    Member(
+        f"{_TRAINER}._load_best_model",
+        (),
+        ("self.state.best_model_checkpoint",),
+        "the weights of the best step at the end",
+    ),
+    Member(
+        f"{_TRAINER}._maybe_log_save_evaluate",
+        (),
+        (
+            "metrics = self._evaluate(trial, ignore_keys_for_eval)",
+            "self.control.should_save = is_new_best_metric",
+        ),
+        "a step is logged, then measured, then saved",
+    ),
     Member(f"{_TRAINER}.init_hf_repo", (), ("create_repo(",), "a hub's repository, which is made elsewhere"),
     Member(
         f"{_TRAINER}._push_from_checkpoint",

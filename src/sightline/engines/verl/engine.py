@@ -37,6 +37,7 @@ from ..reward_settings import accuracy_column, reward_weights
 from ..run_settings import data_options
 from ..side_files import mend_metrics
 from ..starting_point import starting_point
+from ..validation import Validation
 from .launch import compose, environment, run
 from .reward_names import REWARD
 from .run_signals import RunSignals
@@ -91,10 +92,13 @@ def train(
     *,
     watch: Watcher | None = None,
     credit: Credit | None = None,
+    validation: Validation | None = None,
 ) -> Trained:
     """Train with verl (`sightline.engines.Engine.train`); `loaded` is let go of, its memory is verl's."""
     if credit is not None:
         raise UserError("weights beside the method's own are not supported by the verl engine; use trl")
+    if validation is not None:
+        raise UserError("the verl engine measures no held-out problems during training; use trl")
     check_libraries()
     os.environ.update(environment(settings.train.use_cpu))
     check_contract()

@@ -10,6 +10,7 @@ from ...models.draw_views import draw_view
 from ...models.generation.generate import Answer, Decoding, Prompt, generate
 from ...models.loading import LoadedModel
 from ...rewards import Verdict, grade_any
+from ...rewards.verdict import UNDECIDED
 from ...tasks.problem import Problem, Task
 from ...views import PixelView
 from ..statistics.intervals import Measured, proportion
@@ -48,5 +49,14 @@ def answer(
     answers = generate(
         loaded.model, loaded.processor, prompts, decoding, batch_size=batch_size, progress=progress
     )
-    verdicts = grade_any([(a.text, p.golds, p.choices) for a, p in zip(answers, problems, strict=True)])
-    return AnsweredProblems(problems, answers, verdicts)
+    return AnsweredProblems(problems, answers, judged(problems, answers))
+
+
+def judged(problems: Sequence[Problem], answers: Sequence[Answer]) -> list[Verdict]:
+    """The strict grader's verdicts; undecided where the gold is no text, which only rewards can judge."""
+    pairs = list(zip(problems, answers, strict=True))
+    graded = iter(grade_any([(a.text, p.golds, p.choices) for p, a in pairs if p.gold is None]))
+    no_text = Verdict(
+        None, None, UNDECIDED, "the gold is a list or a mapping, which rewards of your own judge"
+    )
+    return [next(graded) if problem.gold is None else no_text for problem, _ in pairs]

@@ -19,6 +19,7 @@ from ...value_ranges import check_bounds
 from .batch_sizes import check_batches
 from .hardware import check_machine, check_trackers, connect_cpus
 from .refused import check_generation_kwargs, check_honoured
+from .validation import forget_trl_evaluation, read_validation
 from .value_ranges import CHOICES, LEAST
 from .vllm_settings import check_vllm_settings
 
@@ -76,8 +77,10 @@ class TrainConfig(
         check_honoured(self)
         check_bounds(self, LEAST, CHOICES)
         check_batches(self)
+        read_validation(self)
         connect_cpus(self)
         super().__post_init__()
+        forget_trl_evaluation(self)
         check_generation_kwargs(self)
         check_vllm_settings(self)
         read_plain_data(self)

@@ -11,17 +11,16 @@ from transformers import GenerationConfig
 
 from ....errors import UserError, unknown_name
 
-_NO_EVALUATION = "held-out problems are measured before and after training (eval_problems), not during it"
+_OWN_EVALUATION = ("held-out problems (eval_problems) are answered greedily, in batches of Sightline's own; "
+                   "eval_strategy and eval_steps say when")  # fmt: skip
 _NO_EFFECT = "it has no effect on this loss"
 _OWN_SAMPLER = "responses are sampled by Sightline or by vLLM (use_vllm)"
 REFUSED = {
     **dict.fromkeys(
-        ("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "per_device_eval_batch_size",
-         "do_eval", "do_predict", "num_generations_eval", "prediction_loss_only", "bf16_full_eval",
-         "fp16_full_eval",
-         "eval_do_concat_batches", "eval_use_gather_object", "eval_accumulation_steps", "batch_eval_metrics",
-         "include_for_metrics", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
-        _NO_EVALUATION,
+        ("per_device_eval_batch_size", "do_eval", "do_predict", "num_generations_eval",
+         "prediction_loss_only", "bf16_full_eval", "fp16_full_eval", "eval_do_concat_batches",
+         "eval_use_gather_object", "eval_accumulation_steps", "batch_eval_metrics", "include_for_metrics"),
+        _OWN_EVALUATION,
     ),
     **dict.fromkeys(("label_smoothing_factor", "label_names", "train_sampling_strategy",
                      "length_column_name"), _NO_EFFECT),
@@ -65,10 +64,6 @@ def check_honoured(args: Any) -> None:
         if field.name in REFUSED and _given(args, field):
             value = getattr(args, field.name)
             raise UserError(f"{field.name} {value!r} is not supported here: {REFUSED[field.name]}")
-    if str(getattr(args.save_strategy, "value", args.save_strategy)) == "best":
-        raise UserError(
-            f"save_strategy best is not supported here: {_NO_EVALUATION}; expected steps, epoch, no"
-        )
     if args.fsdp and "WORLD_SIZE" not in os.environ:
         raise UserError(
             "fsdp needs a launcher: accelerate launch --config_file recipes/accelerate/fsdp2.yaml"

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer import TRAINER_STATE_NAME, TRAINING_ARGS_NAME
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from transformers.utils.peft_utils import ADAPTER_SAFE_WEIGHTS_NAME
 
@@ -28,6 +28,7 @@ from ...checkpoints import STAGING, StoppedError, publish, rotate, size
 from ...disk_space import is_full
 from ..state import rollout_buffer
 from ..state.reference_model import load_reference, save_reference
+from .held_out import best_checkpoint
 
 PROGRESS = "progress.json"
 """Where training stood, beside what transformers saves itself."""
@@ -99,6 +100,10 @@ class Checkpointer:
 
     def _save_ours(self, staged: Path) -> None:
         trainer = self.trainer
+        if trainer.state.best_model_checkpoint is not None:  # a path into the hidden folder, of no use later
+            trainer.state.best_model_checkpoint = None
+            if trainer.ranks.main:
+                trainer.state.save_to_json(str(staged / TRAINER_STATE_NAME))
         if self._amid_rollout_batch:
             rollout_buffer.save(staged, trainer.ranks.index, trainer._buffered_inputs)
         if trainer.args.sync_ref_model:
@@ -130,7 +135,7 @@ class Checkpointer:
     def _publish(self, staged: Path, target: Path) -> None:
         publish(staged, target, {"step": self.trainer.state.global_step, **self._progress()})
         shutil.rmtree(staged.parent, ignore_errors=True)
-        rotate(target.parent, self.trainer.args.save_total_limit)
+        rotate(target.parent, self.trainer.args.save_total_limit, best_checkpoint(self.trainer))
 
     def _give_up(self, folder: Path, name: str, error: SavingError) -> None:
         needed = 0

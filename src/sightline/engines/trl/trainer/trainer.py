@@ -17,7 +17,8 @@ The overridden methods stand in the order in which TRL calls them:
           _get_per_token_logps_and_entropies    6  the training forward, with a gradient
     _get_grad_norm                              7  before every optimizer step
     log                                         8
-    _save_checkpoint, ...                       9  saving and resuming
+    evaluate                                    9  held-out problems
+    _save_checkpoint, ...                      10  saving and resuming
 
 Dynamic sampling, in 2, calls 3 and 4 for candidates, as often as it takes, before TRL does for the batch.
 """
@@ -46,12 +47,14 @@ from ....objectives import bounded_reference
 from ....rewards.functions import reads_whole_rows, undecided_columns
 from ....rollouts import Rollouts
 from ...blindness_probe import image_effect
+from ...checkpoints import fault
 from ...credit import count_without_image, loss_terms, rewards_to_advantages, token_advantages
 from ...health_warnings import HealthWarnings
 from ...invalid_responses import left_out
 from ...metric_names import DRIFT, DRIFT_ONE_WAY, IMAGE_EFFECT, PLACEHOLDER_MASS, ROWS_LEFT_OUT, TERM
 from ...ranks import mean_over_tokens
 from ...registry import Credit
+from ...validation import Validation
 from ...vision_tower_sync import sync_vision_tower
 from ...wrapped_forward import accept_inside
 from ..data.dataset import INVALID, LazyRows, told_rewards
@@ -62,6 +65,7 @@ from ..upstream_contract import check_contract
 from .checkpointing import Checkpointer, Part, load_weights, replay_epochs
 from .dynamic_sampling import GroupSampler
 from .generation import sampled_rollouts, samples_itself, tokenized_once
+from .held_out import best_checkpoint, describe_best, held_out_metrics
 from .image_sharing import with_shared_images
 from .loss_terms import aggregate
 from .nan_guard import NanGuard
@@ -93,6 +97,12 @@ class TokenCreditTrainer(GRPOTrainer):
     """Shows the person who runs this one line; set by whoever drives the trainer."""
     card: Callable[[], str] | None = None
     """Writes the model card of a checkpoint; none is written without it."""
+    validation: Validation | None = None
+    """The held-out problems that `eval_strategy` has measured; without them TRL evaluates its own dataset."""
+    model_step: int | None = None
+    """The step whose weights the trained model has, if not the last one's."""
+    stopping: Callable[[], bool] = staticmethod(lambda: False)
+    """Whether a signal asks to save and stop."""
 
     def __init__(
         self,
@@ -109,6 +119,8 @@ class TokenCreditTrainer(GRPOTrainer):
         self.method, self.credit, self.terms = method, credit, loss_terms(method)
         self.ranks = AccelerateRanks(args)
         self.rows = LazyRows(train_dataset)
+        if getattr(args.eval_strategy, "value", args.eval_strategy) != "no":
+            kwargs.setdefault("eval_dataset", self.rows.numbers)  # asked for by transformers, read by nobody
         with reference_is_copy(args, model), trainers_vllm(model_revision):
             super().__init__(model=model, args=args, train_dataset=self.rows.numbers, **kwargs)
         self.rollout_batch, self.micro_batch = RolloutBatch(), MicroBatch()
@@ -511,10 +523,10 @@ class TokenCreditTrainer(GRPOTrainer):
         for line in self.health.of(logs):
             self.tell(f"step {self.state.global_step}: {line}")
 
-    def tell(self, text: str) -> None:
+    def tell(self, text: str, level: int = logging.WARNING) -> None:
         """One line on the screen, above the progress bar, and in the log; from rank 0."""
         if self.ranks.main:
-            log.warning("%s", text)
+            log.log(level, "%s", text)
             with tqdm.external_write_mode(file=sys.stderr):
                 self.say(text)
 
@@ -527,7 +539,46 @@ class TokenCreditTrainer(GRPOTrainer):
         """The mean of `values` [b, T] over the valid tokens of all ranks."""
         self._log_values({name: mean_over_tokens(values, mask, self.ranks) or 0.0})
 
-    # --- 9. saving and resuming -----------------------------------------------------------------------
+    # --- 9. held-out problems ------------------------------------------------------------------------
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """The run's own held-out problems, where there are any, logged beside the step."""
+        if self.validation is None:
+            return super().evaluate(*args, **kwargs)
+        metrics = held_out_metrics(self, self.validation)
+        super(GRPOTrainer, self).log(dict(metrics))  # TRL's own would take the step's metrics along
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> Any:
+        if skip_scheduler and self.state.global_step > 0:  # `eval_on_start`, which is not where a run resumes
+            return {}
+        return super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
+
+    def _determine_best_metric(self, metrics: Any, trial: Any) -> bool:
+        """Whether these are the best; a run that is being stopped saves in any case."""
+        return super()._determine_best_metric(metrics=metrics, trial=trial) or self.stopping()
+
+    def use_best_step(self) -> None:
+        """Give the model the weights of the best step, once training is over.
+
+        It is asked for by whoever trains: transformers' own way would end by deleting the last checkpoint.
+        """
+        best = best_checkpoint(self)
+        if self.state.global_step < self.state.max_steps or best is None:
+            return
+        if why := fault(best):
+            self.tell(f"the best, {best.name}, cannot be used, {why}; the model is that of the last step")
+            return
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            self.state.best_model_checkpoint = str(best)
+            self._load_best_model()
+        else:
+            load_weights(self.model, best)
+        self.model_step = self.state.best_global_step
+        self.tell(describe_best(self), logging.INFO)
+
+    # --- 10. saving and resuming ----------------------------------------------------------------------
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         saved_by_transformers = super()._save_checkpoint
