@@ -405,7 +405,8 @@ def test_every_field_of_trl_is_in_the_table() -> None:
     """docs/training.md says of each whether it is ours to refuse."""
     from dataclasses import fields
 
-    from trl import GRPOConfig, ModelConfig
+    from trl.trainer.grpo_config import GRPOConfig
+    from trl.trainer.model_config import ModelConfig
 
     from sightline.engines.trl.settings.refused import REFUSED
 
