@@ -194,6 +194,10 @@ def plan_of(name: str, argv: Sequence[str], gpus: int | None, card: float) -> Ru
 
 
 def _others(name: str) -> str:
-    """Which other engines are here."""
-    here = [one for one, facts in ENGINES.items() if one != name and find_spec(facts.library) is not None]
-    return f", or train with --engine {here[0]}" if here else ""
+    """Which other engines are here, or that there is none and what the other choice is."""
+    others = [one for one in ENGINES if one != name]
+    here = [one for one in others if find_spec(ENGINES[one].library) is not None]
+    if here:
+        return f", or train with --engine {here[0]}"
+    choice = " or ".join(f"'sightline[{one}]'" for one in others)
+    return f" (no engine is installed yet; the other choice is {choice}, in an environment of its own)"
