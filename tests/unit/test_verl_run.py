@@ -50,7 +50,9 @@ def test_stop_and_lines_go_one_way_each_and_leave_nothing(tmp_path: Path) -> Non
 
 def test_metrics_have_the_other_engines_names() -> None:
     verl = {"actor/loss": 0.5, "actor/grad_norm": 1.0, "actor/terms/perception_kl": 0.1, "actor/lr": 1e-6,
-            "response_length/mean": 7.0, "timing_s/gen": 2.0, "critic/score/mean": 3.0}  # fmt: skip
+            "response_length/mean": 7.0, "timing_s/gen": 2.0, "critic/score/mean": 3.0,
+            "val-core/org/set/reward/mean@1": 0.5, "val-aux/org/set/rewards/accuracy/mean@1": 0.75,
+            "val-aux/org/set/rewards/format/mean@1": 1.0, "val-aux/num_turns/mean": 2.0}  # fmt: skip
     row = under_our_names(verl, {"accuracy": 0.25})
     assert row == {
         "loss": 0.5,
@@ -59,6 +61,9 @@ def test_metrics_have_the_other_engines_names() -> None:
         "learning_rate": 1e-6,
         "completions/mean_length": 7.0,
         "verl/seconds/gen": 2.0,
+        "eval_reward": 0.5,
+        "eval_accuracy": 0.75,
+        "eval_rewards/format/mean": 1.0,
         "accuracy": 0.25,
     }
 

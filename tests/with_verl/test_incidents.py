@@ -20,7 +20,9 @@ from sightline.methods import method as make_method
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("incidents") / "run"
     hooks = {"SIGHTLINE_NAN_STEP": "2", "SIGHTLINE_UNDECIDED": "1"}
-    found = train(folder, hooks=hooks, method="vgpo", freeze_vision="true", blind_every=2)
+    held_out = ["--", "trainer.test_freq=1"]
+    wanted = {"method": "vgpo", "freeze_vision": "true", "blind_every": 2, "eval_problems": 8}
+    found = train(folder, *held_out, hooks=hooks, **wanted)
     assert found.code == 0, found.said
     return found
 
@@ -58,6 +60,12 @@ def test_the_vision_tower_stays_as_it_was_and_the_rest_does_not(run: Run) -> Non
 def test_the_image_is_taken_away_every_so_often(run: Run) -> None:
     assert run.metrics[0]["image/log_prob_change"] > 1e-3
     assert "image/log_prob_change" not in run.metrics[1]
+
+
+def test_held_out_problems_are_measured_by_verl_under_our_names(run: Run) -> None:
+    for row in run.metrics:
+        assert 0 <= row["eval_reward"] <= 1
+        assert row["eval_reward"] * 8 == pytest.approx(round(row["eval_reward"] * 8))
 
 
 def test_a_step_that_is_not_finite_is_skipped_counted_and_stored(run: Run) -> None:

@@ -98,7 +98,10 @@ def train(
     if credit is not None:
         raise UserError("weights beside the method's own are not supported by the verl engine; use trl")
     if validation is not None:
-        raise UserError("the verl engine measures no held-out problems during training; use trl")
+        raise UserError(
+            "held-out problems are measured during training by verl itself here; leave eval_strategy out and "
+            "give -- trainer.test_freq=N"
+        )
     check_libraries()
     os.environ.update(environment(settings.train.use_cpu))
     check_contract()
@@ -216,7 +219,7 @@ def _sections(
         "options": data_options(train),
         "limit": train.limit,
         "seed": train.seed,
-        "eval_problems": 1,
+        "eval_problems": max(1, train.eval_problems),  # verl wants one also where it measures none
         "max_prompt_length": train.max_prompt_length,
         "placeholders": placeholder_words(loaded.processor, config),
         "whole_rows": reads_whole_rows(reward(name) for name in rewards),

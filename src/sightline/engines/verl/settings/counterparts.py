@@ -14,7 +14,6 @@ _VERL = {
     "fsdp_config": f"{_ACTOR}.fsdp_config",
     "deepspeed": f"{_ACTOR}.fsdp_config (verl shards by FSDP2)",
     "logging_steps": "trainer.logger",
-    "lora_alpha": f"{_MODEL}.lora_alpha",
     "min_p": f"{_ROLLOUT}.val_kwargs",
     "optim": f"{_ACTOR}.optim.optimizer",
     "project": "trainer.project_name",
@@ -27,17 +26,19 @@ _VERL = {
     "warmup_ratio": f"{_ACTOR}.optim.lr_warmup_steps_ratio",
 }
 """Setting -> verl's key."""
+_ADAPTERS = f"{_MODEL}.lora_rank, .lora_alpha, .target_modules"
+_NOT_YET = {
+    **dict.fromkeys(("use_peft", "lora_r", "lora_alpha", "lora_target_modules"), _ADAPTERS),
+    "load_in_4bit": f"{_ACTOR}.fsdp_config",
+}
+"""Setting -> verl's key for it, which the engine refuses too: it cannot score or export such a model."""
 _HERE = {
     "use_vllm": "sampler: vllm",
     "vllm_mode": "sampler: vllm, which samples beside the trainer",
     "dtype": "bf16",
     "model_name_or_path": "model",
-    "use_peft": "",
-    "lora_r": "",
-    "lora_target_modules": "",
-    "load_in_4bit": "",
 }
-"""Setting -> what to set instead; empty: the verl engine cannot do this yet."""
+"""Setting -> what to set instead."""
 
 
 def no_counterpart(name: str) -> None:
@@ -48,7 +49,10 @@ def no_counterpart(name: str) -> None:
     """
     if name in _VERL:
         raise UserError(f"setting {name} has no counterpart on the verl engine; give -- {_VERL[name]}=VALUE")
-    if _HERE.get(name):
-        raise UserError(f"setting {name} has no counterpart on the verl engine; set {_HERE[name]}")
     if name in _HERE:
-        raise UserError(f"setting {name} is not supported by the verl engine yet; train with --engine trl")
+        raise UserError(f"setting {name} has no counterpart on the verl engine; set {_HERE[name]}")
+    if name in _NOT_YET:
+        raise UserError(
+            f"setting {name} is not supported by the verl engine yet, nor is verl's own key "
+            f"({_NOT_YET[name]}); train with --engine trl"
+        )

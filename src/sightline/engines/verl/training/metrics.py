@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .... import masked
-from ...metric_names import TERM
+from ...metric_names import HELD_OUT, TERM
 from ..reward_names import REWARD, UNJUDGED
 
 NAMES = {
@@ -31,6 +32,8 @@ NAMES = {
 """verl's name -> ours, which is TRL's where TRL has the quantity."""
 _SECONDS = "timing_s/"
 _GROUPS = "groups/"
+_HELD_OUT = re.compile(r"val-\w+/.*/(reward|rewards/[^/]+)/mean@1")
+"""verl's names of what held-out problems earn, where `trainer.test_freq` has it measure them."""
 
 
 def under_our_names(metrics: Mapping[str, Any], measured: Mapping[str, float]) -> dict[str, float]:
@@ -42,7 +45,16 @@ def under_our_names(metrics: Mapping[str, Any], measured: Mapping[str, float]) -
             row[plain] = float(value)
         elif name.startswith(_SECONDS):
             row[f"verl/seconds/{name.removeprefix(_SECONDS)}"] = float(value)
+        elif found := _HELD_OUT.fullmatch(name):
+            row[_held_out(found[1])] = float(value)
     return row | dict(measured)
+
+
+def _held_out(name: str) -> str:
+    """The name that the other engine has for it."""
+    if name == f"{REWARD}accuracy":
+        return f"{HELD_OUT}accuracy"
+    return f"{HELD_OUT}{name}/mean" if name.startswith(REWARD) else f"{HELD_OUT}{name}"
 
 
 def reward_metrics(rewards: Tensor, groups: Tensor) -> dict[str, float]:
