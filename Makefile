@@ -6,6 +6,8 @@
 # make performance  puts what `make bench` measured into docs/performance.md
 # make test-vllm  builds .venv-vllm (vLLM for CPUs) and checks that sampler and trainer agree
 # make test-verl  builds .venv-verl (verl, without trl) and trains with it on two CPU ranks
+# make test-versions  the families' tests under the lowest version of transformers, verl's and the newest;
+#              puts a table into docs/families.md (VERSIONS="5.6.2 5.24.0" runs others)
 #
 # TORCH_INDEX=https://download.pytorch.org/whl/cpu takes torch from a CPU package index
 # (smaller by gigabytes on Linux machines without a GPU).
@@ -14,6 +16,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
 WORKERS ?= 2
+VERSIONS ?= 5.6.2 5.9.0 5.10.4 5.23.0 5.24.0
 BENCHMARKS ?= scoring exact_kl rollouts training_pass steps growth
 
 BIN := .venv/bin
@@ -23,7 +26,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl clean
+.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl test-versions clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -70,6 +73,9 @@ test-verl: .venv-verl/.ready
 	  $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX)) --requirement tests/with_verl/requirements.txt --editable .
 	touch $@
 
+test-versions: .venv/.dev
+	PYTHONPATH=src:tests $(BIN)/python tests/transformers_versions.py $(VERSIONS)
+
 .venv/.torch: constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
@@ -84,4 +90,4 @@ test-verl: .venv-verl/.ready
 	touch $@ .venv/.run
 
 clean:
-	rm -rf .venv .venv-vllm .venv-verl
+	rm -rf .venv .venv-vllm .venv-verl .venv-versions

@@ -14,8 +14,8 @@ import torch
 from evaluation_fixtures import make_image
 from PIL import Image
 
-from sightline.cli.eval import _parser as eval_parser
 from sightline.cli.eval import _plan as plan_of
+from sightline.cli.eval import parser as eval_parser
 from sightline.errors import UserError
 from sightline.evaluation.backends import Request
 from sightline.evaluation.backends.local import LocalBackend, SampleByRow

@@ -22,6 +22,8 @@ from ..models.scoring.micro_batches import is_sharded
 
 _IMAGE_INPUTS = ("pixel_values", "mm_encoder_outputs")
 """What a backbone is given where there are images."""
+_CACHES = ("cache", "past_key_values")
+"""Under which name a backbone is given a cache, from transformers 5.24 on and before."""
 _USED = ("pooler_output", "deepstack_features")
 """Of what a tower puts out, that which goes into the text model."""
 _SIDE = 64
@@ -53,8 +55,8 @@ def sync_vision_tower(model: Any, processor: Any) -> None:
 
 
 def _needs_no_blank(given: Mapping[str, Any]) -> bool:
-    cache = given.get("past_key_values")
-    decoding = cache is not None and cache.get_seq_length() > 0
+    caches = [given[name] for name in _CACHES if given.get(name) is not None]
+    decoding = any(cache.get_seq_length() > 0 for cache in caches)
     return decoding or any(given.get(name) is not None for name in _IMAGE_INPUTS)
 
 

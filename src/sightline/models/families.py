@@ -164,6 +164,13 @@ def positions(model: Any, input_ids: Tensor, attention_mask: Tensor, vision: dic
     return (attention_mask.long().cumsum(-1) - 1).clamp(min=0)
 
 
+def cached(model: Any, cache: Any) -> dict[str, Any]:
+    """The keyword under which forwards take a cache: `cache` from transformers 5.24 on, before that
+    `past_key_values`."""
+    names = inspect.signature(type(model.base_model).forward).parameters
+    return {"cache" if "cache" in names else "past_key_values": cache}
+
+
 def cache_layers(model: PreTrainedModel) -> set[str]:
     """The kinds of layer that a cache of `model` has, by the names of transformers' classes.
 

@@ -34,7 +34,7 @@ def load_processor(path: str | Path, **hub: Any) -> ProcessorMixin:
         if is_torchvision_available():
             raise
         processor = _image_only(path, **hub)
-    except OSError:  # saved without its video half, by `image_only_class`
+    except (OSError, ValueError):  # saved without its video half, or an image processor is hidden
         processor = _image_only(path, **hub)
     if not isinstance(processor, ProcessorMixin) or getattr(processor, "image_processor", None) is None:
         raise UserError(
@@ -49,9 +49,12 @@ def _image_only(path: str | Path, **hub: Any) -> ProcessorMixin:
     name = _processor_class(path, **hub)
     try:
         image_processor = AutoImageProcessor.from_pretrained(path, backend="pil", **hub)
-    except ImportError as error:
+    except (ImportError, ValueError) as error:
+        if is_torchvision_available():
+            raise
         raise UserError(
-            f"{name} needs torchvision, which is not installed; pip install torchvision"
+            f"{name} needs torchvision (under transformers {transformers.__version__}), which is not "
+            "installed; pip install torchvision"
         ) from error
     tokenizer = AutoTokenizer.from_pretrained(path, **hub)
     template = getattr(tokenizer, "chat_template", None) or _saved_chat_template(path)

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
+from ..families import cached
 from ..scoring.hidden_states import Reading, SharedPrefix, response_positions, selected, why_not_shared
 from ..scoring.micro_batches import is_sharded
 from .prompt_inputs import Prompts
@@ -108,13 +109,14 @@ class _Running:
         self.prefix: SharedPrefix | None = None
         if keep is None:
             cache = DynamicCache(config=model.config)
-            first = model(**prompts.inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            first = model(**prompts.inputs, **cached(model, cache), use_cache=True, logits_to_keep=1)
             logits = first.logits[:, -1]
         else:
             self.prefix, logits = SharedPrefix.with_logits(model, prompts, keep)
             cache = self.prefix.cache
         self.logits = logits[owner].float()
         self.cache = selected(cache, owner, len(prompts))
+        self.cached = cached(model, self.cache)
         self.rows = torch.arange(len(owner), device=owner.device)
         self.mask = prompts.attention_mask[owner]
         self.history = prompts.input_ids[owner]
@@ -162,7 +164,7 @@ class _Running:
             input_ids=self.history[:, -1:],
             attention_mask=self.mask,
             position_ids=position,
-            past_key_values=self.cache,
+            **self.cached,
             use_cache=True,
             logits_to_keep=1,
         )

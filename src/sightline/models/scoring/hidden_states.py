@@ -15,7 +15,7 @@ from transformers import DynamicCache, PreTrainedModel
 from ...errors import UserError
 from ...methods import Needs
 from ...signals import Signal, signal
-from ..families import CACHES_OF_ATTENTION, cache_layers, image_token_id
+from ..families import CACHES_OF_ATTENTION, cache_layers, cached, image_token_id
 from ..generation.prompt_inputs import Prompts
 
 NOT_SHARED = "why_not_shared"
@@ -114,7 +114,7 @@ class SharedPrefix:
         last = torch.tensor([prompts.input_ids.shape[1] - 1], device=prompts.input_ids.device)
         with _backbone_states(model) as found, prefix._image_vectors():
             output = model(
-                **prompts.inputs, past_key_values=prefix.cache, use_cache=True, logits_to_keep=last
+                **prompts.inputs, **cached(model, prefix.cache), use_cache=True, logits_to_keep=last
             )
         prefix._keep(found[0])
         return prefix, output.logits[:, -1]
@@ -229,7 +229,7 @@ def selected(cache: DynamicCache, owner: Tensor, size: int) -> DynamicCache:
 
 def _run(model: PreTrainedModel, inputs: dict[str, Tensor], cache: DynamicCache | None) -> Tensor:
     """The states after the final norm, [n, S, D]."""
-    output = model.base_model(**inputs, past_key_values=cache, use_cache=cache is not None)
+    output = model.base_model(**inputs, **cached(model, cache), use_cache=cache is not None)
     return output.last_hidden_state
 
 
