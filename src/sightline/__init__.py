@@ -6,6 +6,7 @@
     group_advantages(rewards, ids)    rewards [B] -> advantages [B]
     grade(response, gold)             text -> verdict
     Rollouts                          the batch every stage reads, and the legend of shapes
+    Trainer(model, task, method, ...)  one training run, with objects of your own; needs an engine
 
 Models, training, evaluation and reports live in their rooms (`sightline.models`,
 `sightline.engines`, ...) and are imported from there: this page needs torch alone, and not before a name is
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .rewards import Verdict, grade, grade_many
     from .rollouts import Rollouts
     from .signals import SIGNALS, Signal
+    from .trainer import Trainer
     from .views import VIEWS, View, view
 
 _ROOMS = {
@@ -33,6 +35,7 @@ _ROOMS = {
     "rewards": ("Verdict", "grade", "grade_many"),
     "rollouts": ("Rollouts",),
     "signals": ("SIGNALS", "Signal"),
+    "trainer": ("Trainer",),
     "views": ("VIEWS", "View", "view"),
 }
 
@@ -46,6 +49,7 @@ __all__ = [
     "Objective",
     "Rollouts",
     "Signal",
+    "Trainer",
     "UserError",
     "Verdict",
     "View",

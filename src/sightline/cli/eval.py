@@ -34,6 +34,7 @@ from ..evaluation.run.results_folder import ResultsFolder
 from ..evaluation.run.start import describe, processor_name, start_run, weights_name
 from ..evaluation.tokens.token_scores import score_tokens
 from ..models.loading import LoadedModel, load_model
+from ..models.threads import one_thread_if_small
 from ..rewards import PROTOCOLS
 from ..run_folder import check_free, finite, fresh_name, open_run
 from ..tasks import DataOptions
@@ -42,7 +43,6 @@ from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 from .eval_plan import main as plan_main
 from .score import print_results, say_undecided
-from .threads import one_thread_if_small
 
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 LOCAL, VLLM = "hf", "vllm"

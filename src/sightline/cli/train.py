@@ -35,13 +35,13 @@ from ..evaluation.validation import HeldOut
 from ..models.families import longest_sequence
 from ..models.loading import LoadedModel, load_model
 from ..models.prompt_lengths import token_counter
+from ..models.threads import one_thread_if_small
 from ..provenance import RESIZING, provenance
 from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
-from .threads import one_thread_if_small
 from .train_measures import longest_answer, print_results, run_rewards, run_validation
 
 log = logging.getLogger(__name__)

@@ -85,7 +85,7 @@ def _as_given(record: Mapping[str, Any], file: str) -> dict[str, Any]:
     Raises:
         UserError: a setting that something set is not there.
     """
-    given = [name for name, source in record[SET_BY].items() if source in ("flag", "yaml")]
+    given = [name for name, source in record[SET_BY].items() if source in ("flag", "python", "yaml")]
     if lost := [name for name in given if name not in record]:
         raise UserError(f"config file {file} is damaged: it says what set {', '.join(lost)}, but not to what")
     kept = {name: record[name] for name in given if name not in _OF_ONE_START}

@@ -88,8 +88,9 @@ class Engine(Protocol):
         """Every setting as a flag, for completion and for checks of what is printed."""
         ...
 
-    def parse(self, argv: Sequence[str]) -> Settings:
-        """The settings of a command line: flags over `--config FILE` over the method's over defaults.
+    def parse(self, argv: Sequence[str], given: Mapping[str, Any] | None = None, /) -> Settings:
+        """The settings of a command line: flags over `given` from Python over `--config FILE` over the
+        method's over defaults.
 
         Raises:
             UserError: anything is unknown, of a wrong type, or out of its range.

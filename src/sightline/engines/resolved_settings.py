@@ -22,7 +22,7 @@ class Resolved:
     """One object for each dataclass of the parser."""
     method: Method
     set_by: dict[str, str]
-    """Setting -> "flag", "yaml" or "method"; what is not named has its default."""
+    """Setting -> "flag", "python", "yaml" or "method"; what is not named has its default."""
 
 
 def read_config(file: str | None) -> dict[str, Any]:
@@ -44,25 +44,38 @@ def resolve(
     file: str | None,
     hints: Mapping[str, Any],
     method_sets: Callable[[Objective], Mapping[str, Any]],
+    given: Mapping[str, Any] | None = None,
 ) -> Resolved:
     """The settings of a parser of transformers. Precedence: a flag, the YAML, the method's own, its defaults.
 
     `config` was read from `file`; `hints` are the types of all settings; `method_sets` says what an objective
-    sets.
+    sets. `given` are settings from Python, which come before the YAML's; its `method` may be a `Method`.
 
     Raises:
         UserError: a key, method or option is unknown (the nearest valid ones are named), or a value is of a
             wrong type or not finite.
     """
-    check_yaml(config, {action.dest: action for action in parser._actions}, file, hints, PLAIN_DATA)
+    own, python = _own_method(given or {})
+    actions = {action.dest: action for action in parser._actions}
+    check_yaml(config, actions, file, hints, PLAIN_DATA)
+    check_yaml(python, actions, "Trainer", hints, PLAIN_DATA)
+    yaml, config = config, {**config, **python}
     by_flag = flags_given(flags, parser._actions)
-    method = method_of(flags, config, PolicySettings.method)
+    method = own or method_of(flags, config, PolicySettings.method)
     defaults = method_sets(method.objective)
     parser.set_defaults(**{"output_dir": fresh_name("train"), **defaults, **config})
     check_words(parser, flags)
     settings = parsed(parser, flags)
     check_finite(settings, [*config, *by_flag])
-    return Resolved(settings, method, _sources(method=defaults, yaml=config, flag=by_flag))
+    return Resolved(settings, method, _sources(method=defaults, yaml=yaml, python=python, flag=by_flag))
+
+
+def _own_method(given: Mapping[str, Any]) -> tuple[Method | None, dict[str, Any]]:
+    """A method that is given as an object, and the settings with its name in its place."""
+    own = given.get("method")
+    if not isinstance(own, Method):
+        return None, dict(given)
+    return own, {**given, "method": own.name, "method_options": dict(own.options)}
 
 
 def _sources(**given: Mapping[str, Any] | Sequence[str] | set[str]) -> dict[str, str]:

@@ -73,6 +73,7 @@ def make_trainer(
         processing_class=loaded.processor,
         peft_config=get_peft_config(settings.model),
         model_revision=settings.model.model_revision,
+        resolved=True,
         **kwargs,
     )
     if args.freeze_vision:
@@ -93,8 +94,9 @@ def train(
     watch: Watcher | None = None,
     credit: Credit | None = None,
     validation: Validation | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> Trained:
-    """Train `loaded.model` in place (`sightline.engines.Engine.train`)."""
+    """Train `loaded.model` in place (`sightline.engines.Engine.train`); `callbacks` are transformers' own."""
     processes = ranks(settings)
     say = say if processes.main else log.debug
     start = _resumed_checkpoint(folder.path, settings.train, processes, say)
@@ -104,10 +106,10 @@ def train(
     heartbeat = Heartbeat(folder.path, processes.index, processes.count)
     bar = watch or ProgressBar(settings.method.name)
     watchers = [MetricsFile(folder.metrics), bar, heartbeat]
-    callbacks: list[Any] = [StopCallback(stop), WatcherCallback(watchers)]
+    called: list[Any] = [StopCallback(stop), WatcherCallback(watchers), *callbacks]
     if settings.train.push_to_hub:
-        callbacks.append(HubCallback(hub_of(settings.train, folder.path), say))
-    trainer = make_trainer(settings, loaded, task, problems, callbacks=callbacks, credit=credit)
+        called.append(HubCallback(hub_of(settings.train, folder.path), say))
+    trainer = make_trainer(settings, loaded, task, problems, callbacks=called, credit=credit)
     trainer.say, trainer.validation, trainer.stopping = say, validation, lambda: stop.requested is not None
     say(settings.describe_sharing(trainer.sharing.reason))
 

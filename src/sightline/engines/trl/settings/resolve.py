@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import typing
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from trl.scripts.utils import TrlParser
@@ -39,7 +39,9 @@ class Settings:
     model: ModelConfig
     method: Method
     set_by: dict[str, str]
-    """Setting -> "flag", "yaml" or "method"; what is not named has TRL's (or our one) default."""
+    """Setting -> "flag", "python", "yaml" or "method"; what is not named has TRL's (or our one) default."""
+    own_rewards: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    """Reward functions that were given as such, by their names in `rewards`."""
 
     def describe_method(self) -> str:
         """One line: what the method set, and what overrode it."""
@@ -92,8 +94,10 @@ def parser() -> TrlParser:
     )
 
 
-def parse(argv: Sequence[str]) -> Settings:
-    """Resolve a command line. Precedence: a flag, the YAML, the method's own defaults, TRL's.
+def parse(argv: Sequence[str], given: Mapping[str, Any] | None = None) -> Settings:
+    """Resolve a command line and what Python gives.
+
+    Precedence: a flag, `given` from Python, the YAML, the method's own defaults, TRL's.
 
     Raises:
         UserError: a key, method or option is unknown (the nearest valid ones are named), a value has
@@ -104,7 +108,7 @@ def parse(argv: Sequence[str]) -> Settings:
     if {"-h", "--help", HELP_ALL} & set(flags):
         _explain(options, everything=HELP_ALL in flags)
         raise SystemExit(0)
-    found = resolve(options, flags, read_config(config_file), config_file, _HINTS, grpo_settings)
+    found = resolve(options, flags, read_config(config_file), config_file, _HINTS, grpo_settings, given)
     train, model = found.settings
     _read_resume(train)
     train.model = model.model_name_or_path = train.model or model.model_name_or_path

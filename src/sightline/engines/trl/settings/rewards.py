@@ -9,7 +9,7 @@ from trl.rewards.other_rewards import get_soft_overlong_punishment
 
 from ....errors import UserError
 from ....objectives import Objective
-from ....rewards import reward
+from ....rewards import guarded, reward
 from ....rewards.functions import of_answers_alone
 from ...reward_settings import ACCURACY, accuracy_column, reward_weights
 from .resolve import Settings
@@ -24,7 +24,8 @@ def rewards_of(settings: Settings) -> tuple[list[Callable[..., Any]], list[float
     """
     args, objective = settings.train, settings.method.objective
     weights = reward_weights(args.rewards, args.reward_weights)
-    functions, values = reward_functions(weights, objective, int(args.max_completion_length or 256))
+    longest = int(args.max_completion_length or 256)
+    functions, values = reward_functions(weights, objective, longest, settings.own_rewards)
     selection = objective.informative_groups
     if selection is not None and selection.key == ACCURACY and args.max_rounds > 1:
         accuracy_column([function.__name__ for function in functions])
@@ -32,14 +33,20 @@ def rewards_of(settings: Settings) -> tuple[list[Callable[..., Any]], list[float
 
 
 def reward_functions(
-    weights: Mapping[str, float], objective: Objective, max_length: int
+    weights: Mapping[str, float],
+    objective: Objective,
+    max_length: int,
+    own: Mapping[str, Callable[..., Any]] | None = None,
 ) -> tuple[list[Callable[..., Any]], list[float]]:
     """The functions and their weights, with the objective's overlong punishment (weight 1) behind them.
+
+    `own` are functions by name, which need not be found.
 
     Raises:
         UserError: a reward is unknown or cannot be loaded, or the overlong buffer exceeds `max_length`.
     """
-    functions, values = [reward(name) for name in weights], list(weights.values())
+    own, values = own or {}, list(weights.values())
+    functions = [guarded(own[name], name) if name in own else reward(name) for name in weights]
     if objective.overlong is not None:
         functions.append(_overlong(max_length, objective.overlong))
         values.append(1.0)

@@ -60,6 +60,7 @@ from ...wrapped_forward import accept_inside
 from ..data.dataset import INVALID, LazyRows, told_rewards
 from ..data.micro_batches import PROMPT, SUMS, by_prompt, normalise_per_step, together
 from ..ranks import AccelerateRanks
+from ..settings.objective import follow_objective
 from ..state.reference_model import reference_is_copy
 from ..upstream_contract import check_contract
 from .checkpointing import Checkpointer, Part, load_weights, replay_epochs
@@ -113,9 +114,12 @@ class TokenCreditTrainer(GRPOTrainer):
         train_dataset: Any,
         credit: Credit | None = None,
         model_revision: str | None = None,
+        resolved: bool = False,
         **kwargs: Any,
     ):
         check_contract()
+        if not resolved:  # by `parse`, which knows what was given and what was left to the method
+            args = follow_objective(args, method.objective)
         self.method, self.credit, self.terms = method, credit, loss_terms(method)
         self.ranks = AccelerateRanks(args)
         self.rows = LazyRows(train_dataset)

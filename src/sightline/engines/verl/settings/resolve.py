@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -83,8 +83,10 @@ def parser() -> HfArgumentParser:
     )
 
 
-def parse(argv: Sequence[str]) -> Settings:
+def parse(argv: Sequence[str], given_here: Mapping[str, Any] | None = None) -> Settings:
     """Resolve a command line. Precedence: behind `--`, a flag, the YAML, the method's own defaults, ours.
+
+    `given_here` are settings from Python, which come before the YAML's.
 
     Raises:
         UserError: a key, method or option is unknown or has no counterpart in verl (its own key is named), a
@@ -98,8 +100,10 @@ def parse(argv: Sequence[str]) -> Settings:
         raise SystemExit(0)
     config = read_config(file)
     given = [*_overrides(config.pop(GIVEN, None)), *given]
-    _check_counterparts([*config, *_named(flags)], {action.dest for action in options._actions})
-    found = resolve(options, flags, config, file, _HINTS, objective_settings)
+    _check_counterparts(
+        [*config, *(given_here or {}), *_named(flags)], {action.dest for action in options._actions}
+    )
+    found = resolve(options, flags, config, file, _HINTS, objective_settings, given_here)
     (train,) = found.settings
     read_plain_data(train)
     check_settings(train, found.method)

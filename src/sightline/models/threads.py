@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from ..models.loading import LoadedModel
+from .loading import LoadedModel
 
 SMALL = 20_000_000
 """Parameters below which threads on a CPU wait for each other longer than they work."""
