@@ -251,14 +251,11 @@ def _is_plain(value: Any) -> bool:
 
 
 def _described(value: Any) -> str:
-    name = getattr(value, "name", None)
+    name, kind = getattr(value, "name", None), type(value).__name__
     if isinstance(name, str):
         return name
-    return (
-        f"{type(value).__name__} of {len(value):,} rows"
-        if hasattr(value, "__len__")
-        else type(value).__name__
-    )
+    counted = hasattr(value, "__len__") and not isinstance(value, Mapping)
+    return f"{kind} of {len(value):,} rows" if counted else kind
 
 
 def _task(task: Any, options: DataOptions) -> Task:
