@@ -7,29 +7,26 @@ leaves the same folder. docs/python.md has examples.
 from __future__ import annotations
 
 import inspect
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from .analysis import write_report
 from .analysis.readers.metrics import read_metrics
+from .cli import screen
+from .cli.train import finished_line, prepare, spare_dir
 from .engines import engine
 from .engines.command_line import chosen_engine
+from .engines.finished_runs import last_step, trained_model
 from .engines.ranks import Ranks
 from .engines.registry import USUAL, Trained
 from .engines.run_settings import data_options
 from .errors import UserError
-from .evaluation.before_after import AFTER, BEFORE, MODES, BeforeAfter
 from .methods import Method
-from .models.loading import LoadedModel
-from .models.threads import one_thread_if_small
-from .provenance import provenance
-from .run_folder import RunFolder, open_run, write_text
+from .models.loading import LoadedModel, load_model
+from .run_folder import RunFolder
 from .tasks import DataOptions, Task, load_task
-from .tasks.problem import Problem
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,7 +50,6 @@ class Trainer:
         config: a YAML with settings, such as `recipes/demo.yaml`.
         callbacks: `transformers.TrainerCallback`s, for the TRL engine.
         processor: of `model`, where that is a model of transformers.
-        say: shows the person who runs this one line; `print` by default.
         settings: any setting of `sightline train` under its name, before the config's.
 
     Raises:
@@ -71,7 +67,6 @@ class Trainer:
         config: str | Path | None = None,
         callbacks: Sequence[Any] = (),
         processor: Any = None,
-        say: Callable[[str], None] = print,
         **settings: Any,
     ):
         given, own_rewards = _named_rewards(rewards)
@@ -85,17 +80,22 @@ class Trainer:
         self.settings: Any = self.engine.parse(words, given | settings)
         if own_rewards:
             self.settings = replace(self.settings, own_rewards=own_rewards)
-        self.callbacks, self.say = tuple(callbacks), say
+        if self.settings.train.output_dir is None:
+            raise UserError("Trainer needs an output_dir, such as output_dir='runs/first'")
         self.ranks: Ranks = self.engine.ranks(self.settings)
-        args = self.settings.train
-        self.task: Task = _task(args.task if task is None else task, DataOptions(**data_options(args)))
-        self.problems: Sequence[Problem] = self.task.train(args.limit, args.seed)
-        self.held_out = self.task.test(args.eval_problems, 0) if args.eval_problems else []
-        self.loaded: LoadedModel = _loaded(self.engine, self.settings, model, processor)
-        one_thread_if_small(self.loaded, args.device)
-        self.engine.check_fit(self.settings, self.loaded, self.task, self.problems)
-        self.folder = RunFolder(Path(str(args.output_dir)))
-        self.evaluation: BeforeAfter | None = None
+        own_task = None if task is None else _task(task, DataOptions(**data_options(self.settings.train)))
+        self._ready = prepare(
+            self.engine,
+            self.settings,
+            self.ranks,
+            task=own_task,
+            loaded=_loaded(model, processor),
+            callbacks=tuple(callbacks),
+        )
+        self.loaded: LoadedModel = self._ready.loaded
+        self.folder = RunFolder(Path(str(self.settings.train.output_dir)))
+        self.results: dict[str, Any] = {}
+        """Held-out accuracies and rewards before and after training, with intervals, as in eval.json."""
 
     @property
     def model(self) -> Any:
@@ -116,65 +116,27 @@ class Trainer:
     def train(self) -> Trained:
         """Measure, train, save, measure again, and write report.html; the run's folder has it all.
 
-        Ctrl-C (an interrupted cell) saves a checkpoint and returns; `resume=True` goes on from it.
+        Ctrl-C (an interrupted cell) saves a checkpoint and returns; `resume=True` goes on from it. A run that
+        is finished already is said to be, and its model is loaded.
 
         Raises:
             UserError: the folder holds another run; give `overwrite=True`, or another `output_dir`.
             StoppedError: the run cannot continue.
         """
-        folder = self._open()
+        if line := finished_line(self.settings):
+            screen.say(line)
+            model = trained_model(self.folder, spare_dir(self.settings.train)) or self.folder.model
+            self.loaded = load_model(str(model), self.loaded.model.dtype)
+            return Trained(last_step(self.folder), None, None, self.loaded)
+        run = self._ready.begin([], time.perf_counter())
         try:
-            return self._train(folder)
+            run.introduce()
+            run.go()
         finally:
-            folder.release()
-
-    def _train(self, folder: RunFolder) -> Trained:
-        args = self.settings.train
-        longest = int(args.max_completion_length or 256)
-        shown = args.report_problems
-        self.evaluation = BeforeAfter(folder, self.task, self.held_out, shown, args.seed, longest)
-        self._tell(self.settings.describe_method())
-        self._measure(BEFORE)
-        more = {"callbacks": self.callbacks} if self.callbacks else {}
-        trained = self.engine.train(
-            self.settings, self.loaded, self.task, self.problems, folder, self._tell, **more
-        )
-        if trained.interrupted_by is not None:
-            self._tell(f"interrupted after step {trained.steps}; resume=True goes on")
-            return trained
-        self.loaded = trained.model
-        self._measure(AFTER)
-        if self.ranks.main:
-            write_report(folder.path)
-            self._tell(f"report: {folder.report}")
-        return trained
-
-    def _measure(self, moment: str) -> None:
-        """Held-out accuracy on rank 0, while the others wait."""
-        if self.ranks.main and self.evaluation is not None and len(self.held_out):
-            self._tell(f"measuring {len(self.held_out)} held-out problems, {moment} training")
-            self.loaded.model.to(self.settings.train.device)
-            self.evaluation.measure(moment, self.loaded)
-            found = [f"{mode} {self.evaluation.value(moment, mode)}" for mode in MODES]
-            self._tell(f"{moment}: {', '.join(found)}")
-        self.ranks.wait()
-
-    def _open(self) -> RunFolder:
-        """The run's folder with its config.yaml, on rank 0."""
-        args = self.settings.train
-        if not self.ranks.main:
-            self.ranks.wait()
-            return self.folder
-        folder = open_run(self.folder.path, overwrite=args.overwrite, resume=args.resume)
-        record = self.settings.as_dict() | provenance() | {"set_by": dict(self.settings.set_by)}
-        write_text(folder.config, yaml.safe_dump(record, sort_keys=True, allow_unicode=True))
-        self.ranks.wait()
-        self.folder = folder
-        return folder
-
-    def _tell(self, text: str) -> None:
-        if self.ranks.main:
-            self.say(text)
+            run.folder.release()
+        assert run.trained is not None
+        self.loaded, self.results = run.trained.model, run.evaluation.measured
+        return run.trained
 
 
 def _check_engine(name: str, method: Any, rewards: Mapping[str, Reward], callbacks: Sequence[Any]) -> None:
@@ -222,12 +184,10 @@ def _model_name(model: Any) -> str:
     return str(getattr(model, "name", "") or getattr(model, "name_or_path", "") or type(model).__name__)
 
 
-def _loaded(engine: Any, settings: Any, model: Any, processor: Any) -> LoadedModel:
-    """The model that is to be trained."""
-    if isinstance(model, LoadedModel):
-        return model
-    if model is None or isinstance(model, str | Path):
-        return engine.load_policy(settings)
+def _loaded(model: Any, processor: Any) -> LoadedModel | None:
+    """A model that is given as an object; None for a name."""
+    if model is None or isinstance(model, str | Path | LoadedModel):
+        return model if isinstance(model, LoadedModel) else None
     if processor is None:
         raise UserError(
             f"a {type(model).__name__} needs its processor: Trainer(model, processor=AutoProcessor...)"

@@ -34,7 +34,7 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
 
 def test_the_numbers_are_those_of_the_command_line(tmp_path: Path) -> None:
     here, there = tmp_path / "python", tmp_path / "command"
-    trainer = sightline.Trainer(config=DEMO, output_dir=str(here), say=lambda text: None, **SMALL)
+    trainer = sightline.Trainer(config=DEMO, output_dir=str(here), **SMALL)
     done = trainer.train()
     flags = [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
     assert main(["train", "--config", str(DEMO), "--output_dir", str(there), *flags]) == 0
@@ -93,10 +93,9 @@ def test_own_method_rewards_data_callbacks_and_model(tmp_path: Path) -> None:
         Steps(),
         load_model("embedded"),
     )
-    said: list[str] = []
     trainer = sightline.Trainer(
         loaded.model, data, mine, {"accuracy": 0.9, brief: 0.1},
-        processor=loaded.processor, config=DEMO, callbacks=[steps], say=said.append,
+        processor=loaded.processor, config=DEMO, callbacks=[steps],
         output_dir=str(tmp_path / "run"), **SMALL,
     )  # fmt: skip
     assert trainer.settings.train.epsilon_high == mine.objective.clip_high
@@ -111,7 +110,14 @@ def test_own_method_rewards_data_callbacks_and_model(tmp_path: Path) -> None:
     record = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert record["task"]["name"] == "DatasetDict"
     assert record["rewards"] == {"accuracy": 0.9, "brief": 0.1}
-    assert any(line.startswith("after: greedy") for line in said)
+    assert trainer.results["after"]["greedy"]["n"] == 4
+    assert "brief" in str(trainer.results["after"]), "own rewards are measured before and after"
+    again = sightline.Trainer(
+        loaded.model, data, mine, {"accuracy": 0.9, brief: 0.1},
+        processor=loaded.processor, config=DEMO, resume=True, output_dir=str(tmp_path / "run"), **SMALL,
+    )  # fmt: skip
+    done = again.train()
+    assert done.steps == 2, "a finished run is loaded"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import shlex
 import signal
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from ..models.prompt_lengths import token_counter
 from ..models.threads import one_thread_if_small
 from ..provenance import RESIZING, provenance
 from ..run_folder import RunFolder, open_run, write_text
-from ..tasks import DataOptions, load_task
+from ..tasks import DataOptions, Task, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str]) -> int:
     """Run one training from the command line, or one rank of it."""
     try:
-        ready = _prepared(argv, time.perf_counter())
+        run = _prepared(argv, time.perf_counter())
     except RuntimeError as error:
         if int(os.environ.get("WORLD_SIZE") or 1) == 1 or not is_lost_connection(error):
             raise
@@ -64,11 +65,10 @@ def main(argv: Sequence[str]) -> int:
             f"training stopped before it began: another rank does not answer, see what it said ({why})"
         )
         return FOUND_PROBLEMS
-    if ready is None:
+    if run is None:
         return DONE
-    run, loaded, problems = ready
     try:
-        return run.go(loaded, problems)
+        return run.go()
     except KeyboardInterrupt:
         return run.interrupted(None)
     except StoppedError as error:
@@ -83,85 +83,139 @@ def main(argv: Sequence[str]) -> int:
         run.folder.release()
 
 
-def _prepared(argv: Sequence[str], started: float) -> tuple[_Run, LoadedModel, Sequence[Problem]] | None:
-    """The run, with its model and its problems; None if it is finished already."""
+@dataclass(frozen=True)
+class Ready:
+    """A run whose settings, model and data fit together; nothing is written yet."""
+
+    engine: Engine
+    settings: Settings
+    ranks: Ranks
+    task: Task
+    held_out: Sequence[Problem]
+    loaded: LoadedModel
+    problems: Sequence[Problem]
+    left_out: Sequence[str]
+    """A line if problems were left out."""
+    credit: Credit | None
+    rewards: RunRewards
+    validation: HeldOut | None
+    callbacks: Sequence[Any] = ()
+    """transformers' own, from Python."""
+
+    def begin(self, argv: Sequence[str], started: float) -> Run:
+        """The run in its folder, which is opened last: wrong use is said before anything is written."""
+        args, ranks = self.settings.train, self.ranks
+        hub = _hub(args) if ranks.main else None
+        folder = _open(self.settings) if ranks.main else RunFolder(Path(args.output_dir))
+        if ranks.main:
+            Heartbeat(folder.path, ranks.index, ranks.count).clear()  # those of a run that was killed here
+        ranks.wait()
+        return Run(self, folder, argv, started, hub)
+
+
+def _prepared(argv: Sequence[str], started: float) -> Run | None:
+    """The run; None if it is finished already."""
     trainer = engine(chosen_engine(argv) or USUAL)
     settings = trainer.parse(argv)
-    args = settings.train
     ranks = trainer.ranks(settings)
-    args.output_dir = ranks.from_main(str(args.output_dir))
+    settings.train.output_dir = ranks.from_main(str(settings.train.output_dir))
     screen.quiet()
-    if args.resume and (line := finished(RunFolder(Path(args.output_dir)), settings.as_dict(), _spare(args))):
+    if line := finished_line(settings):
         if ranks.main:
             screen.say(line)
         return None
     if ranks.main:
         screen.hold_log()
-    # Wrong use is said before anything is written: the folder is opened last.
-    task = load_task(args.task, DataOptions(**data_options(args)))
+    ready = prepare(trainer, settings, ranks)
+    run = ready.begin(argv, started)
+    if ranks.main:
+        screen.log_to(run.folder.log)
+    run.introduce()
+    return run
+
+
+def finished_line(settings: Settings) -> str | None:
+    """What to say of a run that is resumed and has nothing left to do."""
+    args = settings.train
+    if not args.resume:
+        return None
+    return finished(RunFolder(Path(args.output_dir)), settings.as_dict(), spare_dir(args))
+
+
+def prepare(
+    engine: Engine,
+    settings: Settings,
+    ranks: Ranks,
+    *,
+    task: Task | None = None,
+    loaded: LoadedModel | None = None,
+    callbacks: Sequence[Any] = (),
+) -> Ready:
+    """The run that settings describe, with a task and a model from Python in place of those they name.
+
+    Raises:
+        UserError: nothing is found under a name, or settings, model and data do not fit together.
+    """
+    args = settings.train
+    task = task or load_task(args.task, DataOptions(**data_options(args)))
     held_out = task.test(args.eval_problems, 0) if args.eval_problems else []  # the same whatever the seed
-    loaded = trainer.load_policy(settings)
+    loaded = loaded or engine.load_policy(settings)
     one_thread_if_small(loaded, args.device)
     credit = _credit(settings, task, loaded)
     problems, left_out = _fitting(settings, task, loaded)
     rewards = run_rewards(settings, loaded)
     validation = run_validation(settings, task, held_out, rewards)
-    trainer.check_fit(settings, loaded, task, problems)
-    hub = _hub(args) if ranks.main else None
-    folder = _open(settings) if ranks.main else RunFolder(Path(args.output_dir))
-    if ranks.main:
-        Heartbeat(folder.path, ranks.index, ranks.count).clear()  # those of a run that was killed here
-    ranks.wait()
-    if ranks.main:
-        screen.log_to(folder.log)
-        for line in (settings.describe_method(), *left_out):
-            screen.say(line)
-    run = _Run(
-        trainer, settings, folder, ranks, task, held_out, argv, started, credit, hub, rewards, validation
+    engine.check_fit(settings, loaded, task, problems)
+    return Ready(
+        engine,
+        settings,
+        ranks,
+        task,
+        held_out,
+        loaded,
+        problems,
+        left_out,
+        credit,
+        rewards,
+        validation,
+        callbacks,
     )
-    return run, loaded, problems
 
 
-class _Run:
+class Run:
     """The steps of a run: measure, train, save, measure again, report."""
 
     def __init__(
-        self,
-        engine: Engine,
-        settings: Settings,
-        folder: RunFolder,
-        ranks: Ranks,
-        task: Any,
-        held_out: Sequence[Problem],
-        argv: Sequence[str],
-        started: float,
-        credit: Credit | None = None,
-        hub: Hub | None = None,
-        rewards: RunRewards | None = None,
-        validation: HeldOut | None = None,
+        self, ready: Ready, folder: RunFolder, argv: Sequence[str], started: float, hub: Hub | None = None
     ):
-        self.engine, self.settings, self.folder = engine, settings, folder
-        self.ranks, self.task = ranks, task
-        self.argv, self.started, self.credit, self.hub = argv, started, credit, hub
-        self.validation = validation
-        args = settings.train
+        self.ready, self.folder, self.argv, self.started, self.hub = ready, folder, argv, started, hub
+        self.settings, self.ranks = ready.settings, ready.ranks
+        self.trained: Trained | None = None
+        """How training ended, once it has."""
+        args = self.settings.train
         self.evaluation = BeforeAfter(
             folder,
-            task,
-            held_out,
+            ready.task,
+            ready.held_out,
             args.report_problems,
             args.seed,
             longest_answer(args),
-            rewards,
+            ready.rewards,
         )
+
+    def introduce(self) -> None:
+        """What the run is about to do."""
+        for line in (self.settings.describe_method(), *self.ready.left_out):
+            self.say(line)
 
     def say(self, text: str) -> None:
         """One line to the person who runs this, from rank 0."""
         if self.ranks.main:
             screen.say(text)
 
-    def go(self, loaded: LoadedModel, problems: Sequence[Problem]) -> int:
-        """All of it."""
+    def go(self) -> int:
+        """All of it; the exit code."""
+        ready, loaded, problems = self.ready, self.ready.loaded, self.ready.problems
         heartbeat = Heartbeat(self.folder.path, self.ranks.index, self.ranks.count)
         heartbeat.beat("measuring before training")
         held_out = len(self.evaluation.problems)
@@ -171,15 +225,17 @@ class _Run:
             self.say(f"measuring {held_out} held-out problems, before and after training")
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
-        trained = self.already_trained(loaded) or self.engine.train(
+        more: dict[str, Any] = {"callbacks": ready.callbacks} if ready.callbacks else {}
+        trained = self.trained = self.already_trained(loaded) or ready.engine.train(
             self.settings,
             loaded,
-            self.task,
+            ready.task,
             problems,
             self.folder,
             self.say,
-            credit=self.credit,
-            validation=self.validation,
+            credit=ready.credit,
+            validation=ready.validation,
+            **more,
         )
         seconds = {"training": time.perf_counter() - training}
         if trained.interrupted_by is not None:
@@ -192,7 +248,7 @@ class _Run:
             method, steps = self.settings.method, trained.steps
             of_step = trained.model_step or steps
             card = model_card(config, method, described, self.folder, of_step, len(problems))
-            model = trained_model(self.folder, _spare(self.settings.train)) or self.folder.model
+            model = trained_model(self.folder, spare_dir(self.settings.train)) or self.folder.model
             write_text(model / "README.md", card)
             write_report(self.folder.path)
             note_finished(self.folder, config, steps)
@@ -206,7 +262,7 @@ class _Run:
         if self.hub is None:
             return DONE
         try:
-            self.say(f"sent to {send_run(self.hub, self.folder, _spare(self.settings.train))}")
+            self.say(f"sent to {send_run(self.hub, self.folder, spare_dir(self.settings.train))}")
         except NotSentError as error:
             self.say(f"{error}; send it later: sightline push {shlex.quote(str(self.folder.path))}")
             return FOUND_PROBLEMS
@@ -214,7 +270,7 @@ class _Run:
 
     def already_trained(self, loaded: LoadedModel) -> Trained | None:
         """How training ended before, where a run that kept no checkpoint was stopped while it measured."""
-        model = only_model_left(self.folder, _spare(self.settings.train))
+        model = only_model_left(self.folder, spare_dir(self.settings.train))
         if not self.settings.train.resume or model is None:
             return None
         self.say(f"{model} is trained; what is left is measured")
@@ -287,7 +343,7 @@ def _open(settings: Settings) -> RunFolder:
     return folder
 
 
-def _spare(args: Any) -> str | None:
+def spare_dir(args: Any) -> str | None:
     """The second folder for the trained model, which not every engine has."""
     return getattr(args, "spare_dir", None)
 

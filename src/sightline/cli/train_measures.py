@@ -33,7 +33,8 @@ def run_rewards(settings: Settings, loaded: LoadedModel) -> RunRewards:
     args = settings.train
     template = getattr(args, "chat_template_kwargs", None) or {}
     weights = reward_weights(args.rewards, args.reward_weights)
-    return RunRewards(weights, response_opening(loaded.processor, **template))
+    own = getattr(settings, "own_rewards", None)
+    return RunRewards(weights, response_opening(loaded.processor, **template), own)
 
 
 def run_validation(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ...models.generation.generate import Answer
-from ...rewards import reward
+from ...rewards import guarded, reward
 from ...rewards.functions import undecided_columns
 from ...tasks.problem import Problem, Task
 from ...tasks.reward_columns import by_column, reward_columns
@@ -42,13 +42,19 @@ class Rewarded:
 class RunRewards:
     """The reward functions of a run and their weights."""
 
-    def __init__(self, weights: Mapping[str, float], opening: str = ""):
-        """`opening` is what the prompt begins of every response.
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        opening: str = "",
+        own: Mapping[str, Callable[..., Any]] | None = None,
+    ):
+        """`opening` is what the prompt begins of every response; `own` are functions by name, from Python.
 
         Raises:
             UserError: a reward is unknown or cannot be loaded.
         """
-        self.functions = [reward(name) for name in weights]
+        own = own or {}
+        self.functions = [guarded(own[name], name) if name in own else reward(name) for name in weights]
         self.weights = list(weights.values())
         self.opening = opening
         self.names = [_shown_name(name, one) for name, one in zip(weights, self.functions, strict=True)]
