@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from ..analysis.pages.base import printable
 from ..errors import UserError, unknown_name
-from ..plain_files import Refused, read_yaml
 from ..run_folder import fresh_name, write_text
 from ..tasks import TASKS, DataOptions, load_task
 from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread
@@ -26,11 +25,13 @@ from ..tasks.rows.row_errors import NOTES, row_list
 from . import DONE, FOUND_PROBLEMS, WRONG_USE, screen
 from .arguments import VerbParser, positive, with_actions
 from .data_preview import page, shown
+from .task_argument import FORMS, read_task
 
 USAGE = """usage: sightline data check SOURCE [options]
        sightline data preview SOURCE [options]
 
-Look at a set before training on it. SOURCE is a hub id, a file, a folder, or a recipe (.yaml).
+Look at a set before training on it. SOURCE is the task of a training: a hub id, a file or folder, a mapping
+or list as JSON or YAML, or a .yaml file that holds a task or a recipe.
 
   check    walk the whole set; count and number every problem; exit code 1 if there are any
   preview  write a page with samples as a model gets them
@@ -238,7 +239,7 @@ class _Recipe:
 
 def _parser(action: str, description: str, more: str) -> VerbParser:
     parser = VerbParser(f"data {action}", description, f"sightline data {action} data/train.parquet {more}")
-    parser.add_argument("source", metavar="SOURCE", help="a hub id, a file, a folder, or a recipe (.yaml)")
+    parser.add_argument("source", metavar="SOURCE", help=FORMS)
     parser.add_argument("--split", help="only this split")
     parser.add_argument("--revision", help="commit of a hub set")
     parser.add_argument(
@@ -269,11 +270,10 @@ def _columns(text: str) -> dict[str, str]:
 
 def _recipe(args: argparse.Namespace) -> _Recipe:
     """The task and options of SOURCE; flags go over a recipe's own settings."""
-    given = _read_recipe(args.source) if args.source.endswith((".yaml", ".yml")) else {"task": args.source}
+    given = read_task(args.source)
     names = [entry.name for entry in fields(DataOptions)]
     flags = {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
-    options = {name: given[name] for name in names if given.get(name) is not None}
-    task = given.get("task")
+    task = given.task
     place = {key: getattr(args, key) for key in ("revision", "split", "image_dir") if getattr(args, key)}
     if isinstance(task, str) and task not in TASKS:
         task = {"source": task, **place}
@@ -281,19 +281,7 @@ def _recipe(args: argparse.Namespace) -> _Recipe:
         task = {**task, **place}
     elif place:
         raise UserError(f"{args.source} is no single set; --{min(place)} belongs to one")
-    return _Recipe(task, DataOptions(**options | flags), given.get("max_prompt_length"))
-
-
-def _read_recipe(file: str) -> dict[str, Any]:
-    try:
-        recipe = read_yaml(file)
-    except OSError as error:
-        raise UserError(f"recipe {file} cannot be read: {error}") from error
-    except Refused as error:
-        raise UserError(f"recipe {file} {error}") from error
-    if not isinstance(recipe, dict) or "task" not in recipe:
-        raise UserError(f"recipe {file} names no task; expected a mapping with `task: ...`")
-    return recipe
+    return _Recipe(task, DataOptions(**{**given.options, **flags}), given.max_prompt_length)
 
 
 def _dataset_tasks(recipe: _Recipe, test: str | None) -> list[DatasetTask]:

@@ -27,6 +27,7 @@ from ..evaluation.benchmarks import (
 )
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
+from ..evaluation.benchmarks.own_task import DRAWN, open_task
 from ..evaluation.run.ask import EvalPlan, ask, expected
 from ..evaluation.run.jsonl_records import SIGHTED
 from ..evaluation.run.results import write_results
@@ -37,12 +38,16 @@ from ..models.loading import LoadedModel, load_model
 from ..models.threads import one_thread_if_small
 from ..rewards import PROTOCOLS
 from ..run_folder import check_free, finite, fresh_name, open_run
-from ..tasks import DataOptions
+from ..tasks import DataOptions, held_out_or_all, load_task
+from ..tasks.dataset_task import DatasetTask
+from ..tasks.mixture import Mixture
+from ..tasks.task_names import task_name
 from ..views import VIEWS, PixelView, view
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .arguments import VerbParser, positive
 from .eval_plan import main as plan_main
 from .score import print_results, say_undecided
+from .task_argument import FORMS, AskedTask, read_task
 
 BLIND_VIEWS = {name: kind for name, kind in VIEWS.items() if issubclass(kind, PixelView)}
 LOCAL, VLLM = "hf", "vllm"
@@ -57,10 +62,11 @@ def main(argv: Sequence[str]) -> int:
     started = time.perf_counter()
     chosen = suite(args.suite) if args.suite else None
     plan, protocol = _plan(args, chosen), args.protocol or (chosen.protocol if chosen else "strict")
-    options = _options(args, chosen)
+    asked = read_task(args.task) if args.task else None
+    options = _options(args, chosen, asked)
     _check_output(args)
     screen.quiet()
-    benchmarks = _open(args, chosen, options)
+    benchmarks = _open(args, chosen, options, asked)
     backend, loaded = _backend(args, benchmarks)
     run = open_run(args.output_dir or fresh_name("eval"), overwrite=args.overwrite, resume=args.resume)
     folder = ResultsFolder(run.path)
@@ -116,6 +122,7 @@ def parser() -> VerbParser:
     add("--revision", help="commit, tag or branch of a hub model")
     add("--benchmarks", help=f"names with commas between (default: shapes): {', '.join(BENCHMARKS)}")
     add("--suite", help=f"a paper's benchmarks, decoding and protocol: {', '.join(SUITES)}")
+    add("--task", help=f"the held-out problems of a task of training, as train takes it: {FORMS}")
     add("--benchmark_file", help="a YAML file with benchmarks of your own")
     add("--data_dir", help="a folder with local copies of sets, such as DATA_DIR/MathVista")
     add(
@@ -198,15 +205,19 @@ def _plan(args: argparse.Namespace, chosen: Suite | None) -> EvalPlan:
     )
 
 
-def _options(args: argparse.Namespace, chosen: Suite | None) -> DataOptions:
+def _options(args: argparse.Namespace, chosen: Suite | None, asked: AskedTask | None) -> DataOptions:
+    """How problems are put: as flags say, else the recipe of a task, else the suite."""
     smallest = args.min_pixels or (chosen.min_pixels if chosen else None)
     largest = args.max_pixels or (chosen.max_pixels if chosen else None)
-    return DataOptions(
-        prompt_template=args.prompt_template,
-        system_prompt=args.system_prompt,
-        min_pixels=smallest,
-        max_pixels=largest,
-    )
+    given = {
+        "prompt_template": args.prompt_template,
+        "system_prompt": args.system_prompt,
+        "min_pixels": smallest,
+        "max_pixels": largest,
+    }
+    flags = {name: value for name, value in given.items() if value is not None}
+    recipe = {} if asked is None else {**asked.options, "structured_golds": False}
+    return DataOptions(**{**recipe, **flags})
 
 
 def _prompt_settings(options: DataOptions) -> dict[str, Any]:
@@ -233,13 +244,17 @@ def _check_output(args: argparse.Namespace) -> None:
         folder.settings()
 
 
-def _open(args: argparse.Namespace, chosen: Suite | None, options: DataOptions) -> list[OpenBenchmark]:
+def _open(
+    args: argparse.Namespace, chosen: Suite | None, options: DataOptions, asked: AskedTask | None
+) -> list[OpenBenchmark]:
     own = read_benchmarks(args.benchmark_file) if args.benchmark_file else {}
+    opened = [] if asked is None else [_open_task(asked, options, args.limit)]
+    if opened and not (args.benchmarks or chosen or own):
+        return opened
     given = args.benchmarks or ",".join(chosen.benchmarks if chosen else own or ["shapes"])
     names = _names(given, {**BENCHMARKS, **own}, "benchmark")
     if not names:
         raise UserError(f"--benchmarks names none; valid: {', '.join([*own, *BENCHMARKS])}")
-    opened = []
     for name in names:
         wanted = benchmark(name, own)
         if fetched(wanted, args.data_dir):
@@ -255,6 +270,15 @@ def _open(args: argparse.Namespace, chosen: Suite | None, options: DataOptions) 
             )
         )
     return opened
+
+
+def _open_task(asked: AskedTask, options: DataOptions, limit: int | None) -> OpenBenchmark:
+    task = load_task(asked.task, options)
+    drawn = not isinstance(task, DatasetTask | Mixture)
+    problems, line = held_out_or_all(task, limit or (DRAWN if drawn else None))
+    if line is not None:
+        screen.say(line)
+    return open_task(task, problems, task_name(asked.task))
 
 
 def _backend(

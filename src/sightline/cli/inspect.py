@@ -24,11 +24,13 @@ from ..models.loading import LoadedModel, load_model
 from ..provenance import provenance
 from ..run_folder import finite, fresh_name, open_run, write_text
 from ..signals import SIGNALS
-from ..tasks import load_task
+from ..tasks import DataOptions, held_out_or_all, load_task
 from ..tasks.problem import Problem
+from ..tasks.task_names import task_name
 from ..views import VIEWS, View, rgb, view
 from . import DONE, screen
 from .arguments import VerbParser, positive
+from .task_argument import FORMS, AskedTask, read_task
 
 LIMIT, LONGEST = 64, 512
 WEIGHTING = ("vppo", "pgpo", "vgpo")
@@ -74,7 +76,7 @@ def parser() -> VerbParser:
     options.add_argument(
         "--device", default="auto", help="cpu, cuda, or auto: all GPUs there are, else the CPU (default)"
     )
-    options.add_argument("--task", help="a task or dataset whose test problems are put to the model")
+    options.add_argument("--task", help=f"what is put to the model, its held-out problems: {FORMS}")
     options.add_argument("--image", help="instead of a task: one image,")
     options.add_argument("--question", help="with this question,")
     options.add_argument("--answer", help="and, instead of the model's, this answer")
@@ -166,7 +168,8 @@ def _subject(args: argparse.Namespace) -> FromTask | FromImage:
     single = {name: getattr(args, name) for name in ("image", "question", "answer")}
     given = [f"--{name}" for name, value in single.items() if value is not None]
     if not given:
-        return FromTask(args.task or "shapes")
+        asked = read_task(args.task or "shapes")
+        return FromTask(task_name(asked.task), asked)
     if args.task is not None or args.limit is not None:
         raise UserError(f"{given[0]} is about one image; leave out --task and --limit, or give those alone")
     if args.image is None or args.question is None:
@@ -185,20 +188,27 @@ def _decoding(args: argparse.Namespace) -> Decoding:
 
 @dataclass(frozen=True)
 class FromTask:
-    """Held-out problems of a task, answered and graded."""
+    """Held-out problems of a task (all, if it holds none out), answered and graded."""
 
     name: str
+    asked: AskedTask
 
     def answered(self, loaded: LoadedModel, args: argparse.Namespace) -> list[Subject]:
         """Every problem with its answers, those of one problem side by side."""
-        task = load_task(self.name)
-        problems = list(task.test(args.limit or LIMIT, 0))
+        options = {**self.asked.options, "structured_golds": True}
+        task = load_task(self.asked.task, DataOptions(**options))
+        found, line = held_out_or_all(task, args.limit or LIMIT)
+        if line is not None:
+            screen.say(line)
+        problems = list(found)
         repeated = [problem for problem in problems for _ in range(args.answers)]
         screen.say(f"answering {len(repeated)} times")
-        found = answer(loaded, task, repeated, _decoding(args), batch_size=args.batch_size)
+        answered = answer(loaded, task, repeated, _decoding(args), batch_size=args.batch_size)
         return [
             Subject(problem, one, verdict.correct)
-            for problem, one, verdict in zip(found.problems, found.answers, found.verdicts, strict=True)
+            for problem, one, verdict in zip(
+                answered.problems, answered.answers, answered.verdicts, strict=True
+            )
         ]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import UserError, unknown_name
 from .loading.data_options import DataOptions
-from .problem import Problem, Task
+from .problem import NothingHeldOut, Problem, Task
 from .shapes import ShapesTask
 from .shapes.response import Role
 from .shapes2 import LEVELS, Shapes2Task
@@ -19,12 +19,14 @@ from .token_roles import token_roles
 __all__ = [
     "TASKS",
     "DataOptions",
+    "NothingHeldOut",
     "Problem",
     "Role",
     "Shapes2Task",
     "ShapesTask",
     "Task",
     "check_task",
+    "held_out_or_all",
     "load_task",
     "token_roles",
 ]
@@ -35,6 +37,15 @@ TASKS: dict[str, Callable[[], Task]] = {
     **{f"shapes-2:{level}": partial(Shapes2Task, level) for level in LEVELS if level != FIRST_LEVEL},
 }
 """Tasks that are drawn, by name; everything else is a dataset."""
+
+
+def held_out_or_all(task: Task, count: int | None) -> tuple[Sequence[Problem], str | None]:
+    """`count` held-out problems of a task (None: all) for a look at a model; where nothing is held out, its
+    training problems, and a line that says so."""
+    try:
+        return task.test(count, 0), None
+    except NothingHeldOut:
+        return task.train(count, 0), f"{task.name} holds nothing out; its training problems are looked at"
 
 
 def load_task(spec: str | Mapping[str, Any] | Sequence[Any], options: DataOptions | None = None) -> Task:

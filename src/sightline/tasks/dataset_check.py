@@ -35,6 +35,8 @@ ANSWER_KINDS: dict[str, re.Pattern[str]] = {
     ),
 }
 """Kinds of answers, the first that matches the whole; anything else is "text"."""
+STRUCTURED = "list or mapping"
+"""The kind of golds that only rewards of the user's own can judge; no grader is asked about them."""
 
 
 @dataclass
@@ -125,8 +127,9 @@ def check_split(
             result.lengths.append(length)
             if count_tokens is not None and max_prompt_length is not None and length > max_prompt_length:
                 result.add(number, Fault.PROMPT_TOO_LONG, f"{length} tokens")
-            result.answers[answer_kind(words.answer)] += 1
-            to_grade.append((number, words))
+            result.answers[answer_kind(words.answer) if words.gold is None else STRUCTURED] += 1
+            if words.gold is None:
+                to_grade.append((number, words))
         if len(to_grade) >= _GRADED_AT_ONCE:
             _grade(to_grade, result)
             to_grade = []

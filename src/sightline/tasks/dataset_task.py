@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, overload
@@ -12,11 +12,11 @@ import numpy as np
 
 from ..errors import UserError
 from .loading.data_options import DataOptions
-from .loading.known_datasets import resolve_columns
+from .loading.known_datasets import check_images_named, resolve_columns
 from .loading.sources import OpenedSource, Source, parse_source
 from .loading.streaming import StreamedProblems
 from .loading.tables import Table
-from .problem import Problem
+from .problem import NothingHeldOut, Problem
 from .rows.decode_images import Origin
 from .rows.prompts import chat, load_template, pieces
 from .rows.row_errors import BadRow, UnusableRow, summary
@@ -24,6 +24,8 @@ from .rows.row_reader import PlacedProblem, RowReader
 
 log = logging.getLogger(__name__)
 
+_LOOKED_AT = 16
+"""Rows from which is told what columns hold."""
 TEST_SPLITS = ("test", "validation", "val", "dev")
 
 
@@ -198,17 +200,21 @@ class DatasetTask:
                 f"split {split}); name another set or split"
             )
         if not split or trained:
-            raise UserError(
+            raise NothingHeldOut(
                 f"{self.name} holds nothing out: it has {', '.join(found.splits)} only. Name held-out rows, "
                 "such as task: {source: ..., test: {source: ..., split: ...}}, or set eval_problems: 0"
             )
         return found, split
 
-    def reader(self, found: OpenedSource, split: str, present: Sequence[str]) -> RowReader:
-        """How the rows of a split are read.
+    def reader(self, found: OpenedSource, split: str, row: Mapping[str, Any]) -> RowReader:
+        """How the rows of a split are read, of which `row` is one.
 
         Columns are the source's own, else the run's, else the known ones, else found by their usual names.
+
+        Raises:
+            UserError: the columns cannot be told, or images lie in one that nobody named.
         """
+        present = list(row)
         main = found.source.source == self.source.source
         given = found.source.columns
         inherited = self.source.columns or self.options.columns
@@ -219,6 +225,7 @@ class DatasetTask:
             columns = known.columns
         else:
             columns = resolve_columns(given, present, found.source.title)
+            check_images_named(columns, given, row, found.source.title)
         return RowReader(
             name=f"{found.source.title}/{split}",
             columns=columns,
@@ -232,7 +239,7 @@ class DatasetTask:
     def read(self, found: OpenedSource, split: str) -> tuple[Table, RowReader]:
         """A split's rows, with the columns that are used and how they are read."""
         table = found.table(split)
-        reader = self.reader(found, split, table.columns)
+        reader = self.reader(found, split, _example(table))
         return table.only(reader.columns.used()), reader
 
     def _problems(self, found: OpenedSource, split: str, count: int | None, seed: int) -> Sequence[Problem]:
@@ -243,7 +250,7 @@ class DatasetTask:
             reader_of = partial(self.reader, found, split)
             return StreamedProblems(self.name, found, split, reader_of, count, seed, skip)
         whole = found.table(split)
-        reader = self.reader(found, split, whole.columns)
+        reader = self.reader(found, split, _example(whole))
         table = whole.only(reader.columns.used())
         numbers, skipped = _choose(table, reader, count, seed, skip)
         if skipped and not skip:
@@ -258,6 +265,14 @@ class DatasetTask:
             raise UserError(f"{reader.name} has no usable row ({len(table)} rows, {len(skipped)} skipped)")
         others = whole.only(list(reader.without_images(dict.fromkeys(whole.columns))))
         return RowProblems(table, reader, numbers, skip, tuple(skipped), others)
+
+
+def _example(table: Table) -> dict[str, Any]:
+    """A row that has a cell in every column that any of the first rows has one in."""
+    found = dict.fromkeys(table.columns)
+    for row in table.rows(range(min(len(table), _LOOKED_AT))):
+        found |= {name: cell for name, cell in row.items() if found.get(name) is None}
+    return found
 
 
 def _choose(

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 from .loading.streaming import StreamedProblems
-from .problem import Problem, Task
+from .problem import NothingHeldOut, Problem, Task
 from .prompt_length_filter import outline
 from .rows.row_errors import BadRow
 
@@ -102,12 +102,10 @@ class Mixture:
         for name, task in zip(self.names, self.tasks, strict=True):
             try:
                 parts.append((name, task.test(count, seed)))
-            except UserError as error:
-                if "holds nothing out" not in str(error):
-                    raise
+            except NothingHeldOut as error:
                 refused.append(str(error))
         if not parts:
-            raise UserError(refused[0])
+            raise NothingHeldOut(refused[0])
         names, found = zip(*parts, strict=True)
         total = sum(map(len, found))
         return self._mixed(

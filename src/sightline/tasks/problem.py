@@ -8,7 +8,12 @@ from typing import Any, Protocol
 
 from PIL.Image import Image
 
+from ..errors import UserError
 from .upright_images import is_upright_rgb, upright_rgb
+
+
+class NothingHeldOut(UserError):  # noqa: N818
+    """A task has problems to train on and none that are held out."""
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def open_benchmark(
     template = load_template(options.prompt_template)
     rows, left_out = _walk(name, benchmark, found_splits, options, limit)
     loaded = len(rows) + len(left_out)
-    left_out += _refused_golds(rows)
+    left_out += refused_golds(rows)
     differences = _differences(benchmark, loaded, left_out)
     if differences and not accept_differences:
         raise UserError(
@@ -77,7 +77,7 @@ def open_benchmark(
             "give --accept_differences to evaluate it as it is; the results will say so"
         )
     refused = {entry["id"] for entry in left_out}
-    kept = _with_families([row for row in rows if row.item.id not in refused][:limit])
+    kept = with_families([row for row in rows if row.item.id not in refused][:limit])
     if not kept:
         raise UserError(f"{name}: no problem could be loaded from {found_splits[0].place}")
     reader = [row.reader for row in kept]
@@ -92,7 +92,7 @@ def open_benchmark(
 
 
 @dataclass(frozen=True)
-class _Row:
+class Row:
     item: Item
     reader: Callable[[], Problem]
 
@@ -118,9 +118,9 @@ def _walk(
     found_splits: Sequence[FoundSplit],
     options: DataOptions,
     limit: int | None,
-) -> tuple[list[_Row], list[dict[str, str]]]:
+) -> tuple[list[Row], list[dict[str, str]]]:
     """Every row that is part of the benchmark, and those without a gold."""
-    rows: list[_Row] = []
+    rows: list[Row] = []
     left_out: list[dict[str, str]] = []
     for found in found_splits:
         title = f"{name}/{found.name}" if len(found_splits) > 1 else name
@@ -159,7 +159,7 @@ def _row(
     asked: BenchmarkRow,
     number: int,
     check_images: bool,
-) -> _Row:
+) -> Row:
     plain = _plain(asked, found)
     words = reader.words(plain)
     if check_images:
@@ -176,7 +176,7 @@ def _row(
         asked.tolerance,
         words.accepted,
         asked.rule,
-        _fingerprints(reader, plain) if check_images else (),
+        fingerprints_of(reader, plain) if check_images else (),
     )
 
     def decode() -> Problem:
@@ -188,10 +188,10 @@ def _row(
             raise UserError(f"{problem_id}: {fault}; no problem is dropped silently, so repair it") from fault
         return replace(problem, listed=problem.listed or again.listed)
 
-    return _Row(item, decode)
+    return Row(item, decode)
 
 
-def _fingerprints(reader: RowReader, row: Mapping[str, Any]) -> tuple[str, ...]:
+def fingerprints_of(reader: RowReader, row: Mapping[str, Any]) -> tuple[str, ...]:
     """Names of a row's images as they are stored, before any resizing."""
     names = []
     for value in reader.images(row):
@@ -201,7 +201,7 @@ def _fingerprints(reader: RowReader, row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _with_families(rows: Sequence[_Row]) -> list[_Row]:
+def with_families(rows: Sequence[Row]) -> list[Row]:
     """The rows with a cluster each: the one a column says, else the family it belongs to."""
     alone = [place for place, row in enumerate(rows) if row.item.cluster == row.item.id]
     items = [rows[place].item for place in alone]
@@ -212,7 +212,7 @@ def _with_families(rows: Sequence[_Row]) -> list[_Row]:
     return found
 
 
-def _clusters(rows: Sequence[_Row]) -> dict[str, Any]:
+def clusters(rows: Sequence[Row]) -> dict[str, Any]:
     """How many clusters the problems are in, as how many equal ones they count, and who says so."""
     sizes = Counter(row.item.cluster for row in rows).values()
     column = any(row.item.cluster not in {one.item.id for one in rows} for row in rows)
@@ -230,7 +230,7 @@ def _plain(asked: BenchmarkRow, found: FoundSplit) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _refused_golds(rows: Sequence[_Row]) -> list[dict[str, str]]:
+def refused_golds(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Golds that the strict grader does not accept as answers to themselves: nothing could be right."""
     items = [row.item for row in rows if row.item.rule is None]
     verdicts = grade_any([(f"\\boxed{{{item.answer}}}", item.golds, item.choices) for item in items])
@@ -259,7 +259,7 @@ def _about(
     benchmark: Benchmark,
     found_splits: Sequence[FoundSplit],
     loaded: int,
-    kept: Sequence[_Row],
+    kept: Sequence[Row],
     left_out: list[dict[str, str]],
     differences: list[str],
 ) -> dict[str, Any]:
@@ -272,7 +272,7 @@ def _about(
         "expected": benchmark.rows,
         "loaded": loaded,
         "used": len(kept),
-        "clusters": _clusters(kept),
+        "clusters": clusters(kept),
         "golds_left_out": left_out,
         "differences": differences,
         "note": benchmark.note,

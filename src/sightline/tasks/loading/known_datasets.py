@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+from PIL.Image import Image
 
 from ...errors import UserError, unknown_name
 
@@ -114,6 +117,41 @@ def _by_conversation(present: Sequence[str]) -> dict[str, str]:
         return {}
     golds = [path for path in GOLDS if column_of(path, present) in present]
     return {"question": turns[0], "answer": golds[0] if golds else turns[0]}
+
+
+def check_images_named(columns: Columns, given: Mapping[str, Any], row: Mapping[str, Any], name: str) -> None:
+    """Refuse a set whose images lie in a column that nobody named: it would be asked without them.
+
+    Raises:
+        UserError: no column is known to hold images, and one of `row` looks as if it did.
+    """
+    if columns.images or "images" in given:
+        return
+    used = set(columns.used())
+    found = [column for column, cell in row.items() if column not in used and looks_like_image(cell)]
+    if found:
+        raise UserError(
+            f"{name}: no column is known to hold images, but {' and '.join(found)} "
+            f"{'look' if len(found) > 1 else 'looks'} like it; say so with columns: {{images: {found[0]}}}, "
+            "or columns: {images: null} to ask without images"
+        )
+
+
+def looks_like_image(cell: Any) -> bool:
+    """Whether a cell is an image, its bytes, a path or data address of one, or a list of these."""
+    if isinstance(cell, list | tuple):
+        return bool(cell) and all(looks_like_image(one) for one in cell)
+    if isinstance(cell, Image):
+        return True
+    if isinstance(cell, Mapping):
+        return set(cell) >= {"bytes", "path"} and looks_like_image(cell["bytes"] or cell["path"])
+    if isinstance(cell, bytes):
+        return cell.startswith(_MAGIC)
+    return isinstance(cell, str) and (cell.startswith("data:image/") or bool(_IMAGE_FILE.fullmatch(cell)))
+
+
+_MAGIC = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
+_IMAGE_FILE = re.compile(r"[^\n]{1,400}\.(?:png|jpe?g|webp|gif|bmp|tiff?)", re.IGNORECASE)
 
 
 def resolve_columns(given: Mapping[str, Any], present: Sequence[str], name: str) -> Columns:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, overload
 
@@ -39,12 +39,12 @@ class StreamedProblems(Sequence[Problem]):
         name: str,
         found: OpenedSource,
         split: str,
-        reader: Callable[[Sequence[str]], RowReader],
+        reader: Callable[[Mapping[str, Any]], RowReader],
         count: int | None,
         seed: int,
         skip: bool,
     ):
-        """`reader` makes the reader of rows that have these columns; `skip` leaves unusable rows out."""
+        """`reader` makes the reader of rows from one of them; `skip` leaves unusable rows out."""
         stated = found.stated_rows(split)
         if count is None and stated is None:
             raise UserError(f"{name} does not say how many rows it has; set limit when streaming")
@@ -113,7 +113,7 @@ class StreamedProblems(Sequence[Problem]):
         for row in numbered.shuffle(seed=self._seed, buffer_size=SHUFFLED):
             number = int(row.pop(_NUMBER))
             row = cells(row)
-            reader = reader or self._reader(list(row))
+            reader = reader or self._reader(row)
             try:
                 reader.problem(row, number)
             except UnusableRow as fault:

@@ -211,7 +211,11 @@ def _from_file(path: str, folder: Path | None) -> bytes:
         root = folder.resolve()
         target = (root / path).resolve()
         if not target.is_relative_to(root):
-            raise UnusableRow(Fault.OUTSIDE_PATH, f"{path[:80]!r} leads out of {folder}")
+            raise UnusableRow(
+                Fault.OUTSIDE_PATH,
+                f"{path[:80]!r} leads out of {folder}; if it may, name the folder that all images lie in as "
+                "image_dir of the task",
+            )
         if not target.is_file():
             raise UnusableRow(Fault.MISSING_IMAGE, f"no file {path[:80]!r} in {folder}")
         if target.stat().st_size > MOST_BYTES:

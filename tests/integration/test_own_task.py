@@ -1,0 +1,52 @@
+"""`eval` and `inspect` on a data set of one's own, named as `train` takes it: a recipe, a mapping."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.cli import main
+from sightline.tasks import ShapesTask
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    task, rows = ShapesTask(), []
+    for number, problem in enumerate(task.test(6, 0)):
+        problem.images[0].save(tmp_path / f"{number}.png")
+        row = {"picture": f"{number}.png", "question": problem.question, "gold": problem.answer}
+        rows.append(json.dumps(row))
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    source = {"source": str(tmp_path / "rows.jsonl"), "columns": {"images": "picture", "answer": "gold"}}
+    config = {"model": "embedded", "task": source, "prompt_template": "plain", "seed": 3}
+    (tmp_path / "run.yaml").write_text(json.dumps(config))
+    return tmp_path / "run.yaml"
+
+
+def test_eval_takes_the_task_of_a_recipe(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = ["--output_dir", str(tmp_path / "eval"), "--max_new_tokens", "40", "--token_scores", "0"]
+    assert main(["eval", "embedded", "--task", str(recipe), *out]) == 0
+    assert "rows.jsonl holds nothing out; its training problems are looked at" in capsys.readouterr().err
+    found = json.loads((tmp_path / "eval" / "results.json").read_text())["benchmarks"]["rows.jsonl"]
+    assert found["views"]["sighted"]["accuracy"]["n"] == 6
+    asked = json.loads((tmp_path / "eval" / "problems.jsonl").read_text().splitlines()[0])
+    assert asked["id"].startswith("rows.jsonl/train/")
+
+
+def test_inspect_takes_a_mapping(recipe: Path, tmp_path: Path) -> None:
+    task = json.dumps(json.loads(recipe.read_text())["task"])
+    out = ["--output_dir", str(tmp_path / "look"), "--limit", "2", "--max_new_tokens", "24"]
+    assert main(["inspect", "embedded", "--task", task, *out, "--views", "black"]) == 0
+    about = json.loads((tmp_path / "look" / "inspect.json").read_text())["about"]
+    assert about["task"] == "rows.jsonl"
+
+
+def test_data_check_and_preview_take_a_mapping(recipe: Path, tmp_path: Path) -> None:
+    task = json.dumps(json.loads(recipe.read_text())["task"])
+    assert main(["data", "check", task]) == 0
+    assert main(["data", "preview", task, "--output", str(tmp_path / "page.html"), "--count", "2"]) == 0
+    assert main(["data", "check", str(recipe)]) == 0
