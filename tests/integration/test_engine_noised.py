@@ -40,7 +40,7 @@ def test_the_last_rows_of_a_group_are_noised_also_over_two_ranks() -> None:
 def test_scoring_goes_on_from_the_clean_prompt_of_a_group() -> None:
     noised = [False, False, True, True, True, True]
     places = clean_places(0, 3, [0, 0, 1, 1, 3, 3], 4, noised)
-    assert places == [(0, 3, 0)] * 4 + [None, None]
+    assert places == [(0, 3, 0, 0), (0, 3, 0, 1), (0, 3, 0, -1), (0, 3, 0, -1), None, None]
 
 
 def test_a_noised_image_is_drawn_once_a_prompt_and_from_the_seed() -> None:

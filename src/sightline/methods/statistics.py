@@ -97,8 +97,8 @@ def _scores(values: Tensor, scores: Tensor, batch: Batch) -> dict[str, float]:
         "within_group_std": float((means - of_group)[counted].square().mean().sqrt()),
         "between_group_std": float(of_group[counted].std(correction=0)),
     }
-    rows = zip(scores.cpu(), batch.seen.cpu(), strict=True)
-    halves = [half_means(row[seen].double().numpy()) for row, seen in rows]
+    rows = zip(scores.cpu().double().numpy(), batch.seen.cpu().bool().numpy(), strict=True)
+    halves = [half_means(row[seen]) for row, seen in rows]
     ratio = late_over_early([pair for pair in halves if pair is not None])
     if ratio is not None:
         found["late_over_early"] = ratio

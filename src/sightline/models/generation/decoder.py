@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,16 @@ from transformers import DynamicCache, GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
 from ..families import cached
-from ..scoring.hidden_states import Reading, SharedPrefix, response_positions, selected, why_not_shared
+from ..scoring.hidden_states import (
+    Reading,
+    SharedPrefix,
+    backbone_states,
+    response_positions,
+    selected,
+    why_not_shared,
+)
 from ..scoring.micro_batches import is_sharded
+from ..scoring.sampled_states import StatesLog
 from .prompt_inputs import Prompts
 from .sampling_params import NextTokenSampler, why_not_honoured
 
@@ -60,11 +69,13 @@ def sample(
     choice: NextTokenSampler,
     *,
     keep: Reading | int | None = None,
+    keep_states: bool = False,
 ) -> Sampled:
     """One response to prompt `owner[r]` for each r, as `model.generate` would draw it.
 
     With `keep` the prompts' cache comes back too, with what it reads of their states (a layer's number is
-    short for visual focus there); None drops it.
+    short for visual focus there); None drops it. With `keep_states` also the responses' states after the
+    final norm, [tokens, D], where no other is read.
 
     Random draws come from torch's global generator. Rows that end leave the batch, so the stream of
     draws differs from `generate`'s, but not what each draw is from. A row whose logits are not finite ends.
@@ -73,7 +84,7 @@ def sample(
     was_training = model.training
     model.eval()
     try:
-        running = _Running(model, prompts, owner, choice, keep)
+        running = _Running(model, prompts, owner, choice, keep, keep_states)
         while running.step():
             pass
     finally:
@@ -103,6 +114,7 @@ class _Running:
         owner: Tensor,
         choice: NextTokenSampler,
         keep: Reading | int | None,
+        keep_states: bool,
     ):
         self.model, self.prompts, self.choice = model, prompts, choice
         self.sharded = is_sharded(model) and torch.distributed.is_initialized()
@@ -129,6 +141,10 @@ class _Running:
         self.overflown = torch.zeros_like(self.going)
         self.mass = torch.zeros((), device=owner.device)
         self.length = 0
+        reading = None if self.prefix is None else self.prefix.reading
+        kept = keep_states and reading is not None and reading.reads_only_the_last_layer(model)
+        self.log = StatesLog(self.tokens) if kept else None
+        self.runs_last_tokens = self.log is not None and reading is not None and bool(reading.signals)
 
     def step(self) -> bool:
         """Write one token to every row that goes on; whether there is another step."""
@@ -141,13 +157,18 @@ class _Running:
         self.log_probs[self.rows, self.length] = torch.where(going, log_prob, 0.0)
         self.length += 1
         self.going = going & ~torch.isin(token, self.ends)
-        if self.length == self.choice.max_new_tokens or not self._any_going():
+        ended = self.length == self.choice.max_new_tokens or not self._any_going()
+        if ended and not self.runs_last_tokens:
             return False
         self.history = torch.cat([self.history, token[:, None]], 1)
         self.mask = torch.cat([self.mask, torch.ones_like(token)[:, None]], 1)
-        self._leave_out_finished()
-        self._forward()
-        return True
+        if self.runs_last_tokens:  # what has just finished too
+            self._forward()
+            self._leave_out_finished()
+        else:
+            self._leave_out_finished()
+            self._forward()
+        return not ended
 
     def _overflowing(self) -> Tensor:
         """Which rows have logits that are not finite, [R]; those logits become 0."""
@@ -160,14 +181,17 @@ class _Running:
 
     def _forward(self) -> None:
         position = response_positions(self.prompts, self.owner, self.length)[..., -1:]
-        out = self.model(
-            input_ids=self.history[:, -1:],
-            attention_mask=self.mask,
-            position_ids=position,
-            **self.cached,
-            use_cache=True,
-            logits_to_keep=1,
-        )
+        with contextlib.nullcontext([]) if self.log is None else backbone_states(self.model) as found:
+            out = self.model(
+                input_ids=self.history[:, -1:],
+                attention_mask=self.mask,
+                position_ids=position,
+                **self.cached,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        if self.log is not None:
+            self.log.add(self.rows, self.length - 1, found[0][:, -1])
         self.logits = out.logits[:, -1].float()
 
     def _leave_out_finished(self) -> None:
@@ -175,7 +199,7 @@ class _Running:
         if len(keep) > _STILL_GOING * len(self.going) or not len(keep):
             return
         self.cache.batch_select_indices(keep)
-        for name in ("rows", "owner", "mask", "history", "going"):
+        for name in ("rows", "owner", "mask", "history", "going", "logits"):
             setattr(self, name, getattr(self, name)[keep])
 
     def _any_going(self) -> bool:
@@ -197,4 +221,6 @@ class _Running:
         mask = (torch.arange(self.length, device=self.rows.device) < self.written[:, None]).long()
         mass = float(self.mass) / max(1, int(self.written.sum()))
         tokens, log_probs = self.tokens[:, : self.length], self.log_probs[:, : self.length]
+        if self.log is not None and self.prefix is not None:
+            self.prefix.responses = self.log.of_length(self.length, self.prefix.last)
         return Sampled(tokens, mask, log_probs, mass, self.overflown, self.all_owners, self.prefix)

@@ -17,6 +17,7 @@ from ...methods import Needs
 from ...signals import Signal, signal
 from ..families import CACHES_OF_ATTENTION, cache_layers, cached, image_token_id
 from ..generation.prompt_inputs import Prompts
+from .sampled_states import SampledStates
 
 NOT_SHARED = "why_not_shared"
 """Attribute of a model whose shared prompts a self-test found wrong, and why (`models.self_test`)."""
@@ -44,6 +45,10 @@ class Reading:
     def covers(self, other: Reading) -> bool:
         """Whether what this one reads is enough for another."""
         return set(other.signals) <= set(self.signals) and (self.layer == other.layer or not other.signals)
+
+    def reads_only_the_last_layer(self, model: Any) -> bool:
+        """Whether the states after the final norm are all that is read."""
+        return set(self.by_layer(model)) <= {len(model.get_decoder().layers)}
 
     def by_layer(self, model: Any) -> dict[int, list[Signal]]:
         """Each layer's number -> the signals that read it, in the order in which layers run."""
@@ -96,7 +101,8 @@ class _Reader:
 class SharedPrefix:
     """The prompts' KV cache and what is kept of their states, from which responses go on.
 
-    `reading` may be a layer's number, for visual focus there.
+    `responses` are those that sampling ran behind them, if their states were kept. `reading` may be a
+    layer's number, for visual focus there.
     """
 
     def __init__(self, model: PreTrainedModel, prompts: Prompts, reading: Reading | int):
@@ -112,7 +118,7 @@ class SharedPrefix:
         prefix._begin(model, prompts, reading)
         # As a place, not a count: some families leave the rest of the prompt out of their last layers else.
         last = torch.tensor([prompts.input_ids.shape[1] - 1], device=prompts.input_ids.device)
-        with _backbone_states(model) as found, prefix._image_vectors():
+        with backbone_states(model) as found, prefix._image_vectors():
             output = model(
                 **prompts.inputs, **cached(model, prefix.cache), use_cache=True, logits_to_keep=last
             )
@@ -124,6 +130,7 @@ class SharedPrefix:
         self.reading = Reading(reading, ("visual_focus",)) if isinstance(reading, int) else reading
         self.cache = DynamicCache(config=model.config)
         self.image: ImageVectors = {}
+        self.responses: SampledStates | None = None
 
     def _image_vectors(self) -> contextlib.AbstractContextManager[None]:
         is_image = self.prompts.input_ids == image_token_id(self.model.config)
@@ -149,6 +156,18 @@ class SharedPrefix:
         part.last = self.last[places]
         part.image = {key: vectors[places] for key, vectors in self.image.items()}
         return part
+
+    def recall(self, owner: Tensor, states: Tensor) -> States:
+        """What `respond` returns for responses whose states [R, T, D] at their own tokens are known.
+
+        For a reading of the last layer alone.
+        """
+        read = {
+            row.name: row.formula(states, self.image[row.name, layer][owner])
+            for layer, rows in self.reading.by_layer(self.model).items()
+            for row in rows
+        }
+        return States(torch.cat([self.last[owner, None], states[:, :-1]], 1), read)
 
     def respond(self, owner: Tensor, ids: Tensor, mask: Tensor) -> States:
         """Only the responses run, a segment at a time; the cache is repeated for them.
@@ -234,7 +253,7 @@ def _run(model: PreTrainedModel, inputs: dict[str, Tensor], cache: DynamicCache 
 
 
 @contextlib.contextmanager
-def _backbone_states(model: Any) -> Iterator[list[Tensor]]:
+def backbone_states(model: Any) -> Iterator[list[Tensor]]:
     """Collects the states after the final norm while the whole model runs."""
     found: list[Tensor] = []
     hook = model.base_model.register_forward_hook(

@@ -127,10 +127,7 @@ class ViewPass:
         """The states of responses to prompts that run once."""
         parts, ran = bundle.parts, self.prefilled
         if ran is not None and not self.image_hidden:
-            before = ran.prefix(bundle.prompts[0])
-            return lambda number: before.respond(
-                ran.place[parts[number].rows], *self._responses(parts[number])
-            )
+            return lambda number: ran.states(parts[number].rows, *self._responses(parts[number]))
         if ran is not None:
             prompts = without_images(self.model, ran.prompts(bundle.prompts))
         else:

@@ -56,11 +56,13 @@ def sampled_rollouts(
     group_size: int,
     keep: Reading | int | None,
     noised: Sequence[bool] | None = None,
+    keep_states: bool = False,
 ) -> Sampled:
     """One response to each prompt of this rank. TRL repeats a prompt `group_size` times in a row over all
-    ranks; those rows share one prompt, so its images are processed, encoded and prefilled once. `keep` is
-    `sample`'s. Rows that are `noised` show other images than the rest of their group. What is kept of the
-    prompts is of those that are not: a noised row goes on from a clean one of its group, if that is here."""
+    ranks; those rows share one prompt, so its images are processed, encoded and prefilled once. `keep` and
+    `keep_states` are `sample`'s. Rows that are `noised` show other images than the rest of their group. What
+    is kept of the prompts is of those that are not: a noised row goes on from a clean one of its group, if
+    that is here."""
     offset = trainer.accelerator.process_index * len(prompt_ids)
     changed = [False] * len(prompt_ids) if noised is None else list(noised)
     keys = [((offset + row) // group_size, tuple(ids), changed[row]) for row, ids in enumerate(prompt_ids)]
@@ -90,7 +92,7 @@ def sampled_rollouts(
             images = process(model, trainer.processing_class, shown)
             prompts = shown_prompts(model, ids, mask, images, names)
             chosen = choice(trainer.generation_config, model.generation_config)
-            return sample(model, prompts, owner, chosen, keep=keep)
+            return sample(model, prompts, owner, chosen, keep=keep, keep_states=keep_states)
 
         # Inside the wrapped forward: under adapters the sharded root is not the model that samples.
         return unwrapped(inside=sampling)

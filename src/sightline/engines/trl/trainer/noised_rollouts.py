@@ -140,4 +140,7 @@ def clean_places(
     groups = [(rank * len(owner) + row) // group_size for row in range(len(owner))]
     rows = zip(groups, owner, noised, strict=True)
     clean = {group: place for group, place, changed in rows if not changed}
-    return [(rank, call, clean[group]) if group in clean else None for group in groups]
+    return [
+        (rank, call, clean[group], -1 if noised[row] else row) if group in clean else None
+        for row, group in enumerate(groups)
+    ]

@@ -16,8 +16,9 @@ from ....rollouts import Rollouts
 from ...dynamic_sampling import Group
 from ...invalid_responses import valid_responses
 
-Place = tuple[int, int, int]
-"""Where a row's prompt ran: the rank, the call of its sampler, and the prompt's place in that call."""
+Place = tuple[int, int, int, int]
+"""Where a row ran: the rank, the call of its sampler, its prompt's place in that call, and its response's,
+which is −1 where it ran behind another prompt."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class RolloutBatch:
         """
         here = [place for place in self.places if place and place[0] == rank]
         if here and len(here) == len(self.places):
-            _, call, place = torch.tensor(here, device=device).T
-            self.prefilled = Prefilled.of(self.sampler_calls, call, place)
+            _, call, place, response = torch.tensor(here, device=device).T
+            self.prefilled = Prefilled.of(self.sampler_calls, call, place, response)
         self.sampler_calls = []
 
     def release_prompts(self) -> None:

@@ -371,7 +371,10 @@ class TokenCreditTrainer(GRPOTrainer):
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, each, *rest, **more)
         kept = self.model.training and self._scores_rollouts and not is_sharded(self._base)
         reading = Reading.of(self.method.needs) if kept else None
-        sampled = sampled_rollouts(self, prompt_ids, images, num_generations, reading, noised)
+        # As they ran they differ from another run's by rounding, as packed rows do.
+        sampled = sampled_rollouts(
+            self, prompt_ids, images, num_generations, reading, noised, keep_states=self.sharing.on
+        )
         batch = self.rollout_batch
         if sampled.prefix is not None:
             rank, call = self.ranks.index, len(batch.sampler_calls)
