@@ -17,7 +17,7 @@ TORCH_INDEX ?=
 ARGS ?=
 WORKERS ?= 2
 VERSIONS ?= 5.6.2 5.9.0 5.10.4 5.23.0 5.24.0
-BENCHMARKS ?= scoring exact_kl rollouts training_pass steps growth
+BENCHMARKS ?= scoring newer_signals exact_kl rollouts training_pass steps growth
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt

@@ -1,6 +1,6 @@
 """Whole training steps on the embedded model: `grpo` against stock TRL, each method against `grpo`.
 
-python benchmarks/steps.py [--smallest] [--rounds 16] [--methods pepo vepo]
+python benchmarks/steps.py [--smallest] [--rounds 12] [--methods pepo vepo]
 
 32 prompts x 8 rollouts and one optimizer step each, float32, one thread, a learning rate of 0 so that all
 see the same policy. The trainings run in one process, one step of each in turns; equal steps of Sightline's
@@ -47,7 +47,7 @@ def compare(name: str, mine: Sequence[float], other: Sequence[float]) -> Row:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--methods", nargs="+", choices=[name for name in METHODS if name != "grpo"])
-    parser.set_defaults(rounds=16)
+    parser.set_defaults(rounds=12)
     args = parser.parse_args()
     chosen = {name: METHODS[name] for name in METHODS if not args.methods or name in ["grpo", *args.methods]}
     torch.set_num_threads(1)

@@ -48,6 +48,11 @@ GOALS: dict[str, dict[str, Goal]] = {
         "P=1300, T=256, G=8, text only": Goal(1 / 2.5),
         "P=1300, T=256, G=8, black, per prompt": Goal(1 / 2.5),
     },
+    "newer_signals": {
+        "vepo, 256 tokens": Goal(1.1),
+        "pepo, T=2048, G=2": Goal(1.05),
+        "pepo, memory beyond vgpo's": Goal(64, "ours"),
+    },
     "exact_kl": {"time, 256 tokens": Goal(1.0), "extra memory, 2048 tokens": Goal(96, "ours")},
     "training_pass": {
         "time against stock TRL, P=600, T=128, G=8": Goal(0.24),
@@ -64,6 +69,7 @@ GOALS: dict[str, dict[str, Goal]] = {
         "vppo against grpo": Goal(1.20),
         "pgpo against grpo": Goal(1.20),
         "papo against grpo": Goal(1.45),
+        **{f"{name} against grpo": Goal(1.30) for name in ("pepo", "vepo", "tor", "dupl")},
         "main-2, dapo, against share_prompts: false": Goal(0.65),
     },
     "rollouts": {"32 prompts x 8": Goal(1 / 1.6)},

@@ -11,7 +11,17 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "benchmarks"
-NAMES = ["scoring", "newer_signals", "exact_kl", "rollouts", "growth", "steps", "pages", "grading"]
+NAMES = [
+    "scoring",
+    "newer_signals",
+    "exact_kl",
+    "rollouts",
+    "training_pass",
+    "growth",
+    "steps",
+    "pages",
+    "grading",
+]
 ALL = """
 import runpy, sys
 folder, out, *names = sys.argv[1:]

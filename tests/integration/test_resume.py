@@ -60,6 +60,18 @@ def test_second_epoch_of_a_loader_s_order(tmp_path: Path) -> None:
     assert short_runs.metrics(cut) == short_runs.metrics(tmp_path / "whole")
 
 
+def test_prompts_that_are_shuffled_whole(tmp_path: Path) -> None:
+    """Four prompts a rollout batch, two steps of two of them, twice over; stopped after the third step."""
+    flags = ("--shuffle_by", "prompt", "--per_device_train_batch_size", "8", "--max_steps", "5")
+    trained = short_runs.run(tmp_path / "whole", *flags)
+    wanted = (tmp_path / "whole", short_runs.weights(trained))
+    cut = short_runs.restart(tmp_path / "whole", 3, tmp_path / "cut")
+    assert_same(cut, short_runs.run(cut, *flags, "--resume"), wanted)
+    short_runs.run(tmp_path / "rows", *flags[2:], "--shuffle_by", "rollout")
+    norms = [[row["grad_norm"] for row in short_runs.metrics(tmp_path / name)] for name in ("whole", "rows")]
+    assert norms[0] != norms[1], "rows that TRL shuffles make other steps"
+
+
 def test_the_same_batches_in_other_micro_batches(
     whole: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:

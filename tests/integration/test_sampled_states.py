@@ -116,8 +116,8 @@ def test_some_rows_of_a_call_and_only_their_memory() -> None:
     part = replace(
         batch.rollouts,
         **{name: getattr(batch.rollouts, name)[rows] for name in names},
-        images=[batch.rollouts.images[row] for row in rows],
-        sample_ids=[batch.rollouts.sample_ids[row] for row in rows],
+        images=[batch.rollouts.images[row] for row in rows.tolist()],
+        sample_ids=[batch.rollouts.sample_ids[row] for row in rows.tolist()],
     )
     ran = Prefilled.of([batch.sampled.prefix], torch.zeros_like(rows), batch.sampled.owner[rows], rows)
     same(batch.score(BOTH, ran, part), batch.score(BOTH, rollouts=part))

@@ -24,6 +24,8 @@ _LONGEST_TILE = 1024
 _TILE_STEP = 64
 _CHUNK = {"cpu": 8192}
 _LARGE_CHUNK = 65536
+_CHUNK_BYTES = {"cpu": 16 << 20}
+"""Float32 copies of a tile's chunk take up to this on a CPU; a GPU keeps its large ones."""
 
 
 def token_statistics(
@@ -57,7 +59,7 @@ def token_statistics(
     _check(signals, other_hidden)
     tile = tile or _tile(head_weight, 1 if other_hidden is None else 2)
     transform = Logits(head_weight, head_bias, logit_scale, softcap, temperature)
-    chunk = chunk or _CHUNK.get(hidden.device.type, _LARGE_CHUNK)
+    chunk = chunk or _chunk(hidden.device.type, tile)
 
     def run(part: slice) -> dict[str, Tensor]:  # its logits are gone before the next ones are made
         first = Distribution.of(hidden[part], transform, chunk)
@@ -114,6 +116,12 @@ def _tile(weight: Tensor, views: int) -> int:
     most = _BYTES_AT_ONCE.get(device, _MORE_BYTES_AT_ONCE)
     fitting = min(_LONGEST_TILE, most // (views * weight.shape[0] * size))
     return max(1, fitting // _TILE_STEP * _TILE_STEP or fitting)
+
+
+def _chunk(device: str, tile: int) -> int:
+    """How many words of the vocabulary float32 work takes at once."""
+    most = _CHUNK.get(device, _LARGE_CHUNK)
+    return max(1, min(most, _CHUNK_BYTES[device] // (4 * tile))) if device in _CHUNK_BYTES else most
 
 
 def _names(signals: Collection[str], other_hidden: Tensor | None) -> list[str]:
