@@ -27,7 +27,7 @@ from sightline.signals import token_statistics
 
 def scoring(chosen: Any, shape: Any, size: Any, group: int, meter: Meter, rounds: int) -> list[Row]:
     """Time and the peak of memory of whole scoring passes."""
-    feed, batch = processor(), rollouts(shape, *size, group, meter.device)
+    feed, batch = processor(), rollouts(shape, *size, group=group, device=meter.device)
 
     def run(needs: Needs) -> Any:
         return score(chosen, feed, batch, needs, seed=0, step=0)

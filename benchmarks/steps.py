@@ -76,8 +76,8 @@ def _study(steps: int) -> Row:
     """DAPO as the main study on the second world trains it, with prompts shared and without."""
     makers: list[Any] = []
     for more in ((), ("--share_prompts", "false")):
-        chosen = study_settings(STUDY, "dapo", steps, *more)
-        prompts = int(chosen.train.per_device_train_batch_size) // int(chosen.train.num_generations)
+        chosen: Any = study_settings(STUDY, "dapo", steps, *more)
+        prompts = chosen.train.per_device_train_batch_size // chosen.train.num_generations
         makers.append(functools.partial(ours, chosen, prompts=prompts))
     return compare("main-2, dapo, against share_prompts: false", *steps_in_turns(makers))
 

@@ -104,8 +104,7 @@ def test_every_log_prob_is_of_the_clean_image(
 def test_noise_falls_over_the_training(tmp_path: Path) -> None:
     run(tmp_path, *flags("noisyrollout"))
     steps = [line["rollouts/noise_step"] for line in metrics(tmp_path) if "rollouts/noise_step" in line]
-    wanted = method("noisyrollout").rollouts
-    assert wanted is not None
+    wanted: Any = method("noisyrollout").rollouts
     assert steps == [wanted.at(1.0).step], "one rollout batch feeds all four steps"
 
 
@@ -141,7 +140,7 @@ def sampled_by_vllm(folder: Path, mode: str, objective: str, share: float) -> tu
     chosen = stored_rollouts.settings(folder, "noisyrollout", options, "--no_shuffle_dataset")
     loaded, problems = load_model("embedded", torch.float32), ShapesTask().train(4, 3)
     right = iter([1.0, 0.0, 0.0, 0.0] * 100)
-    made = trainer.TokenCreditTrainer(
+    made: Any = trainer.TokenCreditTrainer(
         method=chosen.method,
         args=chosen.train,
         model=loaded.model,
