@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sightline.engines.verl import engine
+from sightline.engines.verl.settings.cluster import check_cluster
 from sightline.engines.verl.settings.resolve import parse
 from sightline.errors import UserError
 from sightline.models.loading import load_model
@@ -67,3 +69,24 @@ def test_a_disk_on_which_nothing_fits(loaded: Any, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("sightline.engines.disk_space.free", lambda folder: 1000)
     with pytest.raises(UserError, match="make room, or choose another --output_dir"):
         fit(loaded, load_task("shapes", DataOptions()), "--output_dir", "runs/x")
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    note = tmp_path / "ray_current_cluster"
+    with pytest.raises(UserError, match="none was started on this node; start one with `ray start --head`"):
+        check_cluster("auto", note)
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        there = "{}:{}".format(*listening.getsockname())
+        note.write_text(there)
+        check_cluster(there)
+        check_cluster("auto", note)
+    with pytest.raises(UserError, match=f"no Ray cluster answers at ray_address {there}"):
+        check_cluster("auto", note)
+    with pytest.raises(UserError, match="HOST:PORT"):
+        check_cluster("somewhere")
+    check_cluster(None)
+    check_cluster("ray://head:10001")

@@ -42,6 +42,7 @@ from .launch import compose, environment, run
 from .reward_names import REWARD
 from .run_signals import RunSignals
 from .settings.checks import check_libraries
+from .settings.cluster import check_cluster
 from .settings.resolve import Settings, parse, parser
 from .upstream_contract import check_contract
 
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 def ranks(settings: Settings) -> Ranks:
     """One process: verl's own are started, and followed, by it."""
     check_libraries()
+    check_cluster(settings.train.ray_address)
     return Ranks()
 
 

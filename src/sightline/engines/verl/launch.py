@@ -21,6 +21,7 @@ from ..disk_space import trouble
 from ..progress import CleanStop, Moment, Watcher
 from .causes import cause_of
 from .run_signals import FailedError, RunSignals
+from .settings.cluster import NO_CLUSTER
 
 _POLL_SECONDS = 0.3
 _LAST_WORDS = 20.0
@@ -183,10 +184,7 @@ def _raise_failure(error: BaseException | None, signals: RunSignals, folder: Pat
         what = " ".join(str(cause).split())[:600]
         raise StoppedError(f"a process of verl died: {what}", folder) from error
     if isinstance(cause, ConnectionError):
-        raise UserError(
-            "no Ray cluster answers at ray_address; start one with `ray start --head` here and `ray start "
-            "--address HOST:6379` on the other nodes, or leave ray_address out to use this machine alone"
-        ) from error
+        raise UserError(NO_CLUSTER.format(where="")) from error
     if "less than total desired GPUs" in str(cause):
         raise UserError(
             f"the Ray cluster is too small for nnodes x n_gpus_per_node: {' '.join(str(cause).split())[:300]}"
