@@ -26,7 +26,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl test-versions clean
+.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl test-versions bench-verl clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -66,6 +66,9 @@ test-vllm: .venv-vllm/.ready
 test-verl: .venv-verl/.ready
 	SIGHTLINE_TEST_VERL=1 OMP_NUM_THREADS=1 .venv-verl/bin/python -m pytest tests/with_verl \
 	  --override-ini filterwarnings=ignore $(ARGS)
+
+bench-verl: .venv-verl/.ready
+	OMP_NUM_THREADS=1 .venv-verl/bin/python benchmarks/verl_step.py $(ARGS)
 
 .venv-verl/.ready: tests/with_verl/requirements.txt pyproject.toml
 	test -x .venv-verl/bin/python || $(PYTHON) -m venv .venv-verl
