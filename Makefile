@@ -5,7 +5,7 @@
 #              (BENCHMARKS="grading data soak" runs others of the folder)
 # make performance  puts what `make bench` measured into docs/performance.md
 # make test-vllm  builds .venv-vllm (vLLM for CPUs) and checks that sampler and trainer agree
-# make test-verl  builds .venv-verl (verl, without trl) and trains with it on two CPU ranks
+# make test-verl  builds .venv-verl (verl, without trl) and trains with it on two CPU ranks; make bench-verl measures a step there
 # make test-versions  the families' tests under the lowest version of transformers, verl's and the newest;
 #              puts a table into docs/families.md (VERSIONS="5.6.2 5.24.0" runs others)
 #
