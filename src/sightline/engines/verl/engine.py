@@ -16,13 +16,9 @@ from typing import Any
 import torch
 
 from ...errors import UserError
-from ...methods import absolute_plugins
-from ...models.families import placeholder_ids, placeholder_words
 from ...models.loading import LoadedModel, load_model
-from ...models.processors import response_opening
 from ...models.scoring.hidden_states import layer_index
 from ...rewards import reward
-from ...rewards.functions import reads_whole_rows
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import facts, last_checkpoint
@@ -33,14 +29,13 @@ from ..preflight import check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
-from ..reward_settings import accuracy_column, reward_weights
-from ..run_settings import data_options
+from ..reward_settings import reward_weights
 from ..side_files import mend_metrics
 from ..starting_point import starting_point
 from ..validation import Validation
 from .launch import compose, environment, run
-from .reward_names import REWARD
 from .run_signals import RunSignals
+from .sections import sections_of, total_steps
 from .settings.checks import check_libraries
 from .settings.cluster import check_cluster
 from .settings.resolve import Settings, parse, parser
@@ -113,8 +108,8 @@ def train(
     for one in settings.overrides():
         if set(one.setting.split(", ")) & settings.set_by.keys():
             say(f"  {one.setting} → {one}")
-    sections = _sections(settings, loaded, folder, len(problems), start)
-    name, steps = loaded.name, _steps(settings, len(problems))
+    sections = sections_of(settings, loaded, folder, len(problems), start)
+    name, steps = loaded.name, total_steps(settings, len(problems))
     del loaded
     _free_memory()
     config = _composed(settings, sections, folder.path, start)
@@ -159,74 +154,6 @@ class _Sizes:
     def __init__(self, settings: Settings):
         self.generation_batch_size: Any = settings.train.batch_rollouts
         self.num_generations: Any = settings.train.num_generations
-
-
-def _steps(settings: Settings, problems: int) -> int:
-    """Optimizer steps of the whole run."""
-    train = settings.train
-    if train.max_steps > 0:
-        return train.max_steps
-    batches = problems // (train.batch_rollouts // train.num_generations)
-    return max(1, int(batches * train.num_train_epochs)) * train.updates
-
-
-def _sections(
-    settings: Settings, loaded: LoadedModel, folder: RunFolder, problems: int, start: Path | None
-) -> dict[str, Any]:
-    """What our parts of verl's processes are told, as plain data."""
-    train, method = settings.train, settings.method
-    rewards = reward_weights(train.rewards, train.reward_weights)
-    config: Any = loaded.model.config
-    groups = method.objective.informative_groups
-    judged = groups is not None and groups.key == "accuracy" and train.max_rounds > 1
-    chosen = list(rewards)[accuracy_column(list(rewards))] if judged else ""
-    asked = {
-        "method": method.name,
-        "options": dict(method.options),
-        "plugins": absolute_plugins(train.plugins),
-        "seed": train.seed,
-        "directory": os.getcwd(),
-        "folder": str(folder.path.absolute()),
-        "rewards": rewards,
-        "opening": response_opening(loaded.processor),
-        "accuracy": REWARD + chosen,
-        "max_rounds": train.max_rounds,
-        "when_uninformative": train.when_uninformative,
-        "blind_every": train.blind_every,
-        "wait_for_disk": train.wait_for_disk,
-        "spare_dir": train.spare_dir,
-        "model_bytes": sum(one.numel() * one.element_size() for one in loaded.model.parameters()),
-        "updates": train.updates,
-        "never_sampled": placeholder_ids(config),
-        "max_skipped_steps": train.max_skipped_steps,
-        "save_total_limit": train.save_total_limit,
-        "resume_from": None if start is None else str(start),
-        "described": settings.describe_method(),
-        "problems": problems,
-        "total_steps": _steps(settings, problems) // train.updates,
-        "warn": {
-            "warn_zero_rewards": train.warn_zero_rewards,
-            "warn_zero_gradient": train.warn_zero_gradient,
-            "warn_entropy": train.warn_entropy,
-            "warn_drift": train.warn_drift,
-            "warn_blind": train.warn_blind,
-            "top_p": train.top_p,
-            "top_k": train.top_k,
-            "generation_batch_size": train.batch_rollouts,
-        },
-    }
-    data = {
-        "directory": os.getcwd(),
-        "task": train.task,
-        "options": data_options(train),
-        "limit": train.limit,
-        "seed": train.seed,
-        "eval_problems": max(1, train.eval_problems),  # verl wants one also where it measures none
-        "max_prompt_length": train.max_prompt_length,
-        "placeholders": placeholder_words(loaded.processor, config),
-        "whole_rows": reads_whole_rows(reward(name) for name in rewards),
-    }
-    return {"sightline": asked, "data": data}
 
 
 def _composed(settings: Settings, sections: dict[str, Any], folder: Path, start: Path | None) -> Any:
