@@ -203,3 +203,14 @@ def test_a_think_that_the_prompt_opens_counts():
 def test_a_gold_that_is_no_text_asks_for_a_reward_of_the_users(gold):
     with pytest.raises(UserError, match=r"judge it by your own reward \(rewards: file.py:function\)"):
         accuracy_reward()([GOOD], answer=[gold])
+
+
+def test_the_form_of_models_that_write_no_think():
+    texts = [
+        "so \\boxed{5}",
+        "<think>\\boxed{4}</think> \\boxed{5}",
+        "\\boxed{4} or \\boxed{5}",
+        "\\boxed{ }",
+        "5",
+    ]
+    assert reward("boxed")(texts) == [1.0, 1.0, 0.0, 0.0, 0.0]

@@ -246,7 +246,7 @@ def _parser(action: str, description: str, more: str) -> VerbParser:
         "--columns", type=_columns, help="such as question=problem,images=image,answer=answer"
     )
     parser.add_argument("--image_dir", help="folder that image paths are relative to")
-    parser.add_argument("--prompt_template", help="papers (default), plain, or a Jinja file")
+    parser.add_argument("--prompt_template", help="papers (default), plain, boxed, or a Jinja file")
     parser.add_argument("--system_prompt", help="text of the system turn")
     parser.add_argument("--min_pixels", type=positive, help="smaller images are enlarged to this many pixels")
     parser.add_argument("--max_pixels", type=positive, help="larger images are reduced to this many pixels")

@@ -140,7 +140,7 @@ def parser() -> VerbParser:
     add("--max_new_tokens", type=positive, help="longest answer (default: the benchmark's)")
     add(
         "--prompt_template",
-        help="papers (default), plain, or a .jinja file; shapes and shapes-2 have their own",
+        help="papers (default), plain, boxed, or a .jinja file; shapes and shapes-2 have their own",
     )
     add("--system_prompt", help="a system turn before the question")
     add("--min_pixels", type=positive, help="images are enlarged to this many pixels")

@@ -57,7 +57,7 @@ class DataSettings:
         },
     )
     prompt_template: str | None = field(
-        default=None, metadata={"help": "`papers` (default), `plain`, or a Jinja file."}
+        default=None, metadata={"help": "`papers` (default), `plain`, `boxed`, or a Jinja file."}
     )
     system_prompt: str | None = field(
         default=None, metadata={"help": "A system message in front of every prompt."}
@@ -93,8 +93,8 @@ class RewardSettings:
     rewards: dict[str, Any] | str | None = field(
         default="accuracy",
         metadata={
-            "help": "What is rewarded: accuracy, mathruler, format, strict_format, file.py:function; several "
-            "with commas between (weights in reward_weights) or as a mapping of weights: "
+            "help": "What is rewarded: accuracy, mathruler, format, strict_format, boxed, file.py:function; "
+            "several with commas between (weights in reward_weights) or as a mapping of weights: "
             "{accuracy: 0.9, format: 0.1}."
         },
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from .answers.extract import boxes
+from .answers.extract import after_thinking, boxes
 
 _OPEN, _CLOSE = "<think>", "</think>"
 _OPENED = re.compile(r"<think>\s*\Z")
@@ -51,6 +51,13 @@ def strict_format(response: str) -> bool:
         return False
     start, end, content = found[0]
     return start == 0 and end == len(answer) and bool(content.strip())
+
+
+def boxed_format(response: str) -> bool:
+    r"""Exactly one balanced `\boxed{}` that is not empty, after the thinking if there is any; the form of
+    models that write no `<think>`."""
+    found = boxes(after_thinking(response))
+    return len(found) == 1 and bool(found[0][2].strip())
 
 
 def close_up(text: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from sightline.errors import UserError, unknown_name
 
 from .accepted import grade_any
-from .format import opening_of, papers_format, strict_format
+from .format import boxed_format, opening_of, papers_format, strict_format
 from .user import load_reward
 from .verdict import HOWS, UNDECIDED, Verdict
 from .workers.pool import Pool
@@ -54,8 +54,10 @@ def format_reward(strict: bool = False) -> Reward:
 
     Logs the share as `format` or `strict_format`.
     """
-    name, check = ("strict_format", strict_format) if strict else ("format", papers_format)
+    return _form("strict_format", strict_format) if strict else _form("format", papers_format)
 
+
+def _form(name: str, check: Callable[[str], bool]) -> Reward:
     def form(completions: Sequence[Any], **columns: Any) -> list[float | None]:
         texts = opened([text_of(completion) for completion in completions], columns)
         rewards: list[float | None] = [float(check(text)) for text in texts]
@@ -203,4 +205,5 @@ REWARDS: dict[str, Callable[[], Reward]] = {
     "mathruler": lambda: accuracy_reward("mathruler"),
     "format": format_reward,
     "strict_format": lambda: format_reward(strict=True),
+    "boxed": lambda: _form("boxed", boxed_format),
 }

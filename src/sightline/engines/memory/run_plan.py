@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -94,7 +95,14 @@ def image_bounds(train: Any) -> Bounds:
 
 
 def adapters_of(model: Architecture, rank: int, targets: Collection[str] | str | None, vision: bool) -> int:
-    """The trained parameters of LoRA on the named projections."""
-    named = {targets} if isinstance(targets, str) else set(targets or ("q_proj", "v_proj"))
-    every = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-    return adapter_parameters(model, rank, every if "all-linear" in named else named, vision)
+    """The trained parameters of LoRA on projections that are named, or whose paths a pattern matches."""
+    attention, mlp = ("q_proj", "k_proj", "v_proj", "o_proj"), ("gate_proj", "up_proj", "down_proj")
+    if targets in ("all-linear", ["all-linear"]):
+        return adapter_parameters(model, rank, {*attention, *mlp}, vision)
+    if not isinstance(targets, str):
+        return adapter_parameters(model, rank, set(targets or ("q_proj", "v_proj")), vision)
+    paths = {name: f"model.language_model.layers.0.self_attn.{name}" for name in attention}
+    paths |= {name: f"model.language_model.layers.0.mlp.{name}" for name in mlp}
+    named = {name for name, place in paths.items() if re.fullmatch(targets, place)}
+    in_tower = any(re.fullmatch(targets, f"model.visual.blocks.0.mlp.{name}") for name in mlp)
+    return adapter_parameters(model, rank, named, vision and in_tower)

@@ -18,6 +18,7 @@ from ...models.families import placeholder_words
 from ...models.loading import LoadedModel
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
+from ..adapters import describe_adapters
 from ..checkpoints import StoppedError, last_checkpoint
 from ..disk_space import trouble
 from ..freezing import freeze_vision
@@ -112,6 +113,8 @@ def train(
     trainer = make_trainer(settings, loaded, task, problems, callbacks=called, credit=credit)
     trainer.say, trainer.validation, trainer.stopping = say, validation, lambda: stop.requested is not None
     say(settings.describe_sharing(trainer.sharing.reason))
+    if (adapted := describe_adapters(trainer.accelerator.unwrap_model(trainer.model))) is not None:
+        say(adapted)
 
     def card() -> str:
         step, described = trainer.state.global_step, settings.describe_method()
