@@ -1,5 +1,6 @@
 # make demo    install, train the embedded model with VGPO, evaluate, report (a few minutes on two cores)
 # make test    install, then ruff, basedpyright, import-linter, pytest
+# make docs    the documentation site, into site/ (part of `make test`, by its test)
 # make bench   speed and memory against the plain way (docs/performance.md), about half an hour on
 #              two free cores; tables on the screen, rows in benchmarks/out/
 #              (BENCHMARKS="grading data soak" runs others of the folder)
@@ -26,7 +27,7 @@ TORCH := $(shell sed -n 's/^torch==/torch==/p' constraints.txt)
 export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: demo test lint types imports pytest bench performance test-vllm test-verl test-versions bench-verl clean
+.PHONY: demo test lint types imports pytest docs bench performance test-vllm test-verl test-versions bench-verl clean
 
 demo: .venv/.run
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
@@ -45,6 +46,10 @@ imports: .venv/.dev
 
 pytest: .venv/.dev
 	$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+docs: .venv/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "site/index.html; with search: $(BIN)/mkdocs serve"
 
 bench: .venv/.dev
 	@for name in $(BENCHMARKS); do $(BIN)/python benchmarks/$$name.py $(ARGS) || exit 1; done
