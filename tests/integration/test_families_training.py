@@ -41,7 +41,8 @@ class Watched(TokenCreditTrainer):
     problems: Any = ()
 
     def _shown(self, prompt: Tensor) -> list[Any]:
-        text = self.processing_class.tokenizer.decode(prompt.tolist())
+        processor: Any = self.processing_class
+        text = processor.tokenizer.decode(prompt.tolist())
         return next(list(one.images) for one in self.problems if one.question in text)
 
     def _compute_loss(self, model: Any, inputs: Any) -> Tensor:
