@@ -1,6 +1,7 @@
 """One rank of a first training step on stored rollouts, started by `several_ranks.run`.
 
-`python rank_worker.py FOLDER CASES`: CASES is JSON, {name: [method, options, problems without image]}.
+`python rank_worker.py FOLDER CASES`: CASES is JSON, {name: [method, options, problems without image]}. A rank
+alone runs every rollout whole, several share prompts.
 Rank 0 writes FOLDER/NAME.safetensors with the weighted advantages of all rows and the whole gradient.
 """
 
@@ -102,7 +103,8 @@ def first_step(
 ) -> None:
     """One optimizer step of one method."""
     size = str(ROWS // ranks)
-    run = settings(folder / name, method, options, "--per_device_train_batch_size", size)
+    whole = ("--share_prompts", "false") if ranks == 1 else ()
+    run = settings(folder / name, method, options, "--per_device_train_batch_size", size, *whole)
     loaded = load_model("embedded", torch.float32)
     task = SomeWithoutImages(without)
     problems = task.train(PROBLEMS, 3)
@@ -122,6 +124,7 @@ def first_step(
         train_dataset=training_rows(task, problems),
         callbacks=[gradient],
     )
+    assert trainer.sharing.on == (ranks > 1)
     trainer.responses = responses(loaded)
     trainer.train()
     weighted = trainer.accelerator.pad_across_processes(

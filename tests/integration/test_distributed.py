@@ -1,4 +1,7 @@
-"""Two processes give the weights, advantages and gradient of one, with groups that lie on both."""
+"""Two processes give the weights, advantages and gradient of one, with groups that lie on both.
+
+The one runs every rollout whole, the two share prompts.
+"""
 
 from __future__ import annotations
 
