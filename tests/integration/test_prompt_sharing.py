@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import short_runs
 import torch
 from mixed_rows import SomeWithoutImages
 from stored_rollouts import GROUP, PROMPTS, StoredTrainer, sampled_responses, settings
@@ -20,6 +21,7 @@ from sightline.engines.trl.trainer import prompt_sharing
 from sightline.engines.trl.trainer.prompt_sharing import PromptSharing
 from sightline.models.families import image_features_inputs, image_token_id, process_prompts, type_ids
 from sightline.models.loading import load_model
+from sightline.models.scoring.hidden_states import SharedPrefix
 
 REWARDS = [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]
 STEPS = 5
@@ -102,6 +104,28 @@ def test_five_steps_move_the_weights_alike(case: str, responses: list[Any], tmp_
     assert together.sharing.on and not apart.sharing.on
     # Of the movement, which is itself a difference of float32 weights; of the weights it is 1e-7.
     assert distance(moved(together), wanted) < 2e-5
+
+
+@pytest.mark.parametrize("method", ["vgpo", "vppo"])
+def test_rollouts_that_are_sampled_and_scored_as_they_ran(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first step with our own sampler; the first view's responses run again without sharing alone."""
+    found, responses, runs = [], [], []
+    plain = SharedPrefix.respond
+    monkeypatch.setattr(SharedPrefix, "respond", lambda *given: responses.append(1) or plain(*given))
+    for flags in ((), PLAIN):
+        folder = tmp_path / f"run{len(found)}"
+        responses.clear()
+        more = ("--max_steps", "1", "--blind_every", "0", "--save_strategy", "no", "--shuffle_by", "rollout")
+        short_runs.run(folder, "--method", method, *more, *flags)
+        runs.append(len(responses))
+        found.append(short_runs.metrics(folder)[0])
+    assert runs[1] == runs[0] + PROMPTS
+    for name, value in found[1].items():
+        if isinstance(value, float):
+            assert found[0][name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+    assert found[1]["grad_norm"] > 1e-3
 
 
 def one_batch(made: Any) -> list[dict[str, Any]]:
