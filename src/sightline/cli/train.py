@@ -43,7 +43,7 @@ from ..tasks import DataOptions, Task, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
-from .train_measures import longest_answer, print_results, run_rewards, run_validation
+from .train_measures import longest_answer, print_results, run_rewards, run_validation, template_of
 
 log = logging.getLogger(__name__)
 
@@ -201,6 +201,7 @@ class Run:
             args.seed,
             longest_answer(args),
             ready.rewards,
+            template_of(args),
         )
 
     def introduce(self) -> None:
@@ -408,7 +409,7 @@ def _fitting(settings: Settings, task: Any, loaded: LoadedModel) -> tuple[Sequen
     longest = settings.longest_prompt(longest_sequence(loaded.model.config))
     if longest is None:
         return problems, []
-    kept = fitting(task, problems, token_counter(loaded.processor), longest)
+    kept = fitting(task, problems, token_counter(loaded.processor, **template_of(args)), longest)
     why = "" if longest == args.max_prompt_length else ", beside which vLLM has no room for a whole response"
     line = (
         f"left out {len(kept.left_out)} of {len(problems)} problems whose prompt has more than "

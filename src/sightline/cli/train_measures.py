@@ -28,10 +28,15 @@ def longest_answer(args: Any) -> int:
     return int(args.max_completion_length or 256)
 
 
+def template_of(args: Any) -> dict[str, Any]:
+    """Further arguments of the chat template, which not every engine has."""
+    return dict(getattr(args, "chat_template_kwargs", None) or {})
+
+
 def run_rewards(settings: Settings, loaded: LoadedModel) -> RunRewards:
     """The run's rewards, for answers that are not trained on."""
     args = settings.train
-    template = getattr(args, "chat_template_kwargs", None) or {}
+    template = template_of(args)
     weights = reward_weights(args.rewards, args.reward_weights)
     own = getattr(settings, "own_rewards", None)
     return RunRewards(weights, response_opening(loaded.processor, **template), own)
@@ -50,7 +55,8 @@ def run_validation(
     if getattr(wanted, "value", wanted) == "no":
         return None
     graded = any(outline(held_out, place)[0].gold is None for place in range(len(held_out)))
-    validation = HeldOut(task, held_out, rewards, args.seed, longest_answer(args), graded)
+    longest, template = longest_answer(args), template_of(args)
+    validation = HeldOut(task, held_out, rewards, args.seed, longest, graded, template)
     check_metric(args.metric_for_best_model, validation)
     return validation
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,11 @@ class BeforeAfter:
         seed: int,
         max_new_tokens: int,
         rewards: RunRewards | None = None,
+        template: Mapping[str, Any] | None = None,
     ):
-        """`rewards` are measured too, where they are more than the accuracy."""
+        """`rewards` are measured too, where they are more than the accuracy; `template` are further arguments
+        of the chat template."""
+        self.template = dict(template or {})
         self.rewards = rewards if rewards is not None and rewards.more_than_accuracy else None
         self.folder, self.task, self.problems, self.shown = folder, task, problems, shown
         self.seed, self.max_new_tokens = seed, max_new_tokens
@@ -81,11 +85,11 @@ class BeforeAfter:
         model may have been trained further."""
         if not self.problems or (moment == BEFORE and moment in self.measured):
             return
-        greedy = Decoding(self.max_new_tokens, seed=self.seed)
+        plain = Decoding(self.max_new_tokens, seed=self.seed, template=self.template)
         runs = {
-            "greedy": (greedy, None),
-            "sampled": (Decoding(self.max_new_tokens, temperature=1.0, seed=self.seed), None),
-            "blind": (greedy, Black()),
+            "greedy": (plain, None),
+            "sampled": (replace(plain, temperature=1.0), None),
+            "blind": (plain, Black()),
         }
         answered: dict[str, AnsweredProblems] = {}
         for mode, (decoding, blind) in runs.items():

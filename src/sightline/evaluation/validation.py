@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..models.generation.generate import Decoding
 from ..models.loading import LoadedModel
@@ -34,10 +35,12 @@ class HeldOut:
         seed: int,
         max_new_tokens: int,
         graded: bool = True,
+        template: Mapping[str, Any] | None = None,
     ):
-        """`graded` says whether golds are text, so that there is an accuracy."""
+        """`graded` says whether golds are text, so that there is an accuracy; `template` are further
+        arguments of the chat template."""
         self.task, self.problems, self.rewards, self.graded = task, problems, rewards, graded
-        self.decoding = Decoding(max_new_tokens, seed=seed)
+        self.decoding = Decoding(max_new_tokens, seed=seed, template=dict(template or {}))
         self.shown = [name for name in rewards.names if name != ACCURACY]
         means = [f"rewards/{name}/mean" for name in self.shown]
         self.names = [*([ACCURACY] if graded else []), TOTAL, *means]

@@ -105,7 +105,8 @@ def train(
         say(mended)
     stop = CleanStop(processes.any)
     heartbeat = Heartbeat(folder.path, processes.index, processes.count)
-    bar = watch or ProgressBar(settings.method.name)
+    quiet = settings.train.disable_tqdm and "disable_tqdm" in settings.set_by
+    bar = watch or (Watcher() if quiet else ProgressBar(settings.method.name))
     watchers = [MetricsFile(folder.metrics), bar, heartbeat]
     called: list[Any] = [StopCallback(stop), WatcherCallback(watchers), *callbacks]
     if settings.train.push_to_hub:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,6 +26,8 @@ class Decoding:
     temperature: float = 0.0
     top_p: float = 1.0
     seed: int = 0
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the chat template (`chat_template_kwargs`)."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,9 @@ def _generate_batch(
     model: Any, processor: Any, prompts: Sequence[Prompt], decoding: Decoding
 ) -> list[Answer]:
     texts = [
-        processor.apply_chat_template(list(prompt.messages), add_generation_prompt=True, tokenize=False)
+        processor.apply_chat_template(
+            list(prompt.messages), add_generation_prompt=True, tokenize=False, **decoding.template
+        )
         for prompt in prompts
     ]
     ends = sorted({*end_ids(model.config), *own_end_ids(model), processor.tokenizer.eos_token_id})

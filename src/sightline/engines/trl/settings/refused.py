@@ -30,6 +30,8 @@ REFUSED = {
                     "the scoring pass and the sampler call parts of the model that are not compiled"),
     **dict.fromkeys(("use_liger_kernel", "liger_kernel_config"),
                     "its fused loss takes one advantage per answer, and methods give one per token"),
+    "data_seed": "the order of the prompts follows seed",
+    "max_tool_calling_iterations": "a run has no tools",
     "model_init_kwargs": "the model is loaded by dtype, attn_implementation, model_revision and "
                          "trust_remote_code; give those",
     "remove_unused_columns": "rewards read the columns of their row",
