@@ -43,8 +43,8 @@ ROLLOUTS = 8
 """Of a micro-batch, over all ranks."""
 KEPT = 3
 """Checkpoints of the run that is harmed."""
-TIME_OUT = 30
-"""Seconds that a rank waits for another while training."""
+TIME_OUT = 120
+"""Seconds that a rank waits for a suspended one; a busy machine may keep it as long from a running one."""
 DISK = 160_000_000
 """Bytes of the small disk: a checkpoint takes 12 MB, and two runs keep three each."""
 _ENDED = re.compile(r"(?:training stopped|the disk is full).*")
@@ -93,14 +93,16 @@ class Harmed:
             raise SystemExit(f"{last} is not what it should be")
         return way
 
-    def start(self, **more: int) -> Ranks:
+    def start(self, *flags: str, **more: int) -> Ranks:
         """The run, going on."""
-        return start(self.folder, self.ranks, self.steps, "--save_total_limit", str(KEPT), "--resume", **more)
+        kept = ("--save_total_limit", str(KEPT), "--resume", "--force")
+        return start(self.folder, self.ranks, self.steps, *kept, *flags, **more)
 
     def until(self, run: Ranks, goal: int, *, saving: bool = False) -> None:
         """Wait until a step is saved (and the next is being saved), and a moment longer."""
         while steps_done(self.folder) < goal or (saving and not self.is_saving()):
-            run.check_running()
+            if run.have_ended():
+                return
             time.sleep(0.001)
         time.sleep(0 if saving else self.random.uniform(0, 0.5))
 
@@ -119,6 +121,8 @@ class Harmed:
             return "no file above 100 kB"
         run = self.start()
         self.until(run, goal)
+        if run.have_ended():
+            return "it had come to its end"
         ballast = self.disk / "ballast"
         room = self.random.choice([0, self.random.randint(0, 10_000_000)])
         with ballast.open("wb") as file:
@@ -138,9 +142,11 @@ class Harmed:
 
     def lose(self, goal: int, sent: signal.Signals, state: str) -> str:
         """One rank is killed or suspended; the others have to say which."""
-        run = self.start()
+        run = self.start("--ddp_timeout", str(TIME_OUT))
         self.until(run, goal)
         lost = self.random.randrange(self.ranks)
+        if run.have_ended():
+            return "it had come to its end"
         began = all(self.has_begun(rank, process.pid) for rank, process in enumerate(run.processes))
         run.processes[lost].send_signal(sent)
         others = [rank for rank in range(self.ranks) if rank != lost]
@@ -166,7 +172,7 @@ def ended_with_a_line(run: Ranks, ranks: range | list[int], *words: str) -> str:
     said = _ENDED.findall(errors)
     if set(codes) != {1} or "Traceback" in errors or not any(all(w in line for w in words) for line in said):
         run.kill()
-        raise SystemExit(f"ended with {codes}, wanted 1 and a line with {words}:\n{errors[-4000:]}")
+        raise SystemExit(f"ended with {codes}, wanted 1 and a line with {words}:\n{errors}")
     return said[0]
 
 
@@ -180,7 +186,7 @@ def fill_up(descriptor: int, room: int) -> None:
 
 def start(folder: Path, ranks: int, steps: int, *more: str, largest_file: int | None = None) -> Ranks:
     """A run; no file of it grows above `largest_file` bytes."""
-    sizes = ["--max_steps", str(steps), "--output_dir", str(folder), "--ddp_timeout", str(TIME_OUT)]
+    sizes = ["--max_steps", str(steps), "--output_dir", str(folder)]
     batch = ["--per_device_train_batch_size", str(ROLLOUTS // ranks)]
     limit = None
     if largest_file is not None:

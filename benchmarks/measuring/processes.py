@@ -28,7 +28,7 @@ class Ranks:
             for rank in range(count)
         ]
 
-    def errors_of(self, ranks: Iterable[int], seconds: float = 600) -> str:
+    def errors_of(self, ranks: Iterable[int], seconds: float = 1200) -> str:
         """Standard error of these ranks, once they have ended."""
         said = []
         for rank in ranks:
@@ -41,13 +41,14 @@ class Ranks:
             said.append(self._errors[rank].read().decode(errors="replace"))
         return "".join(said)
 
-    def check_running(self) -> None:
-        """Raise `SystemExit` with what was said, if a rank has ended."""
-        if any(process.poll() is not None for process in self.processes):
+    def have_ended(self) -> bool:
+        """Whether all have ended well; raise `SystemExit` with what was said if one has ended otherwise."""
+        codes = [process.poll() for process in self.processes]
+        if any(codes):
             self.kill()
-            raise SystemExit(
-                f"a process ended by itself:\n{self.errors_of(range(len(self.processes)))[-4000:]}"
-            )
+            said = self.errors_of(range(len(self.processes)))
+            raise SystemExit(f"a process ended by itself with {codes}:\n{said}")
+        return all(code == 0 for code in codes)
 
     def kill(self) -> None:
         """SIGKILL to all."""
@@ -59,7 +60,7 @@ class Ranks:
         """Wait until all have ended well."""
         errors = self.errors_of(range(len(self.processes)), 3600)
         if any(process.returncode for process in self.processes):
-            raise SystemExit(f"ended with {[one.returncode for one in self.processes]}:\n{errors[-4000:]}")
+            raise SystemExit(f"ended with {[one.returncode for one in self.processes]}:\n{errors}")
 
 
 def _meeting(count: int) -> dict[str, str]:

@@ -20,7 +20,11 @@ from .progress import Moment, Watcher
 
 FOLDER = ".ranks"
 """The hidden folder of a run that holds them."""
-_WORDS = ("gloo", "nccl", "connection closed", "connection reset", "broken pipe", "timed out waiting")
+_WORDS = (
+    *("gloo", "nccl", "connection closed", "connection reset", "connection refused", "broken pipe"),
+    *("timed out waiting", "timeout caused pair closure", "socket timeout", "read timeout"),
+)
+"""What gloo says in a plain RuntimeError."""
 _BEAT = {"rank": COUNT, "pid": COUNT, "host": TEXT, "doing": TEXT, "time": NUMBER}
 
 
