@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from sightline.errors import UserError
-from sightline.rewards import accuracy_reward, grade_any
-from sightline.tasks import DataOptions, load_task
+from sightline.rewards import Verdict, accuracy_reward, grade_any
+from sightline.tasks import DataOptions, dataset_check, load_task
+from sightline.tasks.rows import golds
+from sightline.tasks.rows.row_reader import RowText
 
 QUESTION = "How many are there?"
 
@@ -196,3 +198,20 @@ def test_options_are_read_out_of_a_question_whose_gold_is_a_letter(
         right = choices["ABC".index(gold)]
         graded = grade_any([(f"\\boxed{{{right}}}", found.golds, found.choices)])
         assert graded[0].correct
+
+
+def test_a_gold_that_the_machine_keeps_from_being_judged_is_no_fault_of_its_row(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def undecided(items: Any, **_: Any) -> list[Verdict]:
+        return [Verdict(None, None, "undecided", "the grading process stopped") for _ in items]
+
+    monkeypatch.setattr(golds, "grade_many", undecided)
+    with pytest.raises(UserError, match="was not judged: this machine stops or kills"):
+        golds.resolved("the second", ["120°", "140°"], None, False)
+
+    monkeypatch.setattr(dataset_check, "grade_many", undecided)
+    found = dataset_check.SplitCheck("train", rows=1)
+    dataset_check._grade([(0, RowText((), "120", (), "train", 0))], found)
+    assert found.bad == 0
+    assert found.as_dict()["problems"]["gold that was not judged"]["count"] == 1

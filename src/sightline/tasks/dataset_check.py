@@ -190,6 +190,8 @@ def _grade(rows: list[tuple[int, RowText]], result: SplitCheck) -> None:
         if verdict.correct is False:
             fault = Fault.UNREADABLE_GOLD if verdict.how in _UNREAD else Fault.REFUSED_GOLD
             result.add(number, fault, f"{gold[:60]!r}: {verdict.why_not or verdict.how}")
+        elif verdict.correct is None:  # this machine's doing, not the row's
+            result.add(number, Fault.UNDECIDED_GOLD, f"{gold[:60]!r}: {verdict.why_not}")
 
 
 def mark_overlap(trained: SplitCheck, held_out: Iterable[SplitCheck]) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from string import ascii_uppercase
 
+from ...errors import UserError
 from ...rewards import grade_many
 from ...rewards.answers.extract import boxes
 from .row_errors import Fault, UnusableRow
@@ -94,7 +95,16 @@ def resolved(gold: str, choices: Sequence[str], answer_is: str | None, is_number
 
 
 def _earning(gold: str, choices: Sequence[str]) -> list[str]:
-    """The letters that are accepted for a gold."""
+    """The letters that are accepted for a gold.
+
+    Raises:
+        UserError: that was kept from being found out, for which a row must not be left out.
+    """
     letters = [ascii_uppercase[place] for place, choice in enumerate(choices) if choice]
     verdicts = grade_many([(f"\\boxed{{{letter}}}", gold, choices) for letter in letters])
+    if any(verdict.correct is None for verdict in verdicts):
+        raise UserError(
+            f"whether an option earns the gold {gold[:60]!r} was not judged: this machine stops or kills "
+            "the processes that grade; look for what uses up its memory, then try again"
+        )
     return [letter for letter, verdict in zip(letters, verdicts, strict=True) if verdict.correct]

@@ -27,13 +27,14 @@ class Fault(StrEnum):
     PROMPT_TOO_LONG = "prompt too long"
     UNREADABLE_GOLD = "gold the grader cannot read"
     REFUSED_GOLD = "gold the grader refuses"
+    UNDECIDED_GOLD = "gold that was not judged"
     IN_TEST = "also in the test set"
     DUPLICATE = "duplicate"
     FEWER_MARKERS = "fewer markers than images"
     NO_IMAGE = "no image"
 
 
-NOTES = frozenset({Fault.DUPLICATE, Fault.FEWER_MARKERS, Fault.NO_IMAGE})
+NOTES = frozenset({Fault.DUPLICATE, Fault.FEWER_MARKERS, Fault.NO_IMAGE, Fault.UNDECIDED_GOLD})
 """Worth knowing, but such rows are trained on as they are."""
 
 
