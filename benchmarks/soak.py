@@ -43,7 +43,7 @@ ROLLOUTS = 8
 """Of a micro-batch, over all ranks."""
 KEPT = 3
 """Checkpoints of the run that is harmed."""
-TIME_OUT = 120
+TIME_OUT = 60
 """Seconds that a rank waits for a suspended one; a busy machine may keep it as long from a running one."""
 DISK = 160_000_000
 """Bytes of the small disk: a checkpoint takes 12 MB, and two runs keep three each."""

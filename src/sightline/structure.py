@@ -55,6 +55,8 @@ NUMBER = (int, float)
 COUNT = (int,)
 TEXT = (str,)
 FLAG = (bool,)
+ANY = object()
+"""A value of any kind."""
 _LARGEST = 1e100
 
 _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true or false", NoneType: "null"}
@@ -62,6 +64,8 @@ _NAMES = {str: "a text", int: "a whole number", float: "a number", bool: "true o
 
 def fault(value: Any, structure: Any, place: str = "") -> str | None:
     """The first thing that is not as `structure` wants it, such as `benchmarks.toy.views is missing`."""
+    if structure is ANY:
+        return None
     if isinstance(structure, Maybe | Optional):
         return None if value is None else fault(value, structure.of, place)
     if isinstance(structure, Either):

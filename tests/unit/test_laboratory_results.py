@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from study_folders import study
 
+from sightline.errors import UserError
 from sightline.laboratory.results.pages import write_study
 from sightline.laboratory.results.paired import holm, null_share
-from sightline.laboratory.results.records import area, steps_to
+from sightline.laboratory.results.records import area, record, steps_to
 from sightline.laboratory.results.summary import study_results
 
 
@@ -147,6 +152,60 @@ def test_the_numbers_of_a_run(tmp_path: Path) -> None:
     assert good["seconds per step"] == pytest.approx(0.5)
     assert area(np.array([0.0, 10, 20]), np.array([0.0, 1, 1])) == pytest.approx(0.75)
     assert steps_to(np.array([0.0, 10]), np.array([0.5, 0.9]), 0.4) == 0
+
+
+GONE = object()
+
+
+def damaged(value: Any, path: tuple[Any, ...], change: Any) -> Any:
+    value = copy.deepcopy(value)
+    inner = value
+    for key in path[:-1]:
+        inner = inner[key]
+    if change is GONE:
+        del inner[path[-1]]
+    else:
+        inner[path[-1]] = change
+    return value
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value inside a value."""
+    if path:
+        yield path
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value[:1]):
+            yield from places(inner, (*path, key))
+
+
+def test_no_damage_to_a_study_is_a_traceback(tmp_path: Path) -> None:
+    """Every value of its plan and measurements, taken away or replaced: read, or one line that names it."""
+    folder, plan = study(tmp_path, final)
+    whole = yaml.safe_load(folder.config.read_text())
+    whole = {name: whole[name] for name in ("kind", "format", "sightline", "plan")}
+    refused = 0
+    for path in places(whole):
+        for change in (GONE, None, "x", {"a": 1}):
+            folder.config.write_text(json.dumps(damaged(whole, path, change)))  # JSON is YAML
+            try:
+                folder.plan()
+            except UserError as error:
+                refused += 1
+                assert "\n" not in str(error)
+    assert refused > 60
+    run = folder.run("vgpo", 1)
+    rows = run.read_evaluations()
+    refused = 0
+    for path in places(rows):
+        for change in (GONE, None, "x", [], 1e300, True, -1):
+            lines = damaged(rows, path, change)
+            run.evaluations.write_text("".join(f"{json.dumps(row)}\n" for row in lines))
+            try:
+                record("vgpo", 1, run, plan)
+            except UserError as error:
+                refused += 1
+                assert "\n" not in str(error) and "evaluations.jsonl is damaged" in str(error)
+    assert refused > 40
 
 
 def test_every_file_of_a_study_agrees_with_its_runs(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from sightline.errors import UserError
 from sightline.evaluation.benchmarks.user_yaml import read_benchmarks
 from sightline.laboratory.study.lab_yaml import read_plan
 from sightline.plain_files import MOST_YAML_BYTES, Refused, parse_json, parse_plain, parse_yaml, read_plain
-from sightline.structure import COUNT, NUMBER, TEXT, Each, Either, Many, Maybe, Optional, fault
+from sightline.structure import ANY, COUNT, NUMBER, TEXT, Each, Either, Many, Maybe, Optional, fault
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.text("ab:#-\n é", max_size=8),
@@ -143,6 +143,12 @@ GOOD = {"name": "a", "runs": [{"n": 1, "more": []}], "by": {"x": 0.5, "y": None}
 )
 def test_what_is_not_as_it_should_be_is_named(change, said):
     assert fault({**GOOD, **change}, WANTED) == said
+
+
+def test_a_value_of_any_kind():
+    for value in (True, None, 1e300, "x", [1], {"a": 1}):
+        assert fault({"a": value}, {"a": ANY}) is None
+    assert fault({}, {"a": ANY}) == "a is missing"
 
 
 def test_either_of_two_structures():

@@ -13,7 +13,7 @@ from ...errors import UserError
 from ...plain_files import Refused, read_plain
 from ...rewards import PROTOCOLS
 from ...run_folder import RunFolder, write_text
-from ...structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
+from ...structure import ANY, COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
 from ..benchmarks.item import Item
 from .jsonl_records import read_lines
 
@@ -24,7 +24,7 @@ KIND = "evaluation"
 _SETTINGS = {
     "model": Optional(TEXT),
     "decoding": Optional({"samples": COUNT, "temperature": NUMBER}),
-    "sets": Optional(Each(Each(Maybe(object)))),
+    "sets": Optional(Each(Each(ANY))),
     "seed": Optional(COUNT),
     "expected_samples": Optional(COUNT),
     "protocol": Optional(TEXT),

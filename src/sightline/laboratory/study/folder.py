@@ -16,7 +16,7 @@ from ...errors import UserError
 from ...plain_files import MOST_BYTES, Refused, parse_json, read_plain
 from ...provenance import provenance
 from ...run_folder import RunFolder, sync, write_text
-from ...structure import NUMBER, Many, fault
+from ...structure import ANY, COUNT, NUMBER, TEXT, Each, Either, Many, Maybe, Optional, fault
 from .plan import Plan, from_plain
 
 MOST_UNPACKED = 256_000_000
@@ -26,6 +26,26 @@ FORMAT = 1
 
 _FIXED = ("train", "evaluate", "target")
 """What has to be the same for all runs of a study; arms and seeds may be added later."""
+
+
+_PLAN = {
+    "arms": Each(Each(ANY)),
+    "train": Each(ANY),
+    "seeds": COUNT,
+    "first_seed": Optional(COUNT),
+    "baseline": TEXT,
+    "question": TEXT,
+    "target": Maybe(NUMBER),
+    "primary": Maybe(Each(TEXT)),
+    "contrasts": Optional(Each(Many(TEXT))),
+    "evaluate": {**dict.fromkeys(("every", "problems", "samples", "scored", "seed"), COUNT), "split": TEXT},
+    "gradient": Each(Either(COUNT, TEXT)),
+}
+_MEASURED = {
+    **dict.fromkeys(("step", "cpu_seconds"), NUMBER),
+    **dict.fromkeys(("sampled", "greedy"), Maybe(NUMBER)),
+}
+"""What a line of `evaluations.jsonl` has at least."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +77,15 @@ class StudyFolder:
         """The plan that the folder was made with.
 
         Raises:
-            UserError: it is no study, or one of another version.
+            UserError: it is no study, one of another version, or damaged.
         """
-        return from_plain(self._stored()["plan"])
+        stored = self._stored()
+        if wrong := fault(stored, {"plan": _PLAN}):
+            raise UserError(f"{self.config} is damaged: {wrong}; expected what `sightline study` wrote")
+        try:
+            return from_plain(stored["plan"])
+        except TypeError as error:  # a field that the plan does not have
+            raise UserError(f"{self.config} is damaged: {error}") from error
 
     def begin(self, plan: Plan) -> Plan:
         """Write the plan down, or hold it against the one that is there; the plan that holds.
@@ -183,7 +209,11 @@ class StudyRun:
             rows = [parse_json(line) for line in lines]
         except (OSError, Refused) as error:
             raise self._damaged(self.evaluations, str(error)) from error
-        if wrong := fault(rows, Many({"step": NUMBER})):
+        wrong = fault(rows, Many(_MEASURED)) or fault(rows, Many(Each(Maybe(NUMBER))))
+        steps = [] if wrong else [row["step"] for row in rows]
+        if not wrong and (not steps or steps != sorted(set(steps))):
+            wrong = "its steps do not go up" if steps else "it holds no measurement"
+        if wrong:
             raise self._damaged(self.evaluations, wrong)
         return rows
 
