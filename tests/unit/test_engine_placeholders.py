@@ -19,17 +19,21 @@ from sightline.engines.image_placeholders import (
 )
 from sightline.engines.ranks import Ranks
 from sightline.engines.trl.preflight import check_fit
+from sightline.engines.trl.trainer.generation import makes_tensors, tokenized_apart
 from sightline.engines.trl.trainer.noised_rollouts import NoisedSampling
 from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.engines.trl.trainer.vllm_sampling import (
     PromptIds,
     TrainersVllm,
     forget_images,
+    ignored_generation_config,
+    trainers_vllm,
     with_written_ids,
 )
 from sightline.errors import UserError
 from sightline.methods import method
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
+from sightline.models.vllm_prompts import check_rotary_positions
 
 IMAGE = 5
 
@@ -241,3 +245,71 @@ def test_what_the_user_bans_stays_banned() -> None:
     )
     found = without_placeholders(asked(True, "server", bad_words=["no"]), model.config, processor.tokenizer)
     assert found["bad_words"][0] == "no" and len(found["bad_words"]) == 1 + len(banned)
+
+
+def test_what_vllm_does_not_take_from_the_model_is_said() -> None:
+    saved = SimpleNamespace(
+        repetition_penalty=1.05,
+        temperature=1e-6,
+        top_k=50,
+        top_p=1.0,
+        bad_words_ids=[[3]],
+        eos_token_id=[7, 9],
+    )
+    line = ignored_generation_config(SimpleNamespace(generation_config=saved))
+    assert line is not None and line.startswith(
+        "the model's generation_config.json asks for temperature 1e-06, repetition_penalty 1.05, bad_words"
+    )
+    assert "its end ids (7, 9) do end a response" in line
+    plain = SimpleNamespace(repetition_penalty=1.0, top_p=None, eos_token_id=7)
+    assert ignored_generation_config(SimpleNamespace(generation_config=plain)) is None
+
+
+def test_prompts_of_a_processor_that_makes_tensors_are_tokenized_apart() -> None:
+    """Pixtral's and Mistral 3's processors ask for tensors by themselves, which rows of two lengths break."""
+    import torch
+
+    def tokenize(prompts: list[Any]) -> Any:
+        (prompt,) = prompts
+        return torch.tensor([[1] * prompt]), [["image"]] if prompt > 2 else None, {"pixel_values": 0}
+
+    assert tokenized_apart([2, 3], tokenize) == ([[1, 1], [1, 1, 1]], [None, ["image"]], {})
+    _, processor = tiny_models.build("qwen2_5_vl")
+    assert not makes_tensors(processor)
+    kwargs = SimpleNamespace(_defaults={"common_kwargs": {"return_tensors": "pt"}})
+    assert makes_tensors(SimpleNamespace(valid_processor_kwargs=kwargs))
+
+
+def test_positions_that_only_transformers_interleaves_are_refused() -> None:
+    model, _ = tiny_models.build("qwen3_vl")
+    with pytest.raises(UserError, match="qwen3_vl has no mrope_interleaved: true"):
+        check_rotary_positions(model.config)
+    model.config.text_config.rope_parameters["mrope_interleaved"] = True
+    check_rotary_positions(model.config)
+    for family in ("qwen2_5_vl", "llava"):
+        check_rotary_positions(tiny_models.build(family)[0].config)
+
+
+def test_the_revision_of_the_policy_reaches_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TRL makes its vLLM by the model's name alone."""
+    from trl.generation import vllm_generation
+    from trl.trainer import grpo_trainer
+
+    made: list[dict[str, Any]] = []
+
+    def init(self: Any) -> None:
+        self.llm = vars(vllm_generation)["LLM"](model="some/model", seed=3)
+
+    monkeypatch.setattr(vllm_generation.VLLMGeneration, "_init_vllm", init)
+    monkeypatch.setattr(vllm_generation, "LLM", lambda **given: made.append(given), raising=False)
+    plain = grpo_trainer.VLLMGeneration
+    model: Any = SimpleNamespace(config=SimpleNamespace())
+    accelerator: Any = SimpleNamespace(unwrap_model=lambda one: one, distributed_type="NO", state=None)
+    monkeypatch.setattr(vllm_generation, "DistributedBackend", lambda _: None)
+    for revision in ("v1.1", None):
+        with trainers_vllm(revision):
+            assert grpo_trainer.VLLMGeneration is not plain
+            grpo_trainer.VLLMGeneration(model=model, accelerator=accelerator, processing_class=None)  # pyright: ignore
+    assert grpo_trainer.VLLMGeneration is plain
+    named = {"model": "some/model", "seed": 3}
+    assert made == [{**named, "revision": "v1.1", "tokenizer_revision": "v1.1"}, named]

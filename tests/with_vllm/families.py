@@ -44,9 +44,17 @@ _VIDEO = {
 }
 
 
+def _interleaved(tokenizer: Any, **changes: Any) -> dict[str, Any]:
+    """As the published configs of Qwen3-VL say; transformers does so unasked, vLLM does not."""
+    sizes = _wide_text(tokenizer, **changes)
+    return sizes | {"rope_parameters": sizes["rope_parameters"] | {"mrope_interleaved": True}}
+
+
 def _with_newlines(special: Any, **extra: str) -> Any:
     """vLLM's Gemma 3 joins the newlines around its images and looks these tokens up."""
-    return _plain_tokenizer([*special, *("\n" * count for count in range(1, 5))], **extra)
+    tokenizer = _plain_tokenizer(special, **extra)
+    tokenizer.add_tokens(["\n" * count for count in range(1, 5)])
+    return tokenizer
 
 
 def _whole(name: str) -> Callable[..., Any]:
@@ -134,8 +142,43 @@ def mistral3() -> tuple[Any, Any]:
     return hf.Mistral3ForConditionalGeneration(config), processor
 
 
+def smolvlm() -> tuple[Any, Any]:
+    model, plain = tiny_models.smolvlm()
+    images = hf.SmolVLMImageProcessor(
+        size={"longest_edge": 32}, max_image_size={"longest_edge": 32}, do_image_splitting=False
+    )
+    processor = hf.SmolVLMProcessor(
+        images,
+        plain.tokenizer,
+        hf.SmolVLMVideoProcessor(),
+        image_seq_len=4,
+        chat_template=plain.chat_template,
+    )
+    return model, processor
+
+
+def gemma4() -> tuple[Any, Any]:
+    model, processor = tiny_models.gemma4()
+    model.config.vision_config.default_output_length = 70  # the published configs say it
+    return model, processor
+
+
+def lfm2_vl() -> tuple[Any, Any]:
+    def images() -> Any:
+        sizes = {"tile_size": 64, "encoder_patch_size": 8, "downsample_factor": 2}
+        return hf.Lfm2VlImageProcessor(
+            **sizes, min_image_tokens=4, max_image_tokens=16, do_image_splitting=False
+        )
+
+    with patch("lfm2_images.Lfm2ImagesWithoutTorchvision", images):
+        return tiny_models.lfm2_vl()
+
+
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     **tiny_models.FAMILIES,
+    "smolvlm": smolvlm,
+    "lfm2_vl": lfm2_vl,
+    "gemma4": gemma4,
     "qwen2_vl": qwen2_vl,
     "pixtral": pixtral,
     "mistral3": mistral3,
@@ -146,7 +189,7 @@ def build(name: str, folder: Path) -> None:
     """Write the tiny model of a family and its processor."""
     wide: dict[str, Any] = {
         "HIDDEN": WIDER * tiny_models.HIDDEN,
-        "_text": _wide_text,
+        "_text": _interleaved if name.startswith("qwen3") else _wide_text,
         "image_only_class": _whole,
         "_tokenizer": _with_newlines if name == "gemma3" else _plain_tokenizer,
     }

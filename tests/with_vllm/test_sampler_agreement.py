@@ -181,3 +181,26 @@ def test_placeholders_were_never_sampled(trained: Gaps) -> None:
     banned = torch.tensor(placeholder_ids(trained.trainer.model.config))
     for batch in trained.batches:
         assert not torch.isin(batch["completion_ids"][batch["completion_mask"].bool()], banned).any()
+
+
+def test_the_policy_gradient_is_the_one_without_vllm(trained: Gaps) -> None:
+    """On the same tokens, with TRL's importance correction on, which the settings allow where it is exact."""
+    trainer, batch = trained.trainer, trained.batches[-1]
+    model = trainer.model.train()
+
+    def gradient(inputs: dict[str, Any], with_vllm: bool) -> torch.Tensor:
+        trainer.use_vllm = with_vllm
+        model.zero_grad()
+        trainer.compute_loss(model, inputs).backward()
+        return torch.cat([one.grad.flatten() for one in model.parameters() if one.grad is not None])
+
+    assert trainer.vllm_importance_sampling_correction and "importance_sampling_ratio" in batch
+    plain = {
+        k: v for k, v in batch.items() if k not in ("importance_sampling_ratio", "sampling_per_token_logps")
+    }
+    try:
+        corrected, without = gradient(dict(batch), True), gradient(plain, False)
+    finally:
+        trainer.use_vllm = True
+    assert without.abs().max() > 1e-2
+    assert (corrected - without).abs().max() <= 1e-5

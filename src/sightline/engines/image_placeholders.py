@@ -86,7 +86,7 @@ def check_server_prompts(processor: Any, config: Any, several: bool) -> None:
         text = processor.apply_chat_template(asked, add_generation_prompt=True, tokenize=False)
         images = [Image.new("RGB", size) for size in sizes]
         ids = processor(text=[text], images=[images], add_special_tokens=False)["input_ids"][0]
-        runs = len(image_runs(ids, placeholder))
+        runs = len(image_runs([int(token) for token in ids], placeholder))
         if runs != len(sizes):
             shown = " and ".join(f"{width}x{height}" for width, height in sizes)
             raise UserError(

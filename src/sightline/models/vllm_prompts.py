@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
+from typing import Any
 
 from ..errors import UserError
 
@@ -37,3 +38,24 @@ def _beside(theirs: Sequence[int], ours: Sequence[int]) -> str:
     if len(theirs) != len(ours):
         return f"{len(theirs)} against {len(ours)} tokens or runs of image tokens"
     return f"both {len(ours)} tokens or runs of image tokens"
+
+
+def check_rotary_positions(config: Any) -> None:
+    """Refuse a config whose rotary positions vLLM reads otherwise than transformers.
+
+    transformers interleaves the axes of Qwen3-VL's positions always, vLLM where `mrope_interleaved` says so.
+
+    Raises:
+        UserError: the config does not say so.
+    """
+    rope = getattr(config.get_text_config(), "rope_parameters", None) or {}
+    if (
+        config.model_type.startswith("qwen3")
+        and "mrope_section" in rope
+        and not rope.get("mrope_interleaved")
+    ):
+        raise UserError(
+            f"the config.json of this {config.model_type} has no mrope_interleaved: true in its "
+            "rope_parameters: vLLM would place image tokens otherwise than transformers, which interleaves "
+            "always; add it there"
+        )

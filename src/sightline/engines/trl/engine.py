@@ -41,6 +41,7 @@ from .settings.resolve import Settings, parse, parser
 from .settings.rewards import rewards_of
 from .state.model_export import TrainedWeights, load_policy, trained_weights
 from .trainer.trainer import TokenCreditTrainer
+from .trainer.vllm_sampling import ignored_generation_config
 
 __all__ = ["check_fit", "load_policy", "make_trainer", "parse", "parser", "ranks", "train"]
 
@@ -116,6 +117,8 @@ def train(
     say(settings.describe_sharing(trainer.sharing.reason))
     if (adapted := describe_adapters(trainer.accelerator.unwrap_model(trainer.model))) is not None:
         say(adapted)
+    if settings.train.use_vllm and (line := ignored_generation_config(loaded.model)):
+        say(line)
 
     def card() -> str:
         step, described = trainer.state.global_step, settings.describe_method()

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import UserError
 from ...models.loading import LoadedModel
 from ...models.scoring.hidden_states import layer_index
+from ...models.vllm_prompts import check_rotary_positions
 from ...tasks.problem import Problem, Task
 from ..disk_space import check_space
 from ..freezing import vision_tower
@@ -29,10 +30,12 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     Raises:
         UserError: too few rows for a rollout batch, or no images for a method that reads them; unknown
             rewards; a layer or modules for adapters that the model does not have; a vision tower to freeze
-            where there is none; a family that a vLLM server cannot be asked for; a reference model that
+            where there is none; a family or config that vLLM would sample otherwise; a reference model that
             no checkpoint could hold.
     """
     args: Any = settings.train
+    if args.use_vllm:
+        check_rotary_positions(loaded.model.config)
     if args.use_vllm and args.vllm_mode == "server":
         check_server_prompts(loaded.processor, loaded.model.config, shows_several(problems))
     check_reference(args)

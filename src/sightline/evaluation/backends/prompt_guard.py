@@ -60,7 +60,8 @@ class PromptGuard:
             list(prompt.messages), add_generation_prompt=True, tokenize=False
         )
         shown = [list(prompt.images)]
-        return list(self.processor(text=[text], images=shown, add_special_tokens=False)["input_ids"][0])
+        ids = self.processor(text=[text], images=shown, add_special_tokens=False)["input_ids"][0]
+        return [int(token) for token in ids]
 
 
 _INSTEAD = "--backend hf"

@@ -40,6 +40,22 @@ def tokenized_once(
     return [ids[place] for place in owner], None if images is None else [images[place] for place in owner], {}
 
 
+def makes_tensors(processor: Any) -> bool:
+    """Whether a processor makes tensors unasked, as Pixtral's; prompts of several lengths make none."""
+    defaults = getattr(getattr(processor, "valid_processor_kwargs", None), "_defaults", {})
+    return defaults.get("common_kwargs", {}).get("return_tensors") is not None
+
+
+def tokenized_apart(
+    prompts: list[Any], tokenize: Callable[[list[Any]], Any]
+) -> tuple[list[list[int]], Any, dict[str, Any]]:
+    """What `tokenize` returns, each prompt by itself; without the vision inputs, as `tokenized_once`."""
+    apart = [tokenize([prompt]) for prompt in prompts]
+    ids = [[int(token) for token in found[0]] for found, _, _ in apart]
+    images = [None if shown is None else shown[0] for _, shown, _ in apart]
+    return ids, images if any(images) else None, {}
+
+
 def _key(part: Any) -> Any:
     """Equal for equal messages about the same images."""
     if isinstance(part, Mapping):

@@ -29,6 +29,7 @@ import logging
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ from ..state.reference_model import reference_is_copy
 from ..upstream_contract import check_contract
 from .checkpointing import Checkpointer, Part, load_weights, replay_epochs
 from .dynamic_sampling import GroupSampler
-from .generation import sampled_rollouts, samples_itself, tokenized_once
+from .generation import makes_tensors, sampled_rollouts, samples_itself, tokenized_apart, tokenized_once
 from .held_out import best_checkpoint, describe_best, held_out_metrics
 from .image_sharing import with_shared_images
 from .loss_terms import aggregate
@@ -344,9 +345,12 @@ class TokenCreditTrainer(GRPOTrainer):
         return (*columns, images, tool_images)
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
+        tokenize = super()._tokenize_prompts
+        if makes_tensors(self.processing_class):
+            tokenize = partial(tokenized_apart, tokenize=tokenize)
         if samples_itself(self):
-            return tokenized_once(prompts, super()._tokenize_prompts)
-        ids, images, fields = super()._tokenize_prompts(prompts)
+            return tokenized_once(prompts, tokenize)
+        ids, images, fields = tokenize(prompts)
         if self.use_vllm and self.vllm_mode == "colocate":
             ids = with_written_ids(self, prompts, ids)
         return ids, images, fields

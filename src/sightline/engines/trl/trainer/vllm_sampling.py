@@ -13,7 +13,7 @@ from trl.generation import vllm_generation
 from trl.generation.vllm_generation import VLLMGeneration
 from trl.trainer import grpo_trainer
 
-from ....models.families import image_token_id
+from ....models.families import image_token_id, own_end_ids
 from ....models.vllm_prompts import check_same_prompt, image_runs
 from ....models.vllm_weight_names import folder_for_vllm, name_in_vllm
 from ...image_placeholders import shortened
@@ -150,3 +150,30 @@ def forget_images(trainer: Any) -> None:
         answer = client.session.post(f"{client.base_url}/reset_encoder_cache")
         if answer.status_code != 200:
             log.warning("the vLLM server kept its encodings of images: it answered %s", answer.status_code)
+
+
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "top_p": (1,),
+    "top_k": (0, 50),
+    "temperature": (1,),
+    "repetition_penalty": (1,),
+}
+_DECODING = (*_NEUTRAL, "min_p", "typical_p", "no_repeat_ngram_size", "bad_words_ids", "suppress_tokens",
+             "sequence_bias", "min_new_tokens", "min_length", "exponential_decay_length_penalty")  # fmt: skip
+
+
+def ignored_generation_config(model: Any) -> str | None:
+    """What of the model's generation_config.json a run with vLLM does not follow, as one line."""
+    saved = model.generation_config
+    asked = []
+    for name in _DECODING:
+        value = getattr(saved, name, None)
+        if value not in (None, False, 0, [], {}) and value not in _NEUTRAL.get(name, ()):
+            asked.append(f"{name} {value}")
+    if not asked:
+        return None
+    ends = ", ".join(map(str, own_end_ids(model))) or "none"
+    return (
+        f"the model's generation_config.json asks for {', '.join(asked)}: vLLM samples by the run's own "
+        f"settings instead; its end ids ({ends}) do end a response"
+    )
