@@ -19,7 +19,7 @@ from sightline.engines.image_placeholders import (
 )
 from sightline.engines.ranks import Ranks
 from sightline.engines.trl.preflight import check_fit
-from sightline.engines.trl.trainer.generation import makes_tensors, tokenized_apart
+from sightline.engines.trl.trainer.generation import pads_unasked, tokenized_apart
 from sightline.engines.trl.trainer.noised_rollouts import NoisedSampling
 from sightline.engines.trl.trainer.trainer import TokenCreditTrainer
 from sightline.engines.trl.trainer.vllm_sampling import (
@@ -265,8 +265,8 @@ def test_what_vllm_does_not_take_from_the_model_is_said() -> None:
     assert ignored_generation_config(SimpleNamespace(generation_config=plain)) is None
 
 
-def test_prompts_of_a_processor_that_makes_tensors_are_tokenized_apart() -> None:
-    """Pixtral's and Mistral 3's processors ask for tensors by themselves, which rows of two lengths break."""
+def test_prompts_of_a_processor_that_pads_are_tokenized_apart() -> None:
+    """Pixtral's asks for tensors by itself, Gemma 4's pads: TRL would take the padding for tokens."""
     import torch
 
     def tokenize(prompts: list[Any]) -> Any:
@@ -274,10 +274,13 @@ def test_prompts_of_a_processor_that_makes_tensors_are_tokenized_apart() -> None
         return torch.tensor([[1] * prompt]), [["image"]] if prompt > 2 else None, {"pixel_values": 0}
 
     assert tokenized_apart([2, 3], tokenize) == ([[1, 1], [1, 1, 1]], [None, ["image"]], {})
-    _, processor = tiny_models.build("qwen2_5_vl")
-    assert not makes_tensors(processor)
-    kwargs = SimpleNamespace(_defaults={"common_kwargs": {"return_tensors": "pt"}})
-    assert makes_tensors(SimpleNamespace(valid_processor_kwargs=kwargs))
+    padding = {name: pads_unasked(tiny_models.build(name)[1]) for name in ("qwen2_5_vl", "gemma4", "gemma3")}
+    assert padding == {"qwen2_5_vl": False, "gemma4": True, "gemma3": False}
+
+    def two_lengths(*_: Any, **__: Any) -> Any:
+        raise ValueError("Unable to create tensor")
+
+    assert pads_unasked(SimpleNamespace(apply_chat_template=two_lengths))
 
 
 def test_positions_that_only_transformers_interleaves_are_refused() -> None:
@@ -293,8 +296,9 @@ def test_positions_that_only_transformers_interleaves_are_refused() -> None:
 def test_the_revision_of_the_policy_reaches_vllm(monkeypatch: pytest.MonkeyPatch) -> None:
     """TRL makes its vLLM by the model's name alone."""
     from trl.generation import vllm_generation
-    from trl.trainer import grpo_trainer
+    from trl.trainer import grpo_trainer as module
 
+    grpo_trainer: Any = module
     made: list[dict[str, Any]] = []
 
     def init(self: Any) -> None:
@@ -309,7 +313,7 @@ def test_the_revision_of_the_policy_reaches_vllm(monkeypatch: pytest.MonkeyPatch
     for revision in ("v1.1", None):
         with trainers_vllm(revision):
             assert grpo_trainer.VLLMGeneration is not plain
-            grpo_trainer.VLLMGeneration(model=model, accelerator=accelerator, processing_class=None)  # pyright: ignore
+            grpo_trainer.VLLMGeneration(model=model, accelerator=accelerator, processing_class=None)
     assert grpo_trainer.VLLMGeneration is plain
     named = {"model": "some/model", "seed": 3}
     assert made == [{**named, "revision": "v1.1", "tokenizer_revision": "v1.1"}, named]

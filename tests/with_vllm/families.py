@@ -171,7 +171,9 @@ def lfm2_vl() -> tuple[Any, Any]:
         )
 
     with patch("lfm2_images.Lfm2ImagesWithoutTorchvision", images):
-        return tiny_models.lfm2_vl()
+        model, processor = tiny_models.lfm2_vl()
+    model.config.text_config.conv_dim = tiny_models.HIDDEN  # the published configs say it
+    return model, processor
 
 
 FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {

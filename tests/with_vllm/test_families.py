@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 
 MAX_GAP = 1e-4
 STEPS = 2
-REFUSED = {"llava_onevision": "two images", "cohere2_vision": "one image and two"}
+REFUSED = {"llava_onevision": "two images"}
 """Families whose prompts vLLM expands otherwise than the processor does, and with how many images."""
 NOT_ON_CPUS = {"qwen3_5": "not run: vLLM for CPUs wants bfloat16"}
 """Families of which vLLM for CPUs has no float32."""

@@ -67,7 +67,7 @@ def vllm_for_cpus() -> Iterator[None]:
     Without compilation, which takes minutes of C++ for seconds of sampling.
     """
     import trl.generation.vllm_generation as generation
-    from vllm.model_executor.layers import utils
+    from vllm.model_executor.layers import utils  # pyright: ignore[reportMissingImports]
 
     def unpacked(layer: Any, remove_weight: bool = False) -> None:
         layer.cpu_linear = torch.nn.functional.linear
@@ -75,7 +75,7 @@ def vllm_for_cpus() -> Iterator[None]:
     plain: dict[str, Any] = {"dtype": "float32", "enforce_eager": True}
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(utils, "dispatch_cpu_unquantized_gemm", unpacked)
-        patched.setattr(generation, "LLM", functools.partial(generation.LLM, **plain))
+        patched.setattr(generation, "LLM", functools.partial(generation.LLM, **plain))  # pyright: ignore
         yield
 
 

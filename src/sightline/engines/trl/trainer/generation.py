@@ -40,10 +40,21 @@ def tokenized_once(
     return [ids[place] for place in owner], None if images is None else [images[place] for place in owner], {}
 
 
-def makes_tensors(processor: Any) -> bool:
-    """Whether a processor makes tensors unasked, as Pixtral's; prompts of several lengths make none."""
-    defaults = getattr(getattr(processor, "valid_processor_kwargs", None), "_defaults", {})
-    return defaults.get("common_kwargs", {}).get("return_tensors") is not None
+def pads_unasked(processor: Any) -> bool:
+    """Whether a processor pads a batch unasked (Gemma 4, Cohere2-Vision), or makes tensors of it (Pixtral).
+
+    TRL takes every token that it is given for one of the prompt, padding too.
+    """
+    asked = [
+        [{"role": "user", "content": [{"type": "text", "text": text}]}] for text in ("1", "1 and 2 and 3")
+    ]
+    try:
+        short, long = processor.apply_chat_template(
+            asked, add_generation_prompt=True, tokenize=True, return_dict=True
+        )["input_ids"]
+    except ValueError:  # no tensor has rows of two lengths
+        return True
+    return len(short) == len(long)
 
 
 def tokenized_apart(

@@ -66,7 +66,7 @@ from ..state.reference_model import reference_is_copy
 from ..upstream_contract import check_contract
 from .checkpointing import Checkpointer, Part, load_weights, replay_epochs
 from .dynamic_sampling import GroupSampler
-from .generation import makes_tensors, sampled_rollouts, samples_itself, tokenized_apart, tokenized_once
+from .generation import pads_unasked, sampled_rollouts, samples_itself, tokenized_apart, tokenized_once
 from .held_out import best_checkpoint, describe_best, held_out_metrics
 from .image_sharing import with_shared_images
 from .loss_terms import aggregate
@@ -141,6 +141,7 @@ class TokenCreditTrainer(GRPOTrainer):
             parts["prompts_drawn"] = self.group_sampler
         self.checkpointer = Checkpointer(self, parts)
         self._sampler: Any = None
+        self._pads_unasked = pads_unasked(self.processing_class)
         self._base = without_wrapping(self.model)
         self._plain_forward = accept_inside(self._base)
         self.sharing = PromptSharing.of(self, self._base)
@@ -346,7 +347,7 @@ class TokenCreditTrainer(GRPOTrainer):
 
     def _tokenize_prompts(self, prompts: list[Any]) -> Any:
         tokenize = super()._tokenize_prompts
-        if makes_tensors(self.processing_class):
+        if self._pads_unasked:
             tokenize = partial(tokenized_apart, tokenize=tokenize)
         if samples_itself(self):
             return tokenized_once(prompts, tokenize)
