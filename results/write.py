@@ -1,12 +1,15 @@
-"""Writes docs/results.md from the committed results: `python results/write.py`.
+"""Writes docs/results.md, docs/results/ and their pictures from the raw files: `python results/write.py`.
 
-Every number on the page is computed here from raw files (products.npz of the gradient test, evaluations.jsonl
-and metrics.jsonl.gz of the runs); the words around them are in page.md.jinja.
+Every number is computed here, from products.npz of the gradient test and evaluations.jsonl and
+metrics.jsonl.gz of the runs; the words around them are in pages/.
 """
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,8 @@ from sightline.laboratory.gradient_test.gradients import EVEN
 from sightline.laboratory.gradient_test.run import gradient_results
 from sightline.laboratory.gradient_test.table import class_rows, estimate, weight_rows, weighting_rows
 from sightline.laboratory.gradient_test.token_classes import PARTS, READ, TEMPLATE
+from sightline.laboratory.results.paired import holm
+from sightline.laboratory.results.power import detectable
 from sightline.laboratory.results.summary import study_results
 from sightline.laboratory.results.table import (
     DIFFERENCES,
@@ -34,7 +39,16 @@ from sightline.laboratory.results.table import (
 from sightline.laboratory.study.folder import StudyFolder
 
 HERE = Path(__file__).parent
-PAGE = HERE.parent / "docs" / "results.md"
+DOCS = HERE.parent / "docs"
+PAGES = {
+    "results": "results.md",
+    "gradient": "results/gradient.md",
+    "shapes": "results/shapes.md",
+    "shapes-2": "results/shapes-2.md",
+    "updates": "results/updates.md",
+    "ablations": "results/ablations.md",
+}
+"""Templates of pages/, and what they become in docs/."""
 GRADIENTS = {
     "gradient-shapes": "Shapes, start",
     "gradient-shapes-later": "Shapes, after 40 steps",
@@ -45,30 +59,46 @@ GRADIENTS = {
 """Folders of gradient tests, and what their columns are called."""
 
 
-def render() -> str:
-    """The page, from the raw files."""
+def render() -> dict[str, str]:
+    """File of docs/ -> its text, from the raw files."""
     environment = Environment(
-        loader=FileSystemLoader(HERE), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,  # noqa: S701 (Markdown, from our own numbers)
+        loader=FileSystemLoader(HERE / "pages"), undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,  # noqa: S701 (Markdown, our own numbers)
     )  # fmt: skip
     environment.filters.update(
         numeral=numeral, percent=percent, points=points, estimate=estimate, probability=probability,
-        difference=difference, measured=measured,
+        difference=difference, measured=measured, detectable=_detectable,
     )  # fmt: skip
+    found = measurements()
+    return {file: environment.get_template(f"{name}.md.jinja").render(found) for name, file in PAGES.items()}
+
+
+def measurements() -> dict[str, Any]:
+    """All that the pages and pictures tell, by the names of the templates."""
     tests = {name: _gradient(HERE / name) for name in GRADIENTS}
-    return environment.get_template("page.md.jinja").render(
-        start=tests["gradient-shapes"],
-        tests=tests,
-        gains=markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
-        main=_study(HERE / "main-shapes"),
-        second=_study(HERE / "main-shapes-2"),
-        slow=_study(HERE / "slow-shapes-2"),
-        rates=_rates(HERE / "rates-shapes-2"),
-        null=_study(HERE / "null-shapes"),
-        ablations=_study(HERE / "ablations-shapes"),
-        update=_update(HERE / "update-shapes-2", tests["gradient-shapes-2-later"]),
-        small=_update(HERE / "update-shapes-2-small", tests["gradient-shapes-2-later"]),
-    )
+    return {
+        "tests": tests,
+        "start": tests["gradient-shapes"],
+        "late": tests["gradient-shapes-later"],
+        "two": tests["gradient-shapes-2"],
+        "later": tests["gradient-shapes-2-later"],
+        "faster": tests["gradient-shapes-2-even"],
+        "gains": markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
+        "main": _study(HERE / "main-shapes"),
+        "second": _study(HERE / "main-shapes-2"),
+        "earlier": _study(HERE / "main-shapes-2", first_seed=0, seeds=8),
+        "slow": _study(HERE / "slow-shapes-2"),
+        "rates": _rates(HERE / "rates-shapes-2"),
+        "null": _study(HERE / "null-shapes"),
+        "ablations": _study(HERE / "ablations-shapes"),
+        "update": _update(HERE / "update-shapes-2", tests["gradient-shapes-2-later"]),
+        "small": _update(HERE / "update-shapes-2-small", tests["gradient-shapes-2-later"]),
+    }
+
+
+def _detectable(gap: Mapping[str, Any]) -> float:
+    """The smallest true difference that is found with this spread and these seeds; NaN for one seed."""
+    return math.nan if gap["spread"] is None else detectable(gap["spread"], gap["seeds"])
 
 
 def _gradient(path: Path) -> dict[str, Any]:
@@ -101,14 +131,14 @@ def _gain(found: Mapping[str, Any] | None) -> str:
     return "" if found is None else estimate(found["progress"])
 
 
-def _study(path: Path) -> dict[str, Any]:
-    """The study of a folder with its tables."""
+def _study(path: Path, **other: int) -> dict[str, Any]:
+    """The study of a folder with its tables; `other` seeds than its plan reports."""
     folder = StudyFolder(path)
-    results = study_results(folder, folder.plan())
+    results = study_results(folder, replace(folder.plan(), **other))
     tables = {
         "main": main_rows(results),
         "steps": difference_rows(results, "differences", DIFFERENCES),
-        "time": difference_rows(results, "equal_time_differences", ("sampled", "greedy")),
+        "detectable": _detectable_rows(results),
         "claims": claim_rows(results),
         "contrasts": contrast_rows(results, DIFFERENCES),
     }
@@ -116,12 +146,28 @@ def _study(path: Path) -> dict[str, Any]:
     minus: dict[str, dict[str, Any]] = {}
     for one in results["contrasts"]:
         minus.setdefault(one["against"], {})[one["arm"]] = one["differences"]
+    contrasts = [one["differences"] for one in results["contrasts"]]
     return results | {
         "minus": minus,
+        "detectable": {
+            name: 100 * statistics.median(_detectable(gaps[name]) for gaps in contrasts)
+            for name in DIFFERENCES
+            if contrasts
+        },
         "tables": {name: markdown(*rows) for name, rows in tables.items()},
         "start": first.read_evaluations()[0]["greedy"],
         "collapsed": int(sum(run["collapsed"] for run in results["runs"])),
     }
+
+
+def _detectable_rows(results: Mapping[str, Any]) -> Rows:
+    """The smallest true difference to the baseline that each arm's spread lets the study find, in points."""
+    rows = [
+        [name, *(numeral(100 * _detectable(arm["differences"][one]), 2) for one in DIFFERENCES)]
+        for name, arm in results["arms"].items()
+        if "differences" in arm
+    ]
+    return ["detectable, points", *DIFFERENCES], rows
 
 
 def _update(path: Path, test: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,6 +193,12 @@ def _update(path: Path, test: Mapping[str, Any]) -> dict[str, Any]:
     ]
     results["tables"]["update"] = markdown(headings, rows)
     results["gaps"] = gaps
+    compared = [row[0] for row in rows]
+    corrected = dict(zip(compared, holm([gaps[name]["greedy area"]["p"] for name in compared]), strict=True))
+    clean = [p for name in ("read", "saturated", "floored") if (p := corrected[name]) is not None]
+    results["afterwards"] = {
+        "rows": len(compared), "least": min(clean), "template": corrected.get("template"),
+    }  # fmt: skip
     return results
 
 
@@ -184,4 +236,9 @@ def _mean(measures: Mapping[str, Any] | None) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
+    from pictures import draw
+
+    draw(measurements(), DOCS / "pictures")
+    for file, text in render().items():
+        (DOCS / file).parent.mkdir(exist_ok=True)
+        (DOCS / file).write_text(text, encoding="utf-8")
