@@ -53,6 +53,14 @@ def test_dual_clip_is_the_methods_or_never_binds() -> None:
     assert verl_of("--method", "vppo", "--delta", "3.0")[f"{ACTOR}.clip_ratio_c"] == 3.0
 
 
+def test_adapters_are_asked_for_in_verls_words() -> None:
+    given = ["--use_peft", "true", "--lora_r", "8", "--lora_target_modules", "q_proj", "v_proj"]
+    found, model = verl_of(*given), "actor_rollout_ref.model"
+    assert (found[f"{model}.lora_rank"], found[f"{model}.lora_alpha"]) == (8, 32)
+    assert found[f"{model}.target_modules"] == ["q_proj", "v_proj"] and found[f"{model}.lora.merge"] is True
+    assert f"{model}.lora_rank" not in verl_of("--lora_r", "8")
+
+
 def test_a_flag_goes_over_the_yaml_which_goes_over_the_method(tmp_path: Path) -> None:
     file = tmp_path / "run.yaml"
     file.write_text(
@@ -76,7 +84,8 @@ def test_what_stands_behind_the_dashes_is_verls_and_comes_last() -> None:
         (["--logging_steps", "5"], "give -- trainer.logger=VALUE"),
         (["--warmup_ratio", "0.1"], r"lr_warmup_steps_ratio=VALUE"),
         (["--use_vllm", "true"], "set sampler: vllm"),
-        (["--use_peft", "true"], "not supported by the verl engine yet"),
+        (["--load_in_4bit", "true"], "not supported by the verl engine yet"),
+        (["--lora_r", "0"], "lora_r must be at least 1"),
         (["--learning_rat", "1"], "learning_rate"),
         (["--", "--lr"], "key=value"),
         (["--num_generations", "3"], "whole groups of num_generations 3"),

@@ -21,11 +21,20 @@ CHECKPOINT = EMBEDDED["embedded"]
 
 
 class Plain:
-    """The rows of one rollout batch under the embedded model's first weights."""
+    """The rows of one rollout batch under the embedded model's first weights, or those of a folder."""
 
-    def __init__(self, rows: dict[str, Any], method: Method, *, seed: int, step: int, limit: int):
+    def __init__(
+        self,
+        rows: dict[str, Any],
+        method: Method,
+        *,
+        seed: int,
+        step: int,
+        limit: int,
+        weights: str = str(CHECKPOINT),
+    ):
         self.rows, self.method, self.seed, self.step = rows, method, seed, step
-        self.model: Any = AutoModelForImageTextToText.from_pretrained(CHECKPOINT, dtype=torch.float32).eval()
+        self.model: Any = AutoModelForImageTextToText.from_pretrained(weights, dtype=torch.float32).eval()
         self.processor: Any = load_processor(CHECKPOINT)
         problems = {problem.id: problem for problem in load_task("shapes").train(limit, seed)}
         self.images = [list(problems[info["id"]].images) for info in rows["extra_info"]]

@@ -55,7 +55,7 @@ def test_what_stands_behind_the_dashes_wins() -> None:
         ("actor_rollout_ref.actor.strategy=megatron", "cannot be changed on the verl engine"),
         ("actor_rollout_ref.model.use_fused_kernels=True", "leaves no logits"),
         ("actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size=2", "must be 1"),
-        ("actor_rollout_ref.model.lora_rank=8", "not supported here yet"),
+        ("actor_rollout_ref.model.lora_rank=8", "adapters are merged for the sampler"),
         ("actor_rollout_ref.actor.optim.learning=1", "verl refuses its settings"),
     ],
 )

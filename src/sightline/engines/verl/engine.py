@@ -25,7 +25,7 @@ from ..checkpoints import facts, last_checkpoint
 from ..disk_space import check_space
 from ..finished_runs import trained_model
 from ..freezing import vision_tower
-from ..preflight import check_images, check_rows
+from ..preflight import check_adapters, check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
@@ -72,6 +72,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     layer_index(loaded.model, settings.method.layer)
     if settings.train.freeze_vision:
         vision_tower(loaded.model)
+    check_adapters(_Adapters(settings), loaded.model)
     _check_disk(settings.train, loaded)
     for name in reward_weights(settings.train.rewards, settings.train.reward_weights):
         reward(name)
@@ -154,6 +155,16 @@ class _Sizes:
     def __init__(self, settings: Settings):
         self.generation_batch_size: Any = settings.train.batch_rollouts
         self.num_generations: Any = settings.train.num_generations
+
+
+class _Adapters:
+    """What PEFT is asked for, as `check_adapters` reads it."""
+
+    def __init__(self, settings: Settings):
+        train = settings.train
+        self.use_peft, self.lora_r = train.use_peft, train.lora_r
+        whole = train.lora_target_modules == ["all-linear"]
+        self.lora_target_modules: Any = "all-linear" if whole else train.lora_target_modules
 
 
 def _composed(settings: Settings, sections: dict[str, Any], folder: Path, start: Path | None) -> Any:

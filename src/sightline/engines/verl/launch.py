@@ -109,7 +109,10 @@ def check_composed(config: Any) -> None:
             "the engine is FSDP2's",
         ),
         "actor_rollout_ref.actor.fsdp_config.ulysses_sequence_parallel_size": (size > 1, "it must be 1"),
-        "actor_rollout_ref.model.lora_rank": (model.lora_rank > 0, "adapters are not supported here yet"),
+        "actor_rollout_ref.model.lora.merge": (
+            model.lora_rank > 0 and not model.lora.merge,
+            "adapters are merged for the sampler and for model/; set use_peft and lora_r, or merge to True",
+        ),
         "trainer.use_v1": (not config.trainer.use_v1, "it must be True"),
         "trainer.v1.trainer_mode": (config.trainer.v1.trainer_mode != "sightline", "it must be sightline"),
     }

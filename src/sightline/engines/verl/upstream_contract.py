@@ -166,6 +166,13 @@ CONTRACT = (
         "the wrapped model",
     ),
     Member(f"{_FSDP}._build_module", (), (), "the model before it is wrapped"),
+    Member(f"{_FSDP}._build_lora_module", ("module",), (), "the model with adapters"),
+    Member(
+        f"{_FSDP}._merged_lora_per_tensor_param",
+        (),
+        ("merged_lora_context(self.module, backup_adapters=True)", "normalize_peft_param_name("),
+        "weights with adapters merged",
+    ),
     Member(f"{_FSDP}.save_checkpoint", ("local_path",), (), "every rank saves under a path"),
     Member(f"{_FSDP}.get_per_tensor_param", (), (), "weights, gathered one by one"),
     Member(

@@ -25,7 +25,7 @@ TRACKERS = ("wandb", "mlflow", "swanlab", "tensorboard", "clearml", "trackio")
 _LEAST = {
     "n_gpus_per_node": 1, "nnodes": 1, "num_generations": 2, "per_device_train_batch_size": 1,
     "gradient_accumulation_steps": 1, "warmup_steps": 0, "vllm_tensor_parallel_size": 1,
-    "generation_batch_size": 2,
+    "generation_batch_size": 2, "lora_r": 1, "lora_alpha": 1,
 }  # fmt: skip
 """The least that a number of this engine's own may be."""
 _CHOICES: dict[str, Sequence[str]] = {

@@ -39,6 +39,16 @@ class VerlConfig(WarningSettings, FolderSettings, RewardSettings, DataSettings, 
     attn_implementation: str | None = field(
         default=None, metadata={"help": "Attention kernel; flash_attention_2 where it is, else sdpa."}
     )
+    use_peft: bool = field(
+        default=False,
+        metadata={"help": "Train adapters (LoRA) in place of all weights; model/ is merged."},
+    )
+    lora_r: int = field(default=16, metadata={"help": "Rank of the adapters."})
+    lora_alpha: int = field(default=32, metadata={"help": "Adapters are scaled by lora_alpha / lora_r."})
+    lora_target_modules: list[str] | None = field(
+        default=None,
+        metadata={"help": "Modules that get adapters, by the ends of their names; all-linear takes all."},
+    )
     trust_remote_code: bool = field(default=False, metadata={"help": "Run code that comes with the model."})
 
     num_generations: int = field(default=8, metadata={"help": "Rollouts of one prompt."})

@@ -26,9 +26,7 @@ _VERL = {
     "warmup_ratio": f"{_ACTOR}.optim.lr_warmup_steps_ratio",
 }
 """Setting -> verl's key."""
-_ADAPTERS = f"{_MODEL}.lora_rank, .lora_alpha, .target_modules"
 _NOT_YET = {
-    **dict.fromkeys(("use_peft", "lora_r", "lora_alpha", "lora_target_modules"), _ADAPTERS),
     "load_in_4bit": f"{_ACTOR}.fsdp_config",
 }
 """Setting -> verl's key for it, which the engine refuses too: it cannot score or export such a model."""

@@ -69,6 +69,7 @@ def _model(train: VerlConfig) -> list[Override]:
     return [
         Override(f"{_MODEL}.path", model_path(train), "model"),
         Override(f"{_MODEL}.trust_remote_code", train.trust_remote_code, "trust_remote_code"),
+        *(_adapters(train) if train.use_peft else []),
         Override(
             f"{_MODEL}.enable_gradient_checkpointing", train.gradient_checkpointing, "gradient_checkpointing"
         ),
@@ -78,6 +79,20 @@ def _model(train: VerlConfig) -> list[Override]:
             "attn_implementation",
             new=True,
         ),
+    ]
+
+
+def _adapters(train: VerlConfig) -> list[Override]:
+    targets = train.lora_target_modules
+    return [
+        Override(f"{_MODEL}.lora_rank", train.lora_r, "lora_r"),
+        Override(f"{_MODEL}.lora_alpha", train.lora_alpha, "lora_alpha"),
+        Override(
+            f"{_MODEL}.target_modules",
+            "all-linear" if targets == ["all-linear"] else targets,
+            "lora_target_modules",
+        ),
+        Override(f"{_MODEL}.lora.merge", True, "use_peft"),  # any sampler takes whole weights
     ]
 
 

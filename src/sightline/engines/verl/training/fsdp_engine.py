@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from verl.trainer.ppo.core_algos import agg_loss  # pyright: ignore[reportMissingImports]
 from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
 from verl.utils.device import get_device_id, get_device_name  # pyright: ignore[reportMissingImports]
+from verl.utils.fsdp_utils import (  # pyright: ignore[reportMissingImports]
+    merged_lora_context,
+    normalize_peft_param_name,
+    offload_fsdp_model_to_cpu,
+)
 from verl.utils.metric import AggregationType, Metric  # pyright: ignore[reportMissingImports]
 from verl.workers.engine.base import EngineRegistry  # pyright: ignore[reportMissingImports]
 from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # pyright: ignore[reportMissingImports]
@@ -58,6 +64,18 @@ class SightlineEngine(FSDPEngineWithLMHead):
             freeze_vision(module)
         return module
 
+    def _build_lora_module(self, module: Any) -> Any:
+        """verl's adapters; those inside a frozen vision tower are frozen with it."""
+        adapted = super()._build_lora_module(module)
+        if os.environ.get(FREEZE_VISION):
+            freeze_vision(adapted)
+        return adapted
+
+    @property
+    def _whole(self) -> Any:
+        """The model without PEFT's wrapping, adapters and all."""
+        return self.module.get_base_model() if hasattr(self.module, "get_base_model") else self.module
+
     def initialize(self) -> None:
         """Build the model as verl does, and let computations run inside its wrapped forward."""
         super().initialize()
@@ -75,10 +93,10 @@ class SightlineEngine(FSDPEngineWithLMHead):
         rows = real_rows(data)
         rollouts = rollouts_of(data, rows)
 
-        def scoring(model: Any) -> tuple[Scores, Tensor | None]:
+        def scoring(_: Any) -> tuple[Scores, Tensor | None]:
             def scored(some: Rollouts, needs: Needs) -> Scores:
                 return score(
-                    model,
+                    self._whole,
                     self.model_config.processor,
                     some,
                     needs,
@@ -121,7 +139,7 @@ class SightlineEngine(FSDPEngineWithLMHead):
         inputs, args = self.prepare_model_inputs(micro_batch=micro_batch)
         inputs = second_view_inputs(
             method.view,
-            self.module,
+            self._whole,
             inputs,
             micro_batch,
             self.model_config.processor,
@@ -148,9 +166,18 @@ class SightlineEngine(FSDPEngineWithLMHead):
             return
         weights, _ = self.get_per_tensor_param()
         try:
-            export_model(self.module, self.model_config, weights, local_path, main=self.rank == 0)
+            export_model(self._whole, self.model_config, weights, local_path, main=self.rank == 0)
         finally:  # the others wait here, also where the disk of rank 0 is full
             dist.barrier()
+
+    def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, Tensor]]:
+        """Whole weights with the adapters merged, in their own precision: verl would hand them to samplers,
+        and to `model/`, in bfloat16."""
+        with merged_lora_context(self.module, backup_adapters=True):
+            for name, value in normalize_peft_param_name(self.module.state_dict()).items():
+                yield name, value.full_tensor() if isinstance(value, DTensor) else value.detach().clone()
+        if self._is_offload_param:
+            offload_fsdp_model_to_cpu(self.module)
 
 
 def _asked(data: Any) -> Request | None:
