@@ -70,7 +70,9 @@ def test_the_run_leaves_what_every_run_leaves(finished: tuple[Run, Plain]) -> No
     assert {"config.yaml", "metrics.jsonl", "model", "report.html", "log.txt"} <= names
     assert not {".verl", ".saving", ".model.part"} & names
     assert [row["step"] for row in run.metrics] == [1, 2]
-    for row in run.metrics:
+    for number, row in enumerate(run.metrics, start=1):
+        longest = [len(ids) == SETTINGS["max_completion_length"] for ids in run.step(number)["responses"]]
+        assert row["completions/clipped_ratio"] == pytest.approx(sum(longest) / len(longest))
         expected = (
             "loss",
             "grad_norm",

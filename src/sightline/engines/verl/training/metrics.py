@@ -25,11 +25,12 @@ NAMES = {
     "response_length/mean": "completions/mean_length",
     "response_length/min": "completions/min_length",
     "response_length/max": "completions/max_length",
-    "response_length/clip_ratio": "completions/clipped_ratio",
     "training/epoch": "epoch",
     "perf/total_num_tokens": "num_tokens",
 }
 """verl's name -> ours, which is TRL's where TRL has the quantity."""
+CLIPPED = "completions/clipped_ratio"
+"""Share of the responses that are as long as they may be. verl's own counts the longest of the batch."""
 _SECONDS = "timing_s/"
 _GROUPS = "groups/"
 _HELD_OUT = re.compile(r"val-\w+/.*/(reward|rewards/[^/]+)/mean@1")

@@ -38,7 +38,7 @@ from ..reward_names import UNJUDGED
 from ..run_signals import RunSignals
 from .batch_order import in_groups
 from .group_buffer import Draws, GroupBuffer
-from .metrics import logged_by_rewards, reward_metrics
+from .metrics import CLIPPED, logged_by_rewards, reward_metrics
 from .request import KEY, Request
 from .rows import IMAGE_CHANGE, MASS, SCORE, SCORED, plain
 from .run_record import RunRecord
@@ -253,8 +253,10 @@ class SightlineTrainer(PPOTrainerSync):
         return found
 
     def _measure(self, data: Any, mask: Tensor, real: Tensor) -> None:
-        """How far sampler and trainer are apart, and what the rewards logged."""
+        """How long responses are, how far sampler and trainer are apart, and what the rewards logged."""
         tokens = mask.sum().clamp(min=1)
+        lengths = data["response_mask"].to_padded_tensor(0).sum(1)[real]
+        self.measured[CLIPPED] = float((lengths >= self.config.data.max_response_length).float().mean())
         self.measured[PLACEHOLDER_MASS] = float((data[MASS].to_padded_tensor(0) * mask).sum() / tokens)
         if "rollout_log_probs" in data.keys():  # noqa: SIM118 (a TensorDict)
             apart = data["rollout_log_probs"].to_padded_tensor(0) - data["old_log_probs"].to_padded_tensor(0)
