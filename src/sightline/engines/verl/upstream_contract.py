@@ -170,7 +170,7 @@ CONTRACT = (
     Member(
         f"{_FSDP}._merged_lora_per_tensor_param",
         (),
-        ("merged_lora_context(self.module, backup_adapters=True)", "normalize_peft_param_name("),
+        ("normalize_peft_param_name(self.module.state_dict())", "offload_fsdp_model_to_cpu("),
         "weights with adapters merged",
     ),
     Member(f"{_FSDP}.save_checkpoint", ("local_path",), (), "every rank saves under a path"),

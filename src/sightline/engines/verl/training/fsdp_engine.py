@@ -15,7 +15,6 @@ from verl.trainer.ppo.core_algos import agg_loss  # pyright: ignore[reportMissin
 from verl.utils import tensordict_utils as tu  # pyright: ignore[reportMissingImports]
 from verl.utils.device import get_device_id, get_device_name  # pyright: ignore[reportMissingImports]
 from verl.utils.fsdp_utils import (  # pyright: ignore[reportMissingImports]
-    merged_lora_context,
     normalize_peft_param_name,
     offload_fsdp_model_to_cpu,
 )
@@ -33,6 +32,7 @@ from ...freezing import freeze_vision
 from ...metric_names import TERM
 from ...wrapped_forward import accept_inside
 from ..launch import FREEZE_VISION
+from .adapters import merged_adapters
 from .model_export import EXPORTED, export_model
 from .request import KEY, Request, request_of
 from .rows import (
@@ -173,7 +173,7 @@ class SightlineEngine(FSDPEngineWithLMHead):
     def _merged_lora_per_tensor_param(self) -> Iterator[tuple[str, Tensor]]:
         """Whole weights with the adapters merged, in their own precision: verl would hand them to samplers,
         and to `model/`, in bfloat16."""
-        with merged_lora_context(self.module, backup_adapters=True):
+        with merged_adapters(self.module):
             for name, value in normalize_peft_param_name(self.module.state_dict()).items():
                 yield name, value.full_tensor() if isinstance(value, DTensor) else value.detach().clone()
         if self._is_offload_param:
