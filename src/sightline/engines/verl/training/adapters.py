@@ -12,8 +12,7 @@ from peft.tuners.lora import LoraLayer
 
 @contextmanager
 def merged_adapters(model: Any) -> Iterator[None]:
-    """While it lasts every adapted weight is W + α/r·B·A, on whole or on sharded tensors; afterwards W, to the
-    bit.
+    """While it lasts every adapted weight is W + α/r·B·A, whole or sharded; afterwards W, to the bit.
 
     verl's own leaves out the adapters of modules that FSDP2 wraps with the root, such as the one between
     vision tower and language model.

@@ -175,7 +175,8 @@ class SightlineEngine(FSDPEngineWithLMHead):
         and to `model/`, in bfloat16."""
         with merged_adapters(self.module):
             for name, value in normalize_peft_param_name(self.module.state_dict()).items():
-                yield name, value.full_tensor() if isinstance(value, DTensor) else value.detach().clone()
+                whole = value.full_tensor() if isinstance(value, DTensor) else value
+                yield name, whole.detach().clone()  # it may be the weight itself, which is put back below
         if self._is_offload_param:
             offload_fsdp_model_to_cpu(self.module)
 
