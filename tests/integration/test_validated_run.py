@@ -97,7 +97,9 @@ def test_the_best_step_is_kept_and_is_the_model(whole: Path) -> None:
     after = json.loads((whole / "eval.json").read_text())["after"]
     assert after["greedy"]["value"] == rows(whole)[1]["eval_accuracy"]  # measured by the same code
     assert after["rewards"]["fading"]["value"] == 0 and "accuracy" not in after["rewards"]
-    assert "after optimizer step 2." in (whole / "model" / "README.md").read_text()
+    card = (whole / "model" / "README.md").read_text()
+    assert "after optimizer step 2." in card and "| greedy |" in card
+    assert "| reward of greedy answers | before | after |" in card and "`fading`" in card
 
 
 def test_it_changes_no_number_of_the_training(data: Path, whole: Path, tmp_path: Path) -> None:

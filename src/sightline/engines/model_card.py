@@ -13,7 +13,7 @@ from ..methods import Method
 from ..plain_files import Refused, parse_json, read_plain
 from ..provenance import provenance
 from ..run_folder import RunFolder
-from ..structure import NUMBER, Each, Maybe, fault
+from ..structure import NUMBER, Each, Maybe, Optional, fault
 from ..tasks.task_names import task_name
 
 PAPERS = {
@@ -35,7 +35,9 @@ PAPERS = {
 }
 """Method -> arXiv number of its paper."""
 
-_MEASURED = Each(Each(Maybe({"value": NUMBER, "low": NUMBER, "high": NUMBER})))
+_SHARE = {"value": Maybe(NUMBER), "low": Maybe(NUMBER), "high": Maybe(NUMBER)}
+_MODES = ("greedy", "sampled", "blind")
+_MEASURED = Each(dict.fromkeys(_MODES, Optional(_SHARE)) | {"rewards": Optional(Each(_SHARE))})
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _LISTED = (
     "max_steps", "learning_rate", "lr_scheduler_type", "generation_batch_size", "num_generations",
@@ -108,7 +110,7 @@ def _results(folder: RunFolder) -> list[str]:
     measured = _read(folder.evaluation)
     rows = [
         f"| {mode} | {_interval(measured, 'before', mode)} | {_interval(measured, 'after', mode)} |"
-        for mode in ("greedy", "sampled", "blind")
+        for mode in _MODES
         if mode in measured.get("before", {})
     ]
     if rows:
@@ -118,6 +120,14 @@ def _results(folder: RunFolder) -> list[str]:
             "Held-out problems, with 95 % intervals; blind: the images are black.",
             "\n".join(table),
         ]
+    rewards = {moment: measured.get(moment, {}).get("rewards") or {} for moment in ("before", "after")}
+    if names := dict.fromkeys([*rewards["before"], *rewards["after"]]):
+        rows = [
+            f"| {_code(name)} | {_number(rewards['before'], name)} | {_number(rewards['after'], name)} |"
+            for name in names
+        ]
+        table = ["| reward of greedy answers | before | after |", "|---|---|---|", *rows]
+        parts += [*(() if parts else ("## Results",)), "\n".join(table)]
     for line in reversed(_lines(folder)):
         try:
             row = parse_json(line)
@@ -131,7 +141,17 @@ def _results(folder: RunFolder) -> list[str]:
 
 def _interval(measured: Mapping[str, Any], moment: str, mode: str) -> str:
     found = measured.get(moment, {}).get(mode)
-    return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]" if found else ""
+    if not found or None in (found["value"], found["low"], found["high"]):
+        return ""
+    return f"{found['value']:.1%} [{found['low']:.1%}, {found['high']:.1%}]"
+
+
+def _number(measured: Mapping[str, Any], name: str) -> str:
+    found = measured.get(name)
+    if not found or found["value"] is None:
+        return ""
+    ends = "" if None in (found["low"], found["high"]) else f" [{found['low']:.3g}, {found['high']:.3g}]"
+    return f"{found['value']:.3g}{ends}"
 
 
 def _citation(method: Method) -> str:

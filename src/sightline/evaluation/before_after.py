@@ -15,7 +15,7 @@ from ..structure import COUNT, NUMBER, TEXT, Each, Many, Maybe, Optional, fault
 from ..tasks.problem import Problem, Task
 from ..views import Black
 from .run.answer_and_grade import AnsweredProblems, answer
-from .run.run_rewards import Rewarded, RunRewards, mean_reward, plain_measure
+from .run.run_rewards import TOTAL, Rewarded, RunRewards, mean_reward, plain_measure
 from .statistics.intervals import Measured
 from .tokens.scored_samples import sample_rows, scored_samples
 
@@ -117,6 +117,7 @@ class BeforeAfter:
             name: plain_measure(mean_reward(values))
             for name, values in found.values.items()
             if name != ACCURACY  # which is measured in its own right
+            and not (name == TOTAL and self.rewards.alone)
         }
         for number, row in enumerate(rows):
             row |= {"rewards": found.row(number), "extras": found.extras[number]}

@@ -60,6 +60,8 @@ class RunRewards:
         self.names = [_shown_name(name, one) for name, one in zip(weights, self.functions, strict=True)]
         self.more_than_accuracy = list(weights) != ["accuracy"]
         """Whether they say anything that the accuracy does not."""
+        self.alone = self.weights == [1.0]
+        """Whether there is one, which is the weighted sum itself."""
 
     def of(
         self, task: Task, problems: Sequence[Problem], answers: Sequence[Answer], stage: Stage | None = None
