@@ -17,7 +17,7 @@ PYTHON ?= python3
 TORCH_INDEX ?=
 ARGS ?=
 WORKERS ?= 2
-VERSIONS ?= 5.6.2 5.9.0 5.10.4 5.23.0 5.24.0
+VERSIONS ?= 5.24.0 5.10.4 5.9.0 5.6.2
 BENCHMARKS ?= scoring newer_signals exact_kl rollouts training_pass steps growth
 
 BIN := .venv/bin

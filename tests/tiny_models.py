@@ -440,6 +440,81 @@ def qwen3_5() -> tuple[Any, Any]:
     return model, processor
 
 
+def glm4v_moe() -> tuple[Any, Any]:
+    from transformers.models.glm4v.image_processing_pil_glm4v import Glm4vImageProcessorPil
+
+    words = ["<|begin_of_image|>", "<|end_of_image|>", "<|image|>", "<|video|>",
+             "<|begin_of_video|>", "<|end_of_video|>"]  # fmt: skip
+    tokenizer = _tokenizer(words)
+    start, end, image, video, video_start, video_end = tokenizer.convert_tokens_to_ids(words)
+    config = transformers.Glm4vMoeConfig(
+        text_config=_text(
+            tokenizer,
+            head_dim=8,
+            moe_intermediate_size=16,
+            n_routed_experts=4,
+            num_experts_per_tok=2,
+            rope_parameters={
+                "rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 0],
+                "partial_rotary_factor": 0.5,
+            },
+        ),
+        vision_config={
+            "depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "image_size": 32,
+            "out_hidden_size": HIDDEN, "patch_size": 8, "initializer_range": 0.2,
+        },
+        image_token_id=image,
+        video_token_id=video,
+        image_start_token_id=start,
+        image_end_token_id=end,
+        video_start_token_id=video_start,
+        video_end_token_id=video_end,
+    )  # fmt: skip
+    images = Glm4vImageProcessorPil(
+        patch_size=8, merge_size=2, temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16 * 2, "longest_edge": 64 * 64 * 2},
+    )  # fmt: skip
+    template = _CHAT.replace("IMAGE", "<|begin_of_image|><|image|><|end_of_image|>")
+    processor = image_only_class("Glm4vProcessor")(images, tokenizer, chat_template=template)
+    return transformers.Glm4vMoeForConditionalGeneration(config), processor
+
+
+def mllama() -> tuple[Any, Any]:
+    """Not one of `FAMILIES`: its images are no tokens of the prompt, and it is refused."""
+    from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+
+    tokenizer = _tokenizer(["<|image|>", "<|python_tag|>", "<|begin|>"])
+    tokenizer.bos_token = "<|begin|>"
+    image = tokenizer.convert_tokens_to_ids("<|image|>")
+    config = transformers.MllamaConfig(
+        text_config=_text(
+            tokenizer,
+            num_hidden_layers=3,
+            cross_attention_layers=[1],
+            bos_token_id=tokenizer.bos_token_id,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e4},
+        ),
+        vision_config={
+            "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_global_layers": 1,
+            "attention_heads": 2, "image_size": 32, "patch_size": 8, "max_num_tiles": 4,
+            "intermediate_layers_indices": [0], "vision_output_dim": 64,
+            "supported_aspect_ratios": [[1, 1], [1, 2], [2, 1], [2, 2], [1, 3], [3, 1], [1, 4], [4, 1]],
+            "initializer_range": 0.2,
+        },
+        image_token_index=image,
+    )  # fmt: skip
+    processor = transformers.MllamaProcessor(
+        MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4),
+        tokenizer,
+        chat_template=_CHAT.replace("IMAGE", "<|image|>"),
+    )
+    model = transformers.MllamaForConditionalGeneration(config)
+    for name, value in model.named_parameters():
+        if "gate" in name:  # zero at the start, so that images would count nothing
+            torch.nn.init.constant_(value, 0.5)
+    return model, processor
+
+
 def paligemma() -> tuple[Any, Any]:
     """Not one of `FAMILIES`: its answers see later tokens, and it is refused."""
     from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
@@ -464,7 +539,7 @@ FAMILIES: dict[str, Callable[[], tuple[Any, Any]]] = {
     f.__name__: f
     for f in (
         qwen2_5_vl, qwen3_vl, internvl, gemma3, idefics3, smolvlm, llava, llava_onevision,
-        gemma4, cohere2_vision, lfm2_vl, qwen3_5,
+        gemma4, cohere2_vision, lfm2_vl, qwen3_5, glm4v_moe,
     )
 }  # fmt: skip
 
@@ -481,7 +556,7 @@ def build(name: str) -> tuple[Any, Any]:
     """A tiny model of family `name` and its processor; equal weights on every call."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model, processor = {**FAMILIES, "paligemma": paligemma}[name]()
+        model, processor = {**FAMILIES, "paligemma": paligemma, "mllama": mllama}[name]()
     return model.eval(), processor
 
 

@@ -31,6 +31,13 @@ def test_every_family_passes(family: str, caplog: pytest.LogCaptureFixture) -> N
     assert "self-test" not in caplog.text
 
 
+def test_images_that_are_no_tokens_are_refused() -> None:
+    with pytest.raises(
+        UserError, match="mllama cannot be trained or scored: its images reach the text by cross"
+    ):
+        check_scores(*build("mllama"))
+
+
 def test_answers_that_see_later_tokens_are_refused_by_name() -> None:
     with pytest.raises(UserError, match="paligemma cannot be trained or scored: its answers see later"):
         check_scores(*build("paligemma"))

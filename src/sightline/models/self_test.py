@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -51,9 +52,14 @@ def check_scores(model: PreTrainedModel, processor: Any) -> None:
     where answers cannot see later tokens.
 
     Raises:
-        UserError: whole rows are scored otherwise than the model's own forward does, or answers see later
-            tokens; with the family's name and the difference.
+        UserError: images are no tokens of the prompt, whole rows are scored otherwise than the model's own
+            forward does, or answers see later tokens; with the family's name and the difference.
     """
+    if "cross_attention_mask" in inspect.signature(model.base_model.forward).parameters:
+        raise UserError(
+            f"{model.config.model_type} cannot be trained or scored: its images reach the text by "
+            "cross-attention and are no tokens of the prompt; use another model family"
+        )
     if model.device.type == "meta" or is_sharded(model) or getattr(model, "is_quantized", False):
         log.info("%s: no self-test of scores, its weights are not here as they are", model.config.model_type)
         return
