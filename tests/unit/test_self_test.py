@@ -32,9 +32,7 @@ def test_every_family_passes(family: str, caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_images_that_are_no_tokens_are_refused() -> None:
-    with pytest.raises(
-        UserError, match="mllama cannot be trained or scored: its images reach the text"
-    ):
+    with pytest.raises(UserError, match="mllama cannot be trained or scored: its images reach the text"):
         check_scores(*build("mllama"))
 
 
