@@ -3,6 +3,8 @@
 `build(name)` gives a model in evaluation mode, float32, and the processor that feeds it. Weights are the same
 on every call. `prompts` makes prompts whose number and sizes of images differ.
 """
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false
+# pyright: reportGeneralTypeIssues=false, reportOptionalMemberAccess=false, reportIndexIssue=false
 
 from __future__ import annotations
 
