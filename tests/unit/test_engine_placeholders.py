@@ -33,7 +33,7 @@ from sightline.engines.trl.trainer.vllm_sampling import (
 from sightline.errors import UserError
 from sightline.methods import method
 from sightline.models.families import end_ids, image_token_id, placeholder_ids
-from sightline.models.vllm_prompts import check_rotary_positions
+from sightline.models.vllm_prompts import check_rotary_positions, check_same_policy
 
 IMAGE = 5
 
@@ -317,3 +317,11 @@ def test_the_revision_of_the_policy_reaches_vllm(monkeypatch: pytest.MonkeyPatch
     assert grpo_trainer.VLLMGeneration is plain
     named = {"model": "some/model", "seed": 3}
     assert made == [{**named, "revision": "v1.1", "tokenizer_revision": "v1.1"}, named]
+
+
+def test_families_that_vllm_samples_otherwise_are_refused() -> None:
+    for family in ("gemma4", "cohere2_vision"):
+        with pytest.raises(UserError, match=f"vLLM samples {family} from another policy .* use_vllm: false"):
+            check_same_policy(tiny_models.build(family)[0].config)
+    for family in ("qwen2_5_vl", "gemma3"):
+        check_same_policy(tiny_models.build(family)[0].config)

@@ -59,3 +59,24 @@ def check_rotary_positions(config: Any) -> None:
             "rope_parameters: vLLM would place image tokens otherwise than transformers, which interleaves "
             "always; add it there"
         )
+
+
+_APART = {
+    "cohere2_vision": "it scales logits by the config's logit_scale, which transformers' forward does not",
+    "gemma4": "its log-probs of a tiny model were up to 6 nats from transformers', which is not understood",
+}
+"""Families of which vLLM 0.31 was measured to sample another policy, and what is known of it."""
+
+
+def check_same_policy(config: Any) -> None:
+    """Refuse to train a family that vLLM samples otherwise than the trainer's forward.
+
+    Raises:
+        UserError: naming the family and what differs.
+    """
+    check_rotary_positions(config)
+    if config.model_type in _APART:
+        raise UserError(
+            f"vLLM samples {config.model_type} from another policy than is trained: "
+            f"{_APART[config.model_type]}; set use_vllm: false"
+        )

@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UserError
 from ...models.loading import LoadedModel
 from ...models.scoring.hidden_states import layer_index
-from ...models.vllm_prompts import check_rotary_positions
+from ...models.vllm_prompts import check_same_policy
 from ...tasks.problem import Problem, Task
 from ..disk_space import check_space
 from ..freezing import vision_tower
@@ -35,7 +35,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     """
     args: Any = settings.train
     if args.use_vllm:
-        check_rotary_positions(loaded.model.config)
+        check_same_policy(loaded.model.config)
     if args.use_vllm and args.vllm_mode == "server":
         check_server_prompts(loaded.processor, loaded.model.config, shows_several(problems))
     check_reference(args)
