@@ -14,6 +14,9 @@ from safetensors.torch import load_file
 
 from sightline.engines.freezing import freeze_vision
 from sightline.methods import method as make_method
+from sightline.objectives import group_advantages
+
+FOCUS = "sightline_visual_focus"
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,23 @@ def test_rows_without_a_verdict_train_as_if_they_had_never_been_sampled(run: Run
     assert row["reward"] == row["accuracy"] == pytest.approx(sum(judged) / len(judged))
     assert row["undecided"] == pytest.approx(sum(odd) / len(odd))
     assert "could not be judged and are left out of their batch" in run.said
+
+
+def test_scores_and_weights_are_those_of_plain_forwards(run: Run) -> None:
+    rows, method = run.step(1), make_method("vgpo")
+    plain = Plain(rows, method, seed=0, step=0, limit=int(SETTINGS["limit"]))
+    sampled = torch.nn.utils.rnn.pad_sequence([torch.ones(len(ids)) for ids in rows["responses"]], True)
+    expected, kept = plain.scores(), plain.mask
+    for found, name in (("old_log_probs", "log_probs"), ("entropy", "entropy"), (FOCUS, "visual_focus")):
+        assert float(((plain.padded(found) - expected[name]).abs() * sampled).max()) < 1e-5, name
+    weights = method.weights({"visual_focus": plain.padded(FOCUS)}, kept, plain.groups)
+    judged, advantages = kept.bool().any(1), torch.zeros(len(rows["uid"]))
+    rewards = plain.padded("rm_scores").sum(1)
+    scaled = method.objective.scale_advantages == "group"
+    advantages[judged] = group_advantages(rewards[judged], plain.groups[judged], scale=scaled)
+    weighted = advantages[:, None] * weights * kept
+    assert float(weighted.abs().max()) > 0.1
+    assert float(((plain.padded("advantages") - weighted).abs() * kept).max()) < 1e-5
 
 
 def test_the_vision_tower_stays_as_it_was_and_the_rest_does_not(run: Run) -> None:
@@ -76,8 +96,5 @@ def test_a_step_that_is_not_finite_is_skipped_counted_and_stored(run: Run) -> No
     stored = load_file(folder / "batch-0.safetensors")
     assert told["step"] == 2 and any("not finite" in line for line in told["scores"])
     assert len(told["responses"]) == len(stored["responses"]) == 32
-    assert (
-        stored["advantages"].isnan().any()
-        and stored["sightline_visual_focus"].shape == stored["advantages"].shape
-    )
+    assert stored["advantages"].isnan().any() and stored[FOCUS].shape == stored["advantages"].shape
     assert "Skipped" in (run.folder / "report.html").read_text()
