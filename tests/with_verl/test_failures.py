@@ -8,7 +8,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import pytest
 from runs import HERE, train
+
+from sightline.engines import StoppedError
+from sightline.engines.verl.launch import _raise_failure
+from sightline.engines.verl.run_signals import RunSignals
+from sightline.errors import UserError
 
 
 def test_a_users_reward_that_fails_ends_the_run_with_its_own_line(tmp_path: Path) -> None:
@@ -31,6 +37,17 @@ def test_a_worker_that_dies_ends_the_run_within_a_minute(tmp_path: Path) -> None
     assert run.code == 1, run.said
     assert "a process of verl died" in run.said and "there is no checkpoint yet" in run.said
     assert "empty list as keys" not in run.said
+
+
+def test_a_ray_that_does_not_start_is_one_line(tmp_path: Path) -> None:
+    said = "The current node timed out during startup. This could happen because some of the raylet failed"
+    with pytest.raises(StoppedError, match=r"Ray did not start within its time.*start again, with --resume"):
+        _raise_failure(Exception(said), RunSignals(tmp_path), tmp_path)
+
+
+def test_a_cluster_that_goes_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Ray cluster answers at ray_address; start one"):
+        _raise_failure(ConnectionError("ray"), RunSignals(tmp_path), tmp_path)
 
 
 def rank_of(command: int) -> int:

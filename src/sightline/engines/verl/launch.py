@@ -188,6 +188,12 @@ def _raise_failure(error: BaseException | None, signals: RunSignals, folder: Pat
         raise StoppedError(f"a process of verl died: {what}", folder) from error
     if isinstance(cause, ConnectionError):
         raise UserError(NO_CLUSTER.format(where="")) from error
+    if "timed out during startup" in str(cause):  # Ray waits for half a minute
+        raise StoppedError(
+            "Ray did not start within its time, as happens on a machine that is too busy",
+            folder,
+            "start again, with --resume, when there is less to do",
+        ) from error
     if "less than total desired GPUs" in str(cause):
         raise UserError(
             f"the Ray cluster is too small for nnodes x n_gpus_per_node: {' '.join(str(cause).split())[:300]}"
