@@ -30,6 +30,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 .PHONY: demo test lint types imports pytest docs bench performance test-vllm test-verl test-versions bench-verl clean
 
 demo: .venv/.run
+	@echo "starting: Python loads torch and transformers, some seconds"
 	$(BIN)/sightline train --config recipes/demo.yaml $(ARGS)
 
 test: lint types imports pytest
@@ -85,15 +86,18 @@ test-versions: .venv/.dev
 	PYTHONPATH=src:tests $(BIN)/python tests/transformers_versions.py $(VERSIONS)
 
 .venv/.torch: constraints.txt
+	@echo "installing into .venv: torch first, then the rest; two minutes from a fast index, once"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) $(TORCH)
 	touch $@
 
 .venv/.run: .venv/.torch pyproject.toml
+	@echo "installing sightline and TRL"
 	$(PIP) --editable '.[trl]'
 	touch $@
 
 .venv/.dev: .venv/.torch pyproject.toml
+	@echo "installing sightline and what its tests and docs need"
 	$(PIP) --editable '.[dev]'
 	touch $@ .venv/.run
 

@@ -7,6 +7,7 @@ problems, 2 wrong use, 130 interrupted.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from importlib.metadata import version
 
@@ -28,6 +29,9 @@ VERBS = {
     "completion": "print what bash, zsh or fish needs to complete all this",
     "world": "build an embedded checkpoint again, or measure a model in its world",
 }
+
+_SLOW = ("train", "eval", "inspect", "study", "world", "doctor")
+"""Verbs that import torch and transformers first, which takes some machines a minute."""
 
 DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -61,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
         from . import screen  # after --help, which answers without it
 
         screen.prepare()
+        if argv[0] in _SLOW and _is_shown(argv):
+            screen.say(f"sightline {argv[0]}: loading torch and transformers, some seconds")
         return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
     except UserError as error:
         print(f"sightline: {spelled(str(error))}", file=sys.stderr)
@@ -68,3 +74,9 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sightline: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _is_shown(argv: list[str]) -> bool:
+    """Whether a person waits for this process to begin: no other rank, no child of a study, no help."""
+    asked = {"-h", "--help", "--help-all"} & {*argv}
+    return not asked and os.environ.get("RANK", "0") == "0" and sys.stderr.isatty()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from tqdm import tqdm
 
 from ..analysis import write_report
 from ..engines import Engine, Settings, StoppedError, Trained, engine
@@ -42,6 +43,7 @@ from ..run_folder import RunFolder, open_run, write_text
 from ..tasks import DataOptions, Task, load_task
 from ..tasks.problem import Problem
 from ..tasks.prompt_length_filter import fitting
+from ..tasks.task_names import task_name
 from . import DONE, FOUND_PROBLEMS, INTERRUPTED, screen
 from .train_measures import longest_answer, print_results, run_rewards, run_validation, template_of
 
@@ -206,6 +208,10 @@ class Run:
 
     def introduce(self) -> None:
         """What the run is about to do."""
+        args, method = self.settings.train, self.settings.method.name
+        length = f"{args.max_steps} steps" if args.max_steps > 0 else f"{args.num_train_epochs:g} epochs"
+        what = f"{args.model} on {task_name(args.task)} with {method}"
+        self.say(f"training {what}, {length}; everything goes to {self.folder.path}")
         for line in (self.settings.describe_method(), *self.ready.left_out):
             self.say(line)
 
@@ -223,7 +229,7 @@ class Run:
         for line in self.evaluation.damaged if held_out else ():
             self.say(line)
         if held_out:
-            self.say(f"measuring {held_out} held-out problems, before and after training")
+            self.say(f"measuring {held_out} held-out problems before and after: greedy, sampled, blind")
         self.measure(BEFORE, loaded)
         training = time.perf_counter()
         more: dict[str, Any] = {"callbacks": ready.callbacks} if ready.callbacks else {}
@@ -302,7 +308,11 @@ class Run:
         """Held-out accuracy on rank 0, while the others wait."""
         if self.ranks.main and self.evaluation.problems:
             loaded.model.to(self.settings.train.device)
-            self.evaluation.measure(moment, loaded)
+            total = self.evaluation.missing(moment)
+            with tqdm(
+                total=total, desc=f"measuring {moment} training", unit="answer", disable=not total
+            ) as bar:
+                self.evaluation.measure(moment, loaded, bar.update)
         self.ranks.wait()
 
     def interrupted(self, trained: Trained | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -78,12 +78,19 @@ class BeforeAfter:
             self.damaged.append(f"{path} is damaged: {wrong}")
         return None if wrong is not None else found
 
-    def measure(self, moment: str, loaded: LoadedModel) -> None:
+    def missing(self, moment: str) -> int:
+        """How many answers `measure` would ask for."""
+        done = moment == BEFORE and moment in self.measured
+        return 0 if done else len(MODES) * len(self.problems)
+
+    def measure(
+        self, moment: str, loaded: LoadedModel, progress: Callable[[int], object] | None = None
+    ) -> None:
         """Greedy, sampled (temperature 1, one sample) and blind (greedy, black images) accuracy at
         `moment`, "before" or "after", and the rewards of the greedy answers. Golds that are no text have
         rewards alone. A resumed run keeps what it measured before training, and measures again after it: the
-        model may have been trained further."""
-        if not self.problems or (moment == BEFORE and moment in self.measured):
+        model may have been trained further. `progress` is told how many answers have come."""
+        if not self.missing(moment):
             return
         plain = Decoding(self.max_new_tokens, seed=self.seed, template=self.template)
         runs = {
@@ -93,7 +100,7 @@ class BeforeAfter:
         }
         answered: dict[str, AnsweredProblems] = {}
         for mode, (decoding, blind) in runs.items():
-            one = answer(loaded, self.task, self.problems, decoding, blind=blind)
+            one = answer(loaded, self.task, self.problems, decoding, blind=blind, progress=progress)
             answered[mode] = one
             if not one.accuracy.n and all(problem.gold is not None for problem in one.problems):
                 break  # nothing that accuracy could be measured of
