@@ -18,6 +18,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .distribution import VERSION
+
 if TYPE_CHECKING:
     from .errors import UserError
     from .methods import METHODS, Method, Needs, method
@@ -60,7 +62,7 @@ __all__ = [
     "view",
 ]
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

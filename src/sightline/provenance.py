@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from .distribution import VERSION
+
 _LIBRARIES = (
-    "sightline",
     "torch",
     "torchvision",
     "transformers",
@@ -32,7 +33,7 @@ RESIZING = ("pillow", "torchvision")
 
 def provenance() -> dict[str, Any]:
     """`{"git_revision": str | None, "versions": {library: version}}`; absent libraries are left out."""
-    versions = {"python": platform.python_version()}
+    versions = {"python": platform.python_version(), "sightline": VERSION}
     for library in _LIBRARIES:
         try:
             versions[library] = version(library)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from importlib.metadata import version
 
+from .. import __version__
 from ..errors import UserError, spelled, unknown_name
 
 VERBS = {
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
         print(usage())
         return DONE if argv else WRONG_USE
     if argv[0] == "--version":
-        print(f"sightline {version('sightline')}")
+        print(f"sightline {__version__}")
         return DONE
     try:
         if argv[0] not in VERBS:

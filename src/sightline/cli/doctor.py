@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from ..distribution import needed_python
 from ..engines.vllm_versions import installed_vllm
 from . import DONE, FOUND_PROBLEMS, doctor_checks
 from .arguments import VerbParser
@@ -18,7 +19,7 @@ def main(argv: Sequence[str]) -> int:
     """Run every check; 1 if something that is needed is broken."""
     args = parser().parse_args(argv)
     checks: list[tuple[str, Callable[[], Iterable[CheckResult]]]] = [
-        ("python", lambda: [doctor_checks.python(sys.version_info[:3], doctor_checks.needed_python())]),
+        ("python", lambda: [doctor_checks.python(sys.version_info[:3], needed_python())]),
         ("libraries", _libraries),
         ("GPU", doctor_checks.gpus),
         ("flash-attn", lambda: [doctor_checks.flash_attention()]),

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from typing import Any
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from ..distribution import install as install_command
+from ..distribution import requirement_lines
 from ..engines import ENGINES, engine
 from ..engines.command_line import chosen_engine
 from ..engines.registry import USUAL
@@ -62,24 +64,20 @@ def constraints() -> dict[str, str] | None:
 
 def requirements() -> list[Requirement]:
     """What Sightline needs wherever it runs, extras left out."""
-    found = [Requirement(line) for line in requires("sightline") or ()]
+    found = [Requirement(line) for line in requirement_lines()]
     return [needed for needed in found if needed.marker is None or needed.marker.evaluate({"extra": ""})]
 
 
 def engine_requirements() -> dict[str, Requirement]:
     """Engine -> the requirement on its library, from the package's extras."""
     found = {}
-    for line in requires("sightline") or ():
+    for line in requirement_lines():
         needed = Requirement(line)
         for name, facts in ENGINES.items():
             extra = needed.marker is not None and needed.marker.evaluate({"extra": name})
             if extra and needed.name == facts.library:
                 found[name] = needed
     return found
-
-
-def needed_python() -> str:
-    return metadata("sightline")["Requires-Python"] or ">=3.11"
 
 
 def installed_version(name: str) -> str | None:
@@ -212,7 +210,7 @@ def engines(needed: Mapping[str, Requirement], installed: Callable[[str], str | 
     none = not any(found.values())
     results = []
     for name, requirement in needed.items():
-        subject, here, install = f"engine {name}", found[name], f"pip install 'sightline[{name}]'"
+        subject, here, install = f"engine {name}", found[name], install_command(name)
         if here is None:
             results.append(CheckResult(subject, BROKEN if none else NOTE, "not installed", install))
         elif not requirement.specifier.contains(here, prereleases=True):

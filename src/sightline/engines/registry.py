@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, cast
 
+from ..distribution import DISTRIBUTION, install
 from ..errors import UserError, unknown_name
 from ..run_folder import RunFolder
 
@@ -173,8 +174,7 @@ def engine(name: str = USUAL) -> Engine:
     library = ENGINES[name].library
     if find_spec(library) is None:
         raise UserError(
-            f"the {name} engine needs {library}, which is not installed; pip install 'sightline[{name}]'"
-            f"{_others(name)}"
+            f"the {name} engine needs {library}, which is not installed; {install(name)}{_others(name)}"
         )
     return cast(Engine, import_module(f".{name}.engine", __package__))
 
@@ -200,5 +200,5 @@ def _others(name: str) -> str:
     here = [one for one in others if find_spec(ENGINES[one].library) is not None]
     if here:
         return f", or train with --engine {here[0]}"
-    choice = " or ".join(f"'sightline[{one}]'" for one in others)
+    choice = " or ".join(f"'{DISTRIBUTION}[{one}]'" for one in others)
     return f" (no engine is installed yet; the other choice is {choice}, in an environment of its own)"

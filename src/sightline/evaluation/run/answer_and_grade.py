@@ -38,7 +38,7 @@ def answer(
     *,
     blind: PixelView | None = None,
     batch_size: int = 64,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> AnsweredProblems:
     """One graded answer per problem; with `blind`, the model sees every image through that view."""
     images: Sequence[Sequence[Any]] = [problem.images for problem in problems]

@@ -56,7 +56,7 @@ def generate(
     decoding: Decoding,
     *,
     batch_size: int = 64,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> list[Answer]:
     """One answer per prompt, in order; `progress(n)` is called with the number of new answers.
 

@@ -14,6 +14,7 @@ from transformers.integrations.integration_utils import (
     get_available_reporting_integrations,
 )
 
+from ....distribution import install
 from ....errors import UserError, unknown_name
 from ...registry import ENGINES
 from ...vllm_versions import check_vllm, installed_vllm
@@ -74,7 +75,7 @@ def check_peft(model: Any) -> None:
         UserError: naming what to install.
     """
     if model.use_peft and find_spec("peft") is None:
-        raise UserError("use_peft is set, but peft is not installed; pip install 'sightline[lora]'")
+        raise UserError(f"use_peft is set, but peft is not installed; {install('lora')}")
     if (model.load_in_4bit or model.load_in_8bit) and find_spec("bitsandbytes") is None:
         raise UserError("quantization needs bitsandbytes, which is not installed; pip install bitsandbytes")
     if (model.load_in_4bit or model.load_in_8bit) and not model.use_peft:

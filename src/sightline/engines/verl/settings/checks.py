@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from packaging.version import Version
 
+from ....distribution import install
 from ....errors import UserError
 from ....methods import Method
 from ....views import Counterfactual, PixelView, Swapped
@@ -45,9 +46,9 @@ def check_libraries() -> None:
     Raises:
         UserError: with what to install or remove.
     """
-    install = "pip install 'sightline[verl]' into an environment without trl"
+    how = f"{install('verl')} into an environment without trl"
     if find_spec("verl") is None:
-        raise UserError(f"the verl engine needs verl, which is not installed; {install}")
+        raise UserError(f"the verl engine needs verl, which is not installed; {how}")
     found, (low, high) = version("verl"), VERSIONS
     if not Version(low) <= Version(found) < Version(high):
         raise UserError(f"verl {found} is installed; this engine is written for verl >= {low}, < {high}")
