@@ -50,3 +50,17 @@ def test_data_check_and_preview_take_a_mapping(recipe: Path, tmp_path: Path) -> 
     assert main(["data", "check", task]) == 0
     assert main(["data", "preview", task, "--output", str(tmp_path / "page.html"), "--count", "2"]) == 0
     assert main(["data", "check", str(recipe)]) == 0
+
+
+def test_golds_that_are_lists_are_checked_as_the_recipe_judges_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"question": f"{number}?", "answer": [number, 2, 3, 4]} for number in range(3)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    task = {"source": str(tmp_path / "rows.jsonl")}
+    (tmp_path / "run.yaml").write_text(json.dumps({"task": task, "rewards": {"mine.py:overlap": 1.0}}))
+    assert main(["data", "check", str(tmp_path / "run.yaml"), "--json"]) == 0
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    assert found["splits"]["rows.jsonl/train"]["answers"] == {"list or mapping": 3}
+    assert main(["data", "check", json.dumps(task)]) == 1
+    assert "judge it by a reward of your own" in capsys.readouterr().out
