@@ -286,14 +286,6 @@ def test_the_newest_rollouts_are_shown(tmp_path):
     assert newest_completions(tmp_path) == ("12", [])
 
 
-def test_what_rewards_said_beside_their_numbers_is_shown(tmp_path):
-    (tmp_path / "completions").mkdir()
-    said = {"prompt": "asked", "completion": "told", "overlap": 0.25, "box": "[1, 2]", "note": "n" * 900}
-    parquet.write_table(pa.Table.from_pylist([said]), tmp_path / "completions/completions_00001.parquet")
-    (row,) = newest_completions(tmp_path)[1]
-    assert row.numbers == (("overlap", "0.25"), ("box", "[1, 2]"), ("note", "n" * 200))
-
-
 def test_rollouts_that_unpack_to_gigabytes_are_shown_in_little_memory(tmp_path):
     """A million rows of one long text: 8 GB if they were all unpacked, a few kB on the disk."""
     texts = pa.array(["x" * 8000])
