@@ -15,10 +15,10 @@ from sightline.tasks import ShapesTask, load_task
 from sightline.tasks.shapes.canvas import PALETTE, SIDE, number_mask
 from sightline.tasks.shapes.response import Role
 from sightline.tasks.shapes2 import EVEN, LEVELS, Shapes2Task
-from sightline.tasks.shapes2.charts import BASELINE, UNIT, chart_example
-from sightline.tasks.shapes2.dials import QUARTER, dial_example
+from sightline.tasks.shapes2.charts import BASELINE, UNIT, chart_variations
+from sightline.tasks.shapes2.dials import QUARTER, dial_variations
 from sightline.tasks.shapes2.example import CELL_COLOURS, CELL_CONTENTS
-from sightline.tasks.shapes2.objects import ObjectScene, object_example
+from sightline.tasks.shapes2.objects import ObjectScene, object_variations
 from sightline.tasks.shapes2.vocabulary import PHRASES, SUBJECTS, WORDS
 
 COUNT = 120
@@ -29,8 +29,8 @@ def examples(level: int = 2, count: int = COUNT, split="train"):
 
 
 def drawn(draw, count: int = COUNT):
-    random = Random(3)
-    return [draw(random, replace(LEVELS[2], prior=None)) for _ in range(count)]
+    random, even = Random(3), replace(LEVELS[2], prior=None)
+    return [draw(random, even).example(random) for _ in range(count)]
 
 
 def content(problem) -> tuple:
@@ -71,7 +71,7 @@ def test_no_image_is_in_two_splits():
 
 
 def test_the_warm_start_learns_on_training_images_of_this_world():
-    sides = Counter(Shapes2Task().world.split_of(p.image) for p in drawn(chart_example, 400))
+    sides = Counter(Shapes2Task().world.split_of(p.image) for p in drawn(chart_variations, 400))
     assert set(sides) == {"train", "dev", "test"}
     assert sides["train"] == pytest.approx(300, abs=40)
     assert EVEN.held_out == Shapes2Task().world.held_out
@@ -163,7 +163,7 @@ def nearest_colour(pixel) -> str:
 
 
 def test_bars_stand_as_high_as_the_chart_says_and_legends_show_their_colours():
-    for example in drawn(chart_example):
+    for example in drawn(chart_variations):
         image = np.asarray(example.image).astype(int)
         for bar in example.scene:
             column = image[:BASELINE, SIDE // 4 * bar.slot + 6]
@@ -176,7 +176,7 @@ def test_bars_stand_as_high_as_the_chart_says_and_legends_show_their_colours():
 
 
 def test_hands_point_at_their_hours():
-    for example in drawn(dial_example):
+    for example in drawn(dial_variations):
         image = np.asarray(example.image).astype(int)
         for dial in example.scene:
             row, column = divmod(dial.quarter, 2)
@@ -191,7 +191,7 @@ def test_hands_point_at_their_hours():
 
 
 def test_objects_are_where_the_scene_says_and_the_tag_covers_none():
-    for example in drawn(object_example):
+    for example in drawn(object_variations):
         assert isinstance(example.scene, ObjectScene)
         assert example.scene.tag_cell not in example.scene.objects
         *early, late = example.puzzle.facts

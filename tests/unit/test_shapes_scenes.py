@@ -9,13 +9,13 @@ from random import Random
 import numpy as np
 import pytest
 
-from sightline.tasks.shapes import SHAPES, Example, Examples, draw_example
-from sightline.tasks.shapes.bars import BASELINE, UNIT, BarChart, bar_example
+from sightline.tasks.shapes import SHAPES, Example, Examples, draw_variations
+from sightline.tasks.shapes.bars import BASELINE, UNIT, BarChart, bar_variations
 from sightline.tasks.shapes.canvas import PALETTE, SIDE, number_mask
-from sightline.tasks.shapes.counting import THINGS, ShapeGrid, counting_example
+from sightline.tasks.shapes.counting import THINGS, ShapeGrid, counting_variations
 from sightline.tasks.shapes.example import CELL_COLOURS, CELL_CONTENTS, CELLS_PER_SIDE, EMPTY_CELL
 from sightline.tasks.shapes.response import Role, text_of
-from sightline.tasks.shapes.triangles import Triangle, triangle_example
+from sightline.tasks.shapes.triangles import Triangle, triangle_variations
 from sightline.tasks.shapes.vocabulary import COLOURS, WORDS
 
 CELL = SIDE // CELLS_PER_SIDE
@@ -24,7 +24,7 @@ COUNT = 150
 
 def examples(draw, seed: int = 0) -> list[Example]:
     random = Random(seed)
-    return [draw(random) for _ in range(COUNT)]
+    return [draw(random).example(random) for _ in range(COUNT)]
 
 
 def pixels(example: Example) -> np.ndarray:
@@ -43,7 +43,7 @@ def asked_things(question: str) -> list[tuple[str, str]]:
 
 
 def test_counting_answers_are_recounts_of_the_grid():
-    for example in examples(counting_example):
+    for example in examples(counting_variations):
         scene = example.scene
         assert isinstance(scene, ShapeGrid)
         counts = [
@@ -56,7 +56,7 @@ def test_counting_answers_are_recounts_of_the_grid():
 
 
 def test_every_object_is_drawn_in_its_cell_in_its_colour_and_nowhere_else():
-    for example in examples(counting_example):
+    for example in examples(counting_variations):
         image = pixels(example)
         assert isinstance(example.scene, ShapeGrid)
         for cell in range(16):
@@ -72,7 +72,7 @@ def test_every_object_is_drawn_in_its_cell_in_its_colour_and_nowhere_else():
 
 
 def test_bar_answers_follow_from_the_heights():
-    for example in examples(bar_example):
+    for example in examples(bar_variations):
         scene = example.scene
         assert isinstance(scene, BarChart)
         asked = [word for word in example.question.split() if word in COLOURS]
@@ -83,7 +83,7 @@ def test_bar_answers_follow_from_the_heights():
 
 
 def test_bars_are_as_high_in_pixels_as_the_chart_says():
-    for example in examples(bar_example):
+    for example in examples(bar_variations):
         image = pixels(example)
         assert isinstance(example.scene, BarChart)
         for colour, height in example.scene.heights.items():
@@ -94,7 +94,7 @@ def test_bars_are_as_high_in_pixels_as_the_chart_says():
 
 
 def test_angles_answers_and_the_numbers_written_in_the_image():
-    for example in examples(triangle_example):
+    for example in examples(triangle_variations):
         scene = example.scene
         assert isinstance(scene, Triangle)
         assert example.answer == (90 if scene.right else 180) - sum(scene.angles) > 0
@@ -113,7 +113,7 @@ def any_place_shows(image: np.ndarray, mask: np.ndarray) -> bool:
     return bool((one_ink & other_paper).any())
 
 
-@pytest.mark.parametrize("draw", [counting_example, bar_example, triangle_example])
+@pytest.mark.parametrize("draw", [counting_variations, bar_variations, triangle_variations])
 def test_the_arithmetic_in_the_reasoning_is_right_and_ends_in_the_answer(draw):
     for example in examples(draw, seed=1):
         reasoning = text_of(example.reasoning)
@@ -127,7 +127,7 @@ def test_the_arithmetic_in_the_reasoning_is_right_and_ends_in_the_answer(draw):
 
 
 def test_every_number_is_read_or_derived_and_nothing_else_is():
-    for example in examples(draw_example):
+    for example in examples(draw_variations):
         for word in example.response:
             assert word.text.isdigit() == (word.role is not Role.TEMPLATE)
         assert 1 <= example.reads <= 3
@@ -136,13 +136,13 @@ def test_every_number_is_read_or_derived_and_nothing_else_is():
 
 def test_every_word_is_in_the_vocabulary_once():
     assert len(set(WORDS)) == len(WORDS)
-    for example in examples(draw_example):
+    for example in examples(draw_variations):
         said = f"{example.question} {example.response_text} {example.caption or ''}"
         assert set(said.split()) <= set(WORDS)
 
 
 def test_cell_labels_and_captions_list_what_is_drawn():
-    for example in examples(draw_example):
+    for example in examples(draw_variations):
         assert len(example.cells) == 16
         assert all(c.colour in CELL_COLOURS and c.content in CELL_CONTENTS for c in example.cells)
         filled = [cell for cell in example.cells if cell != EMPTY_CELL]

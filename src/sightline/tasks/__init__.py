@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import UserError, unknown_name
 from .loading.data_options import DataOptions
 from .problem import NothingHeldOut, Problem, Task
-from .shapes import ShapesTask
+from .shapes import PairsTask, ShapesTask, WorldTask
 from .shapes.response import Role
 from .shapes2 import LEVELS, Shapes2Task
 from .shapes2.difficulty import FIRST_LEVEL
@@ -20,21 +20,32 @@ __all__ = [
     "TASKS",
     "DataOptions",
     "NothingHeldOut",
+    "PairsTask",
     "Problem",
     "Role",
     "Shapes2Task",
     "ShapesTask",
     "Task",
+    "WorldTask",
     "check_task",
     "held_out_or_all",
     "load_task",
     "token_roles",
 ]
 
-TASKS: dict[str, Callable[[], Task]] = {
+
+def _paired(world: Callable[[], WorldTask]) -> Task:
+    return PairsTask(world())
+
+
+_WORLDS: dict[str, Callable[[], WorldTask]] = {
     "shapes": ShapesTask,
     "shapes-2": Shapes2Task,
     **{f"shapes-2:{level}": partial(Shapes2Task, level) for level in LEVELS if level != FIRST_LEVEL},
+}
+TASKS: dict[str, Callable[[], Task]] = {
+    **_WORLDS,
+    **{f"{name}:pairs": partial(_paired, world) for name, world in _WORLDS.items()},
 }
 """Tasks that are drawn, by name; everything else is a dataset."""
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from .canvas import SIDE, shade
 from .example import CELLS, CELLS_PER_SIDE, CellLabel, Example, cell_labels
 from .response import Words, equation, join, read, running_sum, say
+from .variations import Variations
 from .vocabulary import COLOURS
 
 BASELINE = 60
@@ -77,11 +78,33 @@ def _cells(chart: BarChart) -> tuple[CellLabel, ...]:
     )
 
 
-def bar_example(random: Random) -> Example:
-    """A bar chart and a question about one, two or three of its bars."""
+Ask = Callable[[BarChart, list[str]], tuple[str, Words, int]]
+
+
+def bar_variations(random: Random) -> Variations:
+    """A bar chart and a question about one, two or three of its bars; a bar may have another height."""
     chart = _arrange(random)
     asked = random.sample(list(chart.heights), random.choices([1, 2, 3], [0.35, 0.4, 0.25])[0])
     ask = _ask_difference if len(asked) == 2 and random.random() < 0.5 else _ask_sum
+    question = ask(chart, asked)[0]
+
+    def answer(other: BarChart) -> int | None:
+        same, _, found = ask(other, asked)
+        return found if same == question else None
+
+    return Variations(
+        chart, lambda own, scene: _example(own, scene, asked, ask), lambda: _changed(chart), answer
+    )
+
+
+def _changed(chart: BarChart) -> Iterator[BarChart]:
+    for colour, height in chart.heights.items():
+        for other in range(1, TALLEST + 1):
+            if other != height:
+                yield replace(chart, heights={**chart.heights, colour: other})
+
+
+def _example(random: Random, chart: BarChart, asked: list[str], ask: Ask) -> Example:
     question, reasoning, answer = ask(chart, asked)
     return Example(
         scene=chart,

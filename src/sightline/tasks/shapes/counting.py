@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -11,10 +11,14 @@ from PIL.Image import Image
 from .canvas import SIDE, Canvas, shade
 from .example import CELLS, CELLS_PER_SIDE, CellLabel, Example, cell_labels
 from .response import Words, equation, join, read, running_sum, say
+from .variations import Variations
 from .vocabulary import COLOURS, NOTHING, SHAPES
 
 Thing = tuple[str, str]
 """A colour and a shape."""
+
+MOST = 4
+"""Largest count of a group."""
 
 THINGS: list[Thing] = [(colour, shape) for colour in COLOURS for shape in SHAPES]
 
@@ -32,9 +36,9 @@ class ShapeGrid:
 
 def _arrange(random: Random, groups: list[Thing]) -> ShapeGrid:
     """0 to 4 of each group (never none of several) and 2 to 6 others, most of them easily confused."""
-    counts = [random.randint(0, 4) for _ in groups]
+    counts = [random.randint(0, MOST) for _ in groups]
     while len(groups) > 1 and sum(counts) == 0:
-        counts = [random.randint(0, 4) for _ in groups]
+        counts = [random.randint(0, MOST) for _ in groups]
     things = [thing for thing, count in zip(groups, counts, strict=True) for _ in range(count)]
     others = [thing for thing in THINGS if thing not in groups]
     similar = [(c, s) for c, s in others if any(c == colour or s == shape for colour, shape in groups)]
@@ -78,12 +82,36 @@ def _caption(grid: ShapeGrid) -> str:
     return " ".join(_name(grid.objects[cell]) if cell in grid.objects else NOTHING for cell in range(CELLS))
 
 
-def counting_example(random: Random) -> Example:
-    """A grid of shapes and a question about one, two or three groups of them."""
+Ask = Callable[[ShapeGrid, list[Thing]], tuple[str, Words, int]]
+
+
+def counting_variations(random: Random) -> Variations:
+    """A grid of shapes and a question about some groups of them; one may have another colour or shape."""
     group_count = random.choices([1, 2, 3], [0.3, 0.4, 0.3])[0]
     groups = random.sample(THINGS, group_count)
     grid = _arrange(random, groups)
     ask = _ask_difference if group_count == 2 and random.random() < 0.3 else _ask_sum
+    question = ask(grid, groups)[0]
+
+    def answer(other: ShapeGrid) -> int | None:
+        counts = [other.count(thing) for thing in groups]
+        same, _, found = ask(other, groups)
+        usual = max(counts) <= MOST and (len(groups) == 1 or any(counts))
+        return found if usual and same == question else None
+
+    return Variations(
+        grid, lambda own, scene: _example(own, scene, groups, ask), lambda: _changed(grid), answer
+    )
+
+
+def _changed(grid: ShapeGrid) -> Iterator[ShapeGrid]:
+    for cell, (colour, shape) in grid.objects.items():
+        for other in THINGS:
+            if (other[0] == colour) != (other[1] == shape):
+                yield ShapeGrid({**grid.objects, cell: other})
+
+
+def _example(random: Random, grid: ShapeGrid, groups: list[Thing], ask: Ask) -> Example:
     question, reasoning, answer = ask(grid, groups)
     return Example(
         scene=grid,

@@ -5,22 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 from random import Random
 
-from .bars import bar_example
-from .counting import counting_example
+from .bars import bar_variations
+from .counting import counting_variations
 from .example import Example
-from .triangles import triangle_example
+from .triangles import triangle_variations
+from .variations import Variations
 from .world import World, WorldTask
 
-_DRAWERS: list[Callable[[Random], Example]] = [counting_example, bar_example, triangle_example]
+_DRAWERS: list[Callable[[Random], Variations]] = [counting_variations, bar_variations, triangle_variations]
 _SHARES = [0.5, 0.25, 0.25]
 
 
-def draw_example(random: Random) -> Example:
-    """One example of any split: half counting, a quarter bar charts, a quarter triangles."""
+def draw_variations(random: Random) -> Variations:
+    """One example before it is drawn: half counting, a quarter bar charts, a quarter triangles."""
     return random.choices(_DRAWERS, _SHARES)[0](random)
 
 
-SHAPES = World("shapes", draw_example, held_out=("test",))
+def draw_example(random: Random) -> Example:
+    """One example of any split."""
+    return draw_variations(random).example(random)
+
+
+SHAPES = World("shapes", draw_variations, held_out=("test",))
 """The first world. Its `dev` lies on the side of `test`, apart from it by the stream of draws alone."""
 
 

@@ -12,6 +12,8 @@ from PIL.Image import Image
 
 from ..problem import Problem
 from .example import Example
+from .pairs import PairedProblems
+from .variations import Variations
 
 Split = Literal["train", "dev", "test"]
 
@@ -31,9 +33,13 @@ class World:
 
     name: str
     """The task's name; every example's generator is seeded from it."""
-    draw: Callable[[Random], Example]
-    """One example of any split."""
+    vary: Callable[[Random], Variations]
+    """One example of any split before it is drawn."""
     held_out: tuple[Split, ...] = ("test", "dev")
+
+    def draw(self, random: Random) -> Example:
+        """One example of any split."""
+        return self.vary(random).example(random)
 
     def split_of(self, image: Image) -> Split:
         """The split an image belongs to, from a hash of its pixels alone.
@@ -44,6 +50,10 @@ class World:
         place = int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big") / 2**64
         number = int(place / HELD_OUT_SHARE)
         return self.held_out[number] if number < len(self.held_out) else "train"
+
+    def lies_in(self, split: Split, image: Image) -> bool:
+        """Whether an image may be one of a split's."""
+        return self.split_of(image) == self.side(split)
 
     def side(self, split: Split) -> Split:
         """Where the images of a split lie: a world that holds out `test` alone draws `dev` beside it."""
@@ -73,7 +83,7 @@ class Examples(Sequence[Example]):
             return [self[i] for i in range(self.size)[index]]
         random = Random(f"{self.world.name}/{self.split}/{self.stream}/{range(self.size)[index]}")
         example = self.world.draw(random)
-        while self.world.split_of(example.image) != self.world.side(self.split):
+        while not self.world.lies_in(self.split, example.image):
             example = self.world.draw(random)
         return example
 
@@ -130,7 +140,26 @@ class WorldTask:
         """`count` held-out problems (None: 512); no image of theirs is ever in `train`."""
         return Problems(self.examples("test", count, seed))
 
+    def pairs(self, split: Split = "test", count: int = HELD_OUT_COUNT // 2, seed: int = 0) -> PairedProblems:
+        """Minimal pairs of a split, `count` of them: two problems each."""
+        return PairedProblems(self.world, split, str(seed), count)
+
     def messages(self, problem: Problem) -> list[dict[str, Any]]:
         """One user turn: the image, then the question."""
         images = [{"type": "image"} for _ in problem.images]
         return [{"role": "user", "content": [*images, {"type": "text", "text": problem.question}]}]
+
+
+class PairsTask(WorldTask):
+    """A world whose training problems come in minimal pairs, both sides of one behind the other.
+
+    `dev` and `test` are those of the world itself, so that what is learned from pairs compares.
+    """
+
+    def __init__(self, task: WorldTask) -> None:
+        super().__init__(task.world)
+        self.name = f"{task.name}:pairs"
+
+    def train(self, count: int | None = None, seed: int = 0) -> Sequence[Problem]:
+        """`count` training problems (None: a million), of half as many pairs."""
+        return self.pairs("train", (TRAIN_COUNT if count is None else count) // 2, seed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
 from random import Random
 
 import numpy as np
@@ -10,10 +12,11 @@ from PIL import Image
 
 from ..shapes.canvas import SIDE, Canvas, Colour, shade
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
+from ..shapes.variations import Variations
 from ..shapes.vocabulary import COLOURS
 from .difficulty import Difficulty
 from .example import PuzzleExample
-from .puzzle import Fact, signed
+from .puzzle import Fact, Puzzle, signed
 from .vocabulary import BAR, MARKS
 
 BASELINE = 62
@@ -94,12 +97,42 @@ def _caption(bars: list[Bar]) -> str:
     return f"{legend} . {heights}"
 
 
-def chart_example(random: Random, level: Difficulty) -> PuzzleExample:
-    """A chart and a question about some of its bars, named by their marks."""
+def chart_variations(random: Random, level: Difficulty) -> Variations:
+    """A chart and a question about some of its bars, named by their marks.
+
+    A bar may have another height, or two of them change places.
+    """
     bars = _arrange(random, level)
-    asked = random.sample(bars, level.asked)
-    facts = [Fact(f"{b.mark} {BAR}", b.height, USUAL_HEIGHTS[b.mark], b.colour) for b in asked]
-    puzzle = signed(random, facts)
+    asked = [bars.index(bar) for bar in random.sample(bars, level.asked)]
+    sign = signed(random, _facts(bars, asked)).sign
+
+    def puzzle(other: list[Bar]) -> Puzzle:
+        return Puzzle(tuple(_facts(other, asked)), sign)
+
+    return Variations(
+        bars, lambda own, other: _example(own, other, puzzle(other)), lambda: _changed(bars),
+        lambda other: puzzle(other).possible_answer,
+    )  # fmt: skip
+
+
+def _facts(bars: list[Bar], asked: list[int]) -> list[Fact]:
+    chosen = [bars[place] for place in asked]
+    return [Fact(f"{b.mark} {BAR}", b.height, USUAL_HEIGHTS[b.mark], b.colour) for b in chosen]
+
+
+def _changed(bars: list[Bar]) -> Iterator[list[Bar]]:
+    for place, bar in enumerate(bars):
+        for height in HEIGHTS:
+            if height != bar.height:
+                yield [*bars[:place], replace(bar, height=height), *bars[place + 1 :]]
+    for one, other in combinations(range(len(bars)), 2):
+        moved = list(bars)
+        moved[one] = replace(bars[one], slot=bars[other].slot)
+        moved[other] = replace(bars[other], slot=bars[one].slot)
+        yield moved
+
+
+def _example(random: Random, bars: list[Bar], puzzle: Puzzle) -> PuzzleExample:
     return PuzzleExample(
         scene=bars,
         image=_draw(random, bars),

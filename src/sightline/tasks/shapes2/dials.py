@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
 from random import Random
 
 from PIL import Image
 
 from ..shapes.canvas import SIDE, Canvas, shade
 from ..shapes.example import CELLS_PER_SIDE, CellLabel, cell_labels
+from ..shapes.variations import Variations
 from ..shapes.vocabulary import COLOURS
 from .difficulty import Difficulty
 from .example import PuzzleExample
-from .puzzle import Fact, signed
+from .puzzle import Fact, Puzzle, signed
 from .vocabulary import DIAL
 
 HOURS = range(1, 13)
@@ -68,12 +71,40 @@ def _labels(dials: list[Dial]) -> tuple[CellLabel, ...]:
     return cell_labels(labels)
 
 
-def dial_example(random: Random, level: Difficulty) -> PuzzleExample:
-    """Four dials and a question about some of them."""
+def dial_variations(random: Random, level: Difficulty) -> Variations:
+    """Four dials and a question about some of them; one may show another hour, or two change places."""
     dials = _arrange(random, level)
-    asked = random.sample(dials, level.asked)
-    facts = [Fact(f"{dial.colour} {DIAL}", dial.hour, USUAL_HOURS[dial.colour]) for dial in asked]
-    puzzle = signed(random, facts)
+    asked = [dials.index(dial) for dial in random.sample(dials, level.asked)]
+    sign = signed(random, _facts(dials, asked)).sign
+
+    def puzzle(other: list[Dial]) -> Puzzle:
+        return Puzzle(tuple(_facts(other, asked)), sign)
+
+    return Variations(
+        dials, lambda own, other: _example(own, level, other, puzzle(other)), lambda: _changed(dials),
+        lambda other: puzzle(other).possible_answer,
+    )  # fmt: skip
+
+
+def _facts(dials: list[Dial], asked: list[int]) -> list[Fact]:
+    chosen = [dials[place] for place in asked]
+    return [Fact(f"{dial.colour} {DIAL}", dial.hour, USUAL_HOURS[dial.colour]) for dial in chosen]
+
+
+def _changed(dials: list[Dial]) -> Iterator[list[Dial]]:
+    for place, dial in enumerate(dials):
+        for hour in HOURS:
+            if hour != dial.hour:
+                yield [*dials[:place], replace(dial, hour=hour), *dials[place + 1 :]]
+    for one, other in combinations(range(len(dials)), 2):
+        moved = list(dials)
+        moved[one] = replace(dials[one], quarter=dials[other].quarter)
+        moved[other] = replace(dials[other], quarter=dials[one].quarter)
+        yield moved
+
+
+def _example(random: Random, level: Difficulty, dials: list[Dial], puzzle: Puzzle) -> PuzzleExample:
+    row_by_row = sorted(dials, key=lambda dial: dial.quarter)
     return PuzzleExample(
         scene=dials,
         image=_draw(random, level, dials),
@@ -82,6 +113,6 @@ def dial_example(random: Random, level: Difficulty) -> PuzzleExample:
         answer=puzzle.answer,
         kind="dials",
         cells=_labels(dials),
-        caption=" ".join(f"{dial.colour} {DIAL} {dial.hour}" for dial in dials),
+        caption=" ".join(f"{dial.colour} {DIAL} {dial.hour}" for dial in row_by_row),
         puzzle=puzzle,
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from random import Random
 
 from PIL import Image
@@ -11,10 +12,11 @@ from PIL import Image
 from ..shapes.canvas import DIGIT_HEIGHT, DIGIT_WIDTH, SIDE, Canvas, shade, stamp_number
 from ..shapes.counting import THINGS, Thing
 from ..shapes.example import CELLS, CELLS_PER_SIDE, CellLabel, cell_labels
+from ..shapes.variations import Variations
 from ..shapes.vocabulary import COLOURS, NOTHING, SHAPES
 from .difficulty import Difficulty
 from .example import PuzzleExample
-from .puzzle import Fact, signed
+from .puzzle import Fact, Puzzle, signed
 from .vocabulary import TAG
 
 CELL = SIDE // CELLS_PER_SIDE
@@ -93,12 +95,44 @@ def _caption(scene: ObjectScene) -> str:
     return " ".join(said.get(cell, NOTHING) for cell in range(CELLS))
 
 
-def object_example(random: Random, level: Difficulty) -> PuzzleExample:
-    """Objects and a tag, and a question about some groups and the tag."""
+def object_variations(random: Random, level: Difficulty) -> Variations:
+    """Objects and a tag, and a question about some groups and the tag.
+
+    An object may have another colour or number of corners, or the tag another number.
+    """
     groups = random.sample(THINGS, level.groups)
     scene = _arrange(random, level, groups)
-    facts = [Fact(" ".join(thing), scene.count(thing), usual_count(thing)) for thing in groups]
-    puzzle = signed(random, [*facts, Fact(TAG, scene.tag, USUAL_TAG)])
+    sign = signed(random, _facts(scene, groups)).sign
+
+    def puzzle(other: ObjectScene) -> Puzzle:
+        return Puzzle(tuple(_facts(other, groups)), sign)
+
+    def answer(other: ObjectScene) -> int | None:
+        usual = all(other.count(thing) in COUNTS for thing in groups)
+        return puzzle(other).possible_answer if usual else None
+
+    return Variations(
+        scene, lambda own, other: _example(own, level, other, puzzle(other)), lambda: _changed(scene), answer
+    )
+
+
+def _facts(scene: ObjectScene, groups: list[Thing]) -> list[Fact]:
+    counted = [Fact(" ".join(thing), scene.count(thing), usual_count(thing)) for thing in groups]
+    return [*counted, Fact(TAG, scene.tag, USUAL_TAG)]
+
+
+def _changed(scene: ObjectScene) -> Iterator[ObjectScene]:
+    """Circles stay circles: they are drawn without a turn, so all behind one would be drawn otherwise."""
+    for cell, (colour, shape) in scene.objects.items():
+        for other in THINGS:
+            if (other[0] == colour) != (other[1] == shape) and (other[1] == "circle") == (shape == "circle"):
+                yield replace(scene, objects={**scene.objects, cell: other})
+    for tag in TAG_NUMBERS:
+        if tag != scene.tag:
+            yield replace(scene, tag=tag)
+
+
+def _example(random: Random, level: Difficulty, scene: ObjectScene, puzzle: Puzzle) -> PuzzleExample:
     labels = {cell: CellLabel(*thing) for cell, thing in scene.objects.items()}
     labels[scene.tag_cell] = CellLabel(NOTHING, f"tag {scene.tag}")
     return PuzzleExample(

@@ -42,6 +42,11 @@ class Puzzle:
         return self._total([fact.value for fact in self.facts])
 
     @property
+    def possible_answer(self) -> int | None:
+        """The answer; None if it is below zero, as no puzzle's is."""
+        return self.answer if self.answer >= 0 else None
+
+    @property
     def usual_answer(self) -> int:
         """What the question alone suggests: the answer if every value were the usual one."""
         return self._total([fact.usual for fact in self.facts])

@@ -6,21 +6,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from random import Random
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from ...errors import UserError
+from ..shapes.example import Example
+from ..shapes.variations import Variations
 from ..shapes.world import World, WorldTask
-from .charts import chart_example
-from .dials import dial_example
+from .charts import chart_variations
+from .dials import dial_variations
 from .difficulty import FIRST_LEVEL, LEVELS, Difficulty
-from .example import PuzzleExample
-from .objects import object_example
+from .objects import object_variations
 
 NAME = "shapes-2"
 
-_DRAWERS: list[Callable[[Random, Difficulty], PuzzleExample]] = [object_example, chart_example, dial_example]
+_DRAWERS: list[Callable[[Random, Difficulty], Variations]] = [
+    object_variations,
+    chart_variations,
+    dial_variations,
+]
 _SHARES = [0.4, 0.3, 0.3]
 
 
@@ -30,10 +36,15 @@ def _speckled(random: Random, image: Image.Image, speckle: int) -> Image.Image:
     return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
 
 
-def draw_puzzle(level: Difficulty, random: Random) -> PuzzleExample:
+def draw_puzzle(level: Difficulty, random: Random) -> Variations:
     """One example of any split: two fifths objects, three tenths charts, three tenths dials."""
-    example = random.choices(_DRAWERS, _SHARES)[0](random, level)
-    return replace(example, image=_speckled(random, example.image, level.speckle))
+    found = random.choices(_DRAWERS, _SHARES)[0](random, level)
+
+    def draw(own: Random, scene: Any) -> Example:
+        example = found.draw(own, scene)
+        return replace(example, image=_speckled(own, example.image, level.speckle))
+
+    return replace(found, draw=draw)
 
 
 def world_of(level: Difficulty) -> World:

@@ -1,0 +1,71 @@
+"""Minimal pairs of the drawn worlds: one property changed, all else the same, and no place for a guess."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.tasks import PairsTask, WorldTask, load_task
+
+NAMES = ("shapes", "shapes-2", "shapes-2:3", "shapes-2:4")
+PAIRS = 16
+
+
+def world(name: str) -> WorldTask:
+    task = load_task(name)
+    assert isinstance(task, WorldTask)
+    return task
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pair_asks_the_same_of_two_images_of_one_split(name: str) -> None:
+    task = world(name)
+    found = task.pairs("test", PAIRS, seed=1)
+    for number in range(PAIRS):
+        one, other = found.pair(number).sides
+        assert one.question == other.question
+        assert one.kind == other.kind
+        assert (one.answer != other.answer) == (number % 2 == 0) == found.pair(number).relevant
+        assert task.world.split_of(one.image) == task.world.split_of(other.image) == "test"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_property_changes_and_all_else_stays(name: str) -> None:
+    """Of 16 cells with two labels each few change, no matter how the noise falls, and most pixels stay."""
+    for number in range(PAIRS):
+        one, other = world(name).pairs("test", PAIRS).pair(number).sides
+        apart = (np.asarray(one.image) != np.asarray(other.image)).any(-1)
+        assert 8 <= apart.sum() < apart.size / 2
+        labels = [cell for cell, (a, b) in enumerate(zip(one.cells, other.cells, strict=True)) if a != b]
+        assert len(labels) <= (8 if one.kind == "dials" else 2)
+        assert [w.role for w in one.reasoning] == [w.role for w in other.reasoning]
+
+
+def test_pairs_repeat_themselves_and_differ_by_seed() -> None:
+    task = world("shapes-2")
+    one, again, other = (task.pairs("dev", 4, seed) for seed in (3, 3, 4))
+    assert [(p.id, p.images[0].tobytes()) for p in one] == [(p.id, p.images[0].tobytes()) for p in again]
+    assert {p.images[0].tobytes() for p in one}.isdisjoint(p.images[0].tobytes() for p in other)
+    assert len(one) == 8
+    assert len({problem.columns["pair"] for problem in one}) == 4
+    assert one[-1].id.endswith("/3/b")
+
+
+@pytest.mark.parametrize("name", ["shapes", "shapes-2"])
+def test_all_kinds_of_problems_come_in_pairs(name: str) -> None:
+    found = world(name).pairs("train", 60)
+    kinds = {relevant: {found.pair(n).sides[0].kind for n in range(60) if found.pair(n).relevant == relevant}
+             for relevant in (True, False)}  # fmt: skip
+    assert len(kinds[True]) == len(kinds[False]) == 3
+
+
+def test_training_on_pairs_keeps_both_sides_together_and_the_held_out_problems() -> None:
+    task, plain = load_task("shapes:pairs"), load_task("shapes")
+    assert isinstance(task, PairsTask)
+    assert task.name == "shapes:pairs"
+    problems = task.train(6, 0)
+    assert getattr(problems, "sequential", False)
+    pairs = [problem.columns["pair"] for problem in problems]
+    assert pairs[0::2] == pairs[1::2]
+    assert task.world.split_of(problems[0].images[0]) == "train"
+    assert [p.id for p in task.test(3, 0)] == [p.id for p in plain.test(3, 0)]
