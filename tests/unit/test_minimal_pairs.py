@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sightline.errors import UserError
+from sightline.rewards import reward
+from sightline.rewards.pairs import both_right
 from sightline.tasks import PairsTask, WorldTask, load_task
 
 NAMES = ("shapes", "shapes-2", "shapes-2:3", "shapes-2:4")
@@ -69,3 +72,42 @@ def test_training_on_pairs_keeps_both_sides_together_and_the_held_out_problems()
     assert pairs[0::2] == pairs[1::2]
     assert task.world.split_of(problems[0].images[0]) == "train"
     assert [p.id for p in task.test(3, 0)] == [p.id for p in plain.test(3, 0)]
+
+
+def test_a_pair_is_rewarded_if_both_sides_are_right() -> None:
+    columns = {"pair": list("xxxxyyyy"), "id": ["a", "a", "b", "b", "c", "d", "c", "d"]}
+    found = both_right([1, 0, 1, 1, 1, 1, None, 1], columns)
+    assert found == [1, 0, 1, 0, 1, 1, None, None]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"pair": ["x", "x"], "id": ["a", "a"]}, {"pair": ["x", "y"], "id": ["a", "b"]},
+     {"pair": ["x", None], "id": ["a", "b"]}],
+)  # fmt: skip
+def test_a_side_without_its_other_is_said(columns: dict[str, list[str]]) -> None:
+    with pytest.raises(UserError, match=r"the pair reward needs"):
+        both_right([1.0, 1.0], columns)
+
+
+@pytest.mark.parametrize("name", ["shapes", "shapes-2"])
+@pytest.mark.parametrize("said", range(12))
+def test_who_answers_by_the_question_alone_earns_no_relevant_pair(name: str, said: int) -> None:
+    """Any answer that is the same for both images: right on one side at most, and the pair never is."""
+    problems = [problem for number in (0, 2) for problem in world(name).pairs("test", 4)[2 * number :][:2]]
+    gold = [problem.answer for problem in problems]
+    blind = {problem.question: gold[said % 4] if said < 4 else str(said) for problem in problems}
+    columns = {"pair": [p.columns["pair"] for p in problems], "id": [p.id for p in problems]}
+    logged: dict[str, float] = {}
+    texts = [f"<think> </think> \\boxed{{ {blind[problem.question]} }}" for problem in problems]
+    found = reward("pair")(texts, answer=gold, log_metric=logged.__setitem__, **columns)
+    assert found == [0.0] * 4
+    assert logged["accuracy"] <= 0.5
+    assert logged["pairs_right"] == 0
+
+
+def test_who_looks_earns_the_pair() -> None:
+    problems = world("shapes").pairs("test", 2)[:]
+    columns = {"pair": [p.columns["pair"] for p in problems], "id": [p.id for p in problems]}
+    texts = [f"\\boxed{{{problem.answer}}}" for problem in problems]
+    assert reward("pair")(texts, answer=[p.answer for p in problems], **columns) == [1.0] * 4

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +25,11 @@ from sightline.tasks.shapes2.vocabulary import PHRASES, SUBJECTS, WORDS
 COUNT = 120
 
 
-def examples(level: int = 2, count: int = COUNT, split="train"):
+def examples(level: int = 2, count: int = COUNT, split: Any = "train") -> list[Any]:
     return Shapes2Task(level).examples(split, count, 5)[:]
 
 
-def drawn(draw, count: int = COUNT):
+def drawn(draw: Any, count: int = COUNT) -> list[Any]:
     random, even = Random(3), replace(LEVELS[2], prior=None)
     return [draw(random, even).example(random) for _ in range(count)]
 
@@ -147,7 +148,7 @@ def test_only_readings_name_something_in_the_image():
 
 @pytest.mark.parametrize("level", [2, 3, 4])
 def test_the_question_alone_is_right_in_a_third_of_the_problems(level):
-    found = Shapes2Task(level).examples("train", 800, 0)[:]
+    found: list[Any] = list(Shapes2Task(level).examples("train", 800, 0))
     right = np.mean([e.puzzle.answer == e.puzzle.usual_answer for e in found])
     assert 0.30 < right < 0.40
 

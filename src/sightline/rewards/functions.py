@@ -17,6 +17,7 @@ from sightline.errors import UserError, unknown_name
 
 from .accepted import grade_any
 from .format import boxed_format, opening_of, papers_format, strict_format
+from .pairs import both_right
 from .user import load_reward
 from .verdict import HOWS, UNDECIDED, Verdict
 from .workers.pool import Pool
@@ -47,6 +48,23 @@ def accuracy_reward(protocol: str = "strict", pool: Pool | None = None) -> Rewar
         return [None if verdict.correct is None else float(verdict.correct) for verdict in verdicts]
 
     return may_be_undecided(of_answers_alone(accuracy))
+
+
+def pair_reward(protocol: str = "strict", pool: Pool | None = None) -> Reward:
+    """1 for a response that is right and whose partner on the other side of its minimal pair is, too.
+
+    Logs what `accuracy_reward` logs, of single responses, and `pairs_right`. See `both_right`.
+    """
+    accuracy = accuracy_reward(protocol, pool)
+
+    def pair(completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        found = both_right(accuracy(completions, **columns), columns)
+        judged = [value for value in found if value is not None]
+        if judged and (log := columns.get("log_metric")):
+            log("pairs_right", sum(judged) / len(judged))
+        return found
+
+    return may_be_undecided(pair)
 
 
 def format_reward(strict: bool = False) -> Reward:
@@ -198,11 +216,12 @@ def _log_verdicts(
         log(f"decided/{how.replace(' ', '_')}", ways[how] / count)
 
 
-ACCURACIES = ("accuracy", "mathruler")
+ACCURACIES = ("accuracy", "mathruler", "pair")
 """Rewards that compare an answer with the gold."""
 REWARDS: dict[str, Callable[[], Reward]] = {
     "accuracy": accuracy_reward,
     "mathruler": lambda: accuracy_reward("mathruler"),
+    "pair": pair_reward,
     "format": format_reward,
     "strict_format": lambda: format_reward(strict=True),
     "boxed": lambda: _form("boxed", boxed_format),

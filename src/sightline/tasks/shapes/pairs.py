@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from PIL.Image import Image
 
+from ...rewards.pairs import PAIR
 from ..problem import Problem
 from .example import Example
 
 if TYPE_CHECKING:
     from .world import Split, World
 
-PAIR = "pair"
-"""The column of a row, and the key of a benchmark's problem, that both sides of a pair have in common."""
 FEWEST_PIXELS = 8
 """Pixels that the change has to reach: a thing that lies under others may change unseen."""
 

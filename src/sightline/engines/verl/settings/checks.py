@@ -134,6 +134,10 @@ def _check_method(train: VerlConfig, method: Method) -> None:
             f"{train.max_completion_length}, got {method.objective.overlong}"
         )
     names = list(reward_weights(train.rewards, train.reward_weights))
+    if "pair" in names:
+        raise UserError(
+            "rewards: pair compares the responses of a batch, and verl judges one at a time; train it with trl"
+        )
     groups = method.objective.informative_groups
     if groups is not None and groups.key == "accuracy" and train.max_rounds > 1:
         accuracy_column(names)
