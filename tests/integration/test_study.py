@@ -31,6 +31,7 @@ from sightline.laboratory.gradient_test.gradients import (
 from sightline.laboratory.gradient_test.token_classes import PARTS, LabelCredit, token_bins
 from sightline.laboratory.study.check import check_plan
 from sightline.laboratory.study.folder import StudyFolder
+from sightline.laboratory.study.held_out import read_rights
 from sightline.laboratory.study.lab_yaml import read_plan
 from sightline.laboratory.study.plan import GradientTest
 from sightline.laboratory.study.train_run import run_settings
@@ -43,7 +44,7 @@ from sightline.tasks import ShapesTask
 SMALL = {
     "methods": ["grpo", "vgpo"],
     "seeds": 2,
-    "evaluate": {"every": 2, "problems": 16, "samples": 2, "scored": 4},
+    "evaluate": {"every": 2, "problems": 16, "samples": 2, "scored": 4, "pairs": 4},
     "train": {
         "model": "embedded", "task": "shapes", "max_steps": 3, "num_generations": 4,
         "per_device_train_batch_size": 8, "max_completion_length": 24, "max_rounds": 1,
@@ -92,6 +93,14 @@ def test_what_a_study_leaves(study: Path) -> None:
     starts = [rows[0] for rows in found.values()]
     assert all(start == starts[0] for start in starts)
     assert found["runs/grpo/seed-0"] != found["runs/grpo/seed-1"]
+    last = found["runs/grpo/seed-0"][-1]
+    greedy, sampled = (read_rights(last[f"{curve}_right"]) for curve in ("greedy", "sampled"))
+    assert len(greedy) == len(sampled) == 16
+    assert sum(greedy) / 16 == last["greedy"] and sum(sampled) / 32 == last["sampled"]
+    assert 0 <= last["relevant_pairs_right"] <= last["sensitivity"] <= 1
+    both = results["arms"]["vgpo"]["two_sources"]["sampled final"]
+    assert both["value"] == pytest.approx(results["arms"]["vgpo"]["differences"]["sampled final"]["value"])
+    assert "answer changes when it must" in (study / "table.md").read_text()
     for name in ("table.md", "runs.csv", "study.html", "curves-held-out-problems.svg"):
         assert (study / name).is_file()
     kept = {path.name for path in (study / "runs" / "vgpo" / "seed-1").iterdir()}
@@ -168,10 +177,17 @@ def test_a_run_that_fails_does_not_end_the_study(tmp_path: Path, capsys: pytest.
         ({"train": {"learning_raet": 1.0e-4}}, "learning_rate"),
         ({"train": {"model": "./nowhere"}}, "does not exist"),
         ({"evaluate": {"split": "val"}}, "no split"),
+        ({"evaluate": {"pairs": 3}, "train": {"task": "./rows"}}, "no minimal pairs"),
         ({"arms": {"grpo": {"method": "grpo", "max_steps": 9}}}, "same budget"),
     ],
 )
-def test_wrong_settings_are_found_before_the_first_run(tmp_path: Path, changed: Any, told: str) -> None:
+def test_wrong_settings_are_found_before_the_first_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: Any, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows").mkdir()
+    for split in ("train", "test"):
+        (tmp_path / "rows" / f"{split}.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n' * 16)
     plan = read_plan(lab(tmp_path, **changed))
     with pytest.raises(UserError, match=told):
         check_plan(plan, StudyFolder(tmp_path))

@@ -10,10 +10,12 @@ from ...models.draw_views import draw_view
 from ...models.generation.generate import Answer, Decoding, Prompt, generate
 from ...models.loading import LoadedModel
 from ...rewards import Verdict, grade_any
+from ...rewards.pairs import PAIR
 from ...rewards.verdict import UNDECIDED
 from ...tasks.problem import Problem, Task
 from ...views import PixelView
 from ..statistics.intervals import Measured, proportion
+from ..statistics.pairs import AnsweredPair, PairScores, pair_scores
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,22 @@ class AnsweredProblems:
     def accuracy(self) -> Measured:
         """Share of right answers with its interval; those that could not be judged are left out."""
         return proportion([one.correct for one in self.verdicts if one.correct is not None])
+
+    def pairs(self) -> PairScores:
+        """The scores of problems that come in minimal pairs; a pair that was not judged whole is left out."""
+        sides: dict[str, list[int]] = {}
+        for place, problem in enumerate(self.problems):
+            sides.setdefault(str(problem.columns[PAIR]), []).append(place)
+        found = []
+        for name, places in sides.items():
+            correct = [self.verdicts[place].correct for place in places]
+            if len(places) == 2 and None not in correct:
+                golds, answers = zip(
+                    *((self.problems[i].answer, self.verdicts[i].answer) for i in places), strict=True
+                )
+                both = (bool(correct[0]), bool(correct[1]))
+                found.append(AnsweredPair(golds, answers, both, name, self.problems[places[0]].choices))
+        return pair_scores(found)
 
 
 def answer(

@@ -53,14 +53,14 @@ def across_runs(ours: Scores, theirs: Scores, *, seed: int = 0) -> dict[str, Any
     benchmark apart. They hold the noise of seeds, not that of which problems a benchmark has.
     """
     random = np.random.default_rng(seed)
-    drawn_a, drawn_b = (_resampled(scores, random) for scores in (ours, theirs))
+    drawn_a, drawn_b = (resampled(scores, random) for scores in (ours, theirs))
 
     def both(measure: Callable[[Scores], float]) -> dict[str, dict[str, float]]:
         a, b = (np.array([measure(one) for one in drawn]) for drawn in (drawn_a, drawn_b))
         return {
-            "a": _interval(measure(ours), a),
-            "b": _interval(measure(theirs), b),
-            "difference": _interval(measure(theirs) - measure(ours), b - a),
+            "a": bootstrap_interval(measure(ours), a),
+            "b": bootstrap_interval(measure(theirs), b),
+            "difference": bootstrap_interval(measure(theirs) - measure(ours), b - a),
         }
 
     improved = [probability_of_improvement(y, x) for x, y in zip(drawn_a, drawn_b, strict=True)]
@@ -69,7 +69,9 @@ def across_runs(ours: Scores, theirs: Scores, *, seed: int = 0) -> dict[str, Any
         "benchmarks": int(ours.shape[1]),
         "resamples": RESAMPLES,
         "interquartile_mean": both(interquartile_mean),
-        "probability_of_improvement": _interval(probability_of_improvement(theirs, ours), np.array(improved)),
+        "probability_of_improvement": bootstrap_interval(
+            probability_of_improvement(theirs, ours), np.array(improved)
+        ),
         "profiles": {
             "thresholds": list(THRESHOLDS),
             "a": _profile(ours, drawn_a),
@@ -78,12 +80,13 @@ def across_runs(ours: Scores, theirs: Scores, *, seed: int = 0) -> dict[str, Any
     }
 
 
-def _interval(value: float, drawn: Scores) -> dict[str, float]:
+def bootstrap_interval(value: float, drawn: Scores) -> dict[str, float]:
+    """A value with the middle 95 % of its bootstrap draws."""
     low, high = np.percentile(drawn, [2.5, 97.5])
     return {"value": value, "low": float(low), "high": float(high)}
 
 
-def _resampled(scores: Scores, random: np.random.Generator) -> Scores:
+def resampled(scores: Scores, random: np.random.Generator) -> Scores:
     """Bootstrap draws, [RESAMPLES, R, K]: for every benchmark its own runs."""
     runs, benchmarks = scores.shape
     drawn = random.integers(runs, size=(RESAMPLES, runs, benchmarks))

@@ -16,6 +16,7 @@ HELD_OUT = {
     "sampled": MetricColumn("sampled", "Held-out accuracy, sampled", share=True),
     "greedy": MetricColumn("greedy", "Held-out accuracy, greedy", share=True),
     "blind": MetricColumn("blind", "Held-out accuracy, blind", share=True),
+    "relevant_pairs_right": MetricColumn("relevant_pairs_right", "Relevant pairs right", share=True),
     "dependency": MetricColumn("dependency", "Visual dependence, nats a token"),
     "half_of_kl": MetricColumn("half_of_kl", "Tokens with half of the dependence", share=True),
     "late_over_early": MetricColumn("late_over_early", "Visual focus, late / early", reference=1.0),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ...analysis.readers.metrics import Metrics, MetricsReader
 from ..study.folder import StudyFolder, StudyRun
+from ..study.held_out import read_rights
 from ..study.plan import CURVES, Plan
 
+PAIRED = ("pairs_right", "relevant_pairs_right", "sensitivity", "stability")
+"""What is told of minimal pairs, of studies that measure any."""
 COLLAPSED_BELOW = 0.8
 """A run has collapsed if its last sampled accuracy is below this share of its own best."""
 
@@ -30,6 +33,8 @@ class Record:
     """What training logged, by step."""
     values: Mapping[str, float | None]
     """The numbers that stand for the run: `run_values`."""
+    rights: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Of `sampled` and `greedy`: how many answers to every problem were right after the last step."""
 
     @property
     def cpu_seconds(self) -> float:
@@ -51,13 +56,17 @@ def record(arm: str, seed: int, run: StudyRun, plan: Plan) -> Record:
     """One finished run, read from its files."""
     rows = run.read_evaluations()
     steps = np.array([row["step"] for row in rows], dtype=float)
-    names = dict.fromkeys(name for row in rows for name in row if name != "step")
+    names = dict.fromkeys(
+        name for row in rows for name, value in row.items() if name != "step" and not isinstance(value, str)
+    )
     columns = {name: np.array([_number(row.get(name)) for row in rows]) for name in names}
     held_out = Metrics(steps, columns)
     reader = MetricsReader()
     reader.feed(run.read_metrics())
     training = reader.table()
-    return Record(arm, seed, held_out, training, run_values(held_out, training, plan.target))
+    last = {name: read_rights(value) for name, value in rows[-1].items() if isinstance(value, str)}
+    rights = {curve: last[f"{curve}_right"] for curve in CURVES if f"{curve}_right" in last}
+    return Record(arm, seed, held_out, training, run_values(held_out, training, plan.target), rights)
 
 
 def run_values(held_out: Metrics, training: Metrics, target: float | None) -> dict[str, float | None]:
@@ -65,17 +74,19 @@ def run_values(held_out: Metrics, training: Metrics, target: float | None) -> di
 
     For `sampled` and `greedy` accuracy: `final`, the last value, and `area`, the mean over training,
     (Σ (s_k − s_{k−1})(a_k + a_{k−1})/2) / (s_K − s_0). Then the last `blind` accuracy, `dependency`,
-    `half_of_kl` and `late_over_early` of `held_out.measured`; `entropy`, the mean of the last five steps;
-    `tokens`, the mean length of a training answer; `seconds per step` of CPU time on one thread;
-    `collapsed`, 1 or 0; `steps to target`, between two measurements on a straight line, None if it was never
-    reached.
+    `half_of_kl` and `late_over_early` of `held_out.measured`, and what it says of pairs, where it does;
+    `entropy`, the mean of the last five steps; `tokens`, the mean length of a training answer;
+    `seconds per step` of CPU time on one thread; `collapsed`, 1 or 0; `steps to target`, between two
+    measurements on a straight line, None if it was never reached.
     """
     found: dict[str, float | None] = {}
     for curve in CURVES:
         found[f"{curve} final"] = float(held_out.columns[curve][-1])
         found[f"{curve} area"] = area(held_out.steps, held_out.columns[curve])
-    for name in ("blind", "dependency", "half_of_kl", "late_over_early"):
+    for name in ("blind", "dependency", "half_of_kl", "late_over_early", *PAIRED):
         column = held_out.columns.get(name)
+        if column is None and name in PAIRED:
+            continue
         found[name] = None if column is None or not np.isfinite(column[-1]) else float(column[-1])
     _, entropy = training.recorded("entropy")
     _, lengths = training.recorded("completions/mean_length")

@@ -12,9 +12,10 @@ from ..study.folder import FORMAT, StudyFolder
 from ..study.plan import CURVES, MEASURES, Plan
 from .paired import holm, mean_over_seeds, null_share, paired_over_seeds
 from .power import detectable, seeds_needed
-from .records import Record, at_step, by_arm, records
+from .records import PAIRED, Record, at_step, by_arm, records
+from .unpaired import against, middle_mean, profiles, two_sources
 
-COMPARED = (*MEASURES, "blind", "dependency", "entropy", "late_over_early", "half_of_kl")
+COMPARED = (*MEASURES, "blind", "dependency", "entropy", "late_over_early", "half_of_kl", *PAIRED)
 """What is held against the baseline, seed by seed; each is corrected for the number of arms."""
 
 SEEDS_OF_TABLE = (4, 8, 12, 16, 24, 32)
@@ -42,6 +43,7 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
         for arm in plan.arms
     }
     _compare(arms, grouped, plan.baseline)
+    _unpaired(arms, grouped, plan.baseline, plan.evaluate.samples)
     spent = _equal_time(arms, grouped, plan.baseline)
     primary = _primary(plan, grouped)
     return {
@@ -57,6 +59,10 @@ def study_results(folder: StudyFolder, plan: Plan) -> dict[str, Any]:
         "equal_time_cpu_seconds": spent,
         "primary": primary,
         "contrasts": _contrasts(plan, grouped),
+        "profiles": {
+            name: profiles({arm: list(_values(grouped, arm, name).values()) for arm in grouped})
+            for name in MEASURES[:1]
+        },
         "power": _power(primary, plan, grouped),
         "null": _null(plan, grouped),
         "runs": [{"arm": one.arm, "seed": one.seed, **one.values} for one in found],
@@ -90,6 +96,42 @@ def _compare(arms: dict[str, Any], grouped: Mapping[str, Sequence[Record]], base
         _differences(arms, "differences", name, baseline, {
             arm: _by_seed(runs, lambda one, name=name: one.values.get(name)) for arm, runs in grouped.items()
         })  # fmt: skip
+
+
+def _unpaired(
+    arms: dict[str, Any], grouped: Mapping[str, Sequence[Record]], baseline: str, samples: int
+) -> None:
+    """Put into `arms` what the runs say without being paired, and the two sources of a difference's noise."""
+    for arm, runs in grouped.items():
+        values = {name: list(_values(grouped, arm, name).values()) for name in MEASURES}
+        arms[arm]["interquartile"] = {name: middle_mean(found) for name, found in values.items()}
+        if arm == baseline or baseline not in grouped:
+            continue
+        arms[arm]["unpaired"] = {
+            name: against(found, list(_values(grouped, baseline, name).values()))
+            for name, found in values.items()
+        }
+        asked = {"sampled": samples, "greedy": 1}
+        sources = {
+            f"{curve} final": _sources(runs, grouped[baseline], curve, asked[curve]) for curve in CURVES
+        }
+        if known := {name: found for name, found in sources.items() if found is not None}:
+            arms[arm]["two_sources"] = known
+
+
+def _sources(
+    ours: Sequence[Record], theirs: Sequence[Record], curve: str, samples: int
+) -> dict[str, float] | None:
+    """`two_sources` of the seeds that both arms have, as shares of a problem's answers."""
+    first, second = ({one.seed: one for one in runs if curve in one.rights} for runs in (ours, theirs))
+    rows = [
+        (np.asarray(first[seed].rights[curve], float) - np.asarray(second[seed].rights[curve]))
+        for seed in sorted(first.keys() & second.keys())
+        if len(first[seed].rights[curve]) == len(second[seed].rights[curve])
+    ]
+    if not rows:
+        return None
+    return two_sources(np.stack(rows) / samples)
 
 
 def _equal_time(arms: dict[str, Any], grouped: Mapping[str, Sequence[Record]], baseline: str) -> float | None:

@@ -26,6 +26,14 @@ COLUMNS = (
 )
 """Measure, its heading, and how it is shown."""
 
+OF_PAIRS = (
+    ("pairs_right", "both sides of a pair, end, %", SHARE),
+    ("relevant_pairs_right", "both of a relevant pair, end, %", SHARE),
+    ("sensitivity", "answer changes when it must, end, %", SHARE),
+    ("stability", "answer stays when it must, end, %", SHARE),
+)
+"""Beside blind accuracy, in studies that measure minimal pairs."""
+
 DIFFERENCES = ("sampled area", "sampled final", "greedy final")
 """What is shown of the differences to the baseline."""
 
@@ -67,9 +75,11 @@ def probability(p: float | None) -> str:
 
 def main_rows(results: Mapping[str, Any]) -> Rows:
     """Headings and rows of the main table."""
-    headings = ["", "seeds", *(heading for _, heading, _ in COLUMNS)]
+    known = {key for found in results["arms"].values() for key in found["measures"]}
+    columns = [*COLUMNS[:4], *(column for column in OF_PAIRS if column[0] in known), *COLUMNS[4:]]
+    headings = ["", "seeds", *(heading for _, heading, _ in columns)]
     rows = [
-        [name, _seeds(found), *(measured(found["measures"].get(key), kind) for key, _, kind in COLUMNS)]
+        [name, _seeds(found), *(measured(found["measures"].get(key), kind) for key, _, kind in columns)]
         for name, found in results["arms"].items()
     ]
     return headings, rows
@@ -101,6 +111,38 @@ def _gap_cells(gaps: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """Of each measure the difference and its corrected p."""
     found = [gaps.get(name) for name in names]
     return [cell for gap in found for cell in (difference(gap), probability(gap["p_holm"] if gap else None))]
+
+
+def unpaired_rows(results: Mapping[str, Any], name: str) -> Rows:
+    """Headings and rows of what unpaired runs say of one measure, against the baseline."""
+    headings = [f"{name}, runs not paired", "interquartile mean, %", f"minus {results['baseline']} (Welch)",
+                "p (Welch)", "chance of a better run"]  # fmt: skip
+    rows = []
+    for arm, found in results["arms"].items():
+        middle, pair = found.get("interquartile", {}).get(name), found.get("unpaired", {}).get(name)
+        gap = pair["welch"] if pair else None
+        chance = pair["improvement"] if pair else None
+        within = (
+            f"{percent(chance['value'])} [{percent(chance['low'])}, {percent(chance['high'])}]"
+            if chance
+            else "–"
+        )
+        rows.append(
+            [arm, measured(middle, SHARE), difference(gap), probability(gap["p"] if gap else None), within]
+        )
+    return headings, rows
+
+
+def source_rows(results: Mapping[str, Any]) -> Rows:
+    """Headings and rows of what a difference at the end varies by: the runs, the problems, or both."""
+    headings = [f"minus {results['baseline']}", "measure", "difference, other runs on other problems",
+                "± from the runs", "± from the problems"]  # fmt: skip
+    rows = [
+        [arm, name, difference(one), *(numeral(100 * one[key], 2) for key in ("training", "problems"))]
+        for arm, found in results["arms"].items()
+        for name, one in found.get("two_sources", {}).items()
+    ]
+    return headings, rows
 
 
 def claim_rows(results: Mapping[str, Any]) -> Rows:
@@ -149,6 +191,16 @@ def tables(results: Mapping[str, Any]) -> str:
         parts += [
             "Between other arms at equal steps, in points with 95 % intervals:\n",
             markdown(*contrast_rows(results, DIFFERENCES)),
+        ]
+    if any(found.get("unpaired") for found in results["arms"].values()):
+        parts += [
+            "The same without pairing the seeds, in points with 95 % intervals (bootstrap, of Welch's t):\n",
+            markdown(*unpaired_rows(results, DIFFERENCES[0])),
+        ]
+    if source_rows(results)[1]:
+        parts += [
+            "Where the noise of a difference comes from, standard errors in points:\n",
+            markdown(*source_rows(results)),
         ]
     parts += ["What the papers say about training:\n", markdown(*claim_rows(results))]
     parts += [f"- {note}\n" for note in results["notes"]]

@@ -10,7 +10,7 @@ from ...models.loading import resolve
 from ...tasks import load_task
 from ...tasks.shapes import WorldTask
 from .folder import StudyFolder, StudyRun
-from .held_out import held_out_problems
+from .held_out import held_out_pairs, held_out_problems
 from .plan import Plan
 from .train_run import run_settings
 
@@ -41,3 +41,4 @@ def check_plan(plan: Plan, folder: StudyFolder) -> None:
     if labelled and not isinstance(task, WorldTask):
         raise UserError(f"arm {labelled[0]} credits by labels, which only the embedded worlds have; expected "
                         f"task shapes or shapes-2, got {task.name}")  # fmt: skip
+    held_out_pairs(task, plan.evaluate)

@@ -23,6 +23,7 @@ from ...models.loading import LoadedModel
 from ...models.scoring.score import score
 from ...run_folder import finite, write_text
 from ...signals import SIGNALS
+from ...tasks import WorldTask
 from ...tasks.problem import Problem, Task
 from ...views import Black
 from .plan import Evaluation
@@ -44,9 +45,25 @@ def held_out_problems(task: Task, evaluation: Evaluation) -> list[Problem]:
     return list(draw(evaluation.problems, evaluation.seed))
 
 
+def held_out_pairs(task: Task, evaluation: Evaluation) -> list[Problem]:
+    """Both sides of the minimal pairs that every run of a study is measured on; none if it asks for none.
+
+    Raises:
+        UserError: the task draws no pairs.
+    """
+    if evaluation.pairs == 0:
+        return []
+    if not isinstance(task, WorldTask):
+        raise UserError(f"task {task.name!r} draws no minimal pairs, which evaluate: pairs asks for; "
+                        "expected an embedded world, or pairs: 0")  # fmt: skip
+    split: Any = evaluation.split
+    return list(task.pairs(split, evaluation.pairs, evaluation.seed))
+
+
 def measured(
-    loaded: LoadedModel, task: Task, problems: Sequence[Problem], evaluation: Evaluation, longest: int
-) -> dict[str, float | None]:
+    loaded: LoadedModel, task: Task, problems: Sequence[Problem], evaluation: Evaluation, longest: int,
+    pairs: Sequence[Problem] = (),
+) -> dict[str, Any]:  # fmt: skip
     """What a model does on held-out problems, always from the same random numbers.
 
     `greedy`, `sampled` (temperature 1, the mean over `samples` answers) and `blind` (greedy, a black
@@ -54,6 +71,10 @@ def measured(
     answers, against a black image: `dependency`, the mean exact KL per token in nats, `half_of_kl`, the
     share of tokens, largest first, that hold half of it, and `late_over_early`, the mean visual focus of
     second halves over that of first halves, each answer counted once.
+
+    `greedy_right` and `sampled_right` say of every problem how many of its answers were right, a digit each
+    (of ten answers and more, numbers with spaces between). Of greedy answers to both sides of `pairs`, where
+    there are any: `pairs_right`, `relevant_pairs_right`, `sensitivity` and `stability`.
     """
     greedy = Decoding(longest)
     often = [problem for problem in problems for _ in range(evaluation.samples)]
@@ -65,7 +86,32 @@ def measured(
         "sampled": sampled.accuracy.value,
         "blind": blind.accuracy.value,
         "answer_tokens": sum(len(one.token_ids) for one in plain.answers) / len(plain.answers),
+        "greedy_right": rights(plain, 1),
+        "sampled_right": rights(sampled, evaluation.samples),
+        **(_paired(answer(loaded, task, pairs, greedy, batch_size=_AT_ONCE)) if pairs else {}),
         **(_looking(loaded, plain, evaluation.scored) if evaluation.scored else {}),
+    }
+
+
+def rights(answered: AnsweredProblems, samples: int) -> str:
+    """How many of a problem's answers, which stand together, are right: one number a problem."""
+    hits = [int(bool(one.correct)) for one in answered.verdicts]
+    counts = [str(sum(hits[start : start + samples])) for start in range(0, len(hits), samples)]
+    return ("" if samples < 10 else " ").join(counts)
+
+
+def read_rights(text: str) -> list[int]:
+    """What `rights` wrote."""
+    return [int(one) for one in (text.split() if " " in text else text)]
+
+
+def _paired(answered: AnsweredProblems) -> dict[str, float | None]:
+    found = answered.pairs()
+    return {
+        "pairs_right": found.right.value,
+        "relevant_pairs_right": found.relevant_right.value,
+        "sensitivity": found.sensitivity.value,
+        "stability": found.stability.value,
     }
 
 

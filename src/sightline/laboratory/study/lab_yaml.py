@@ -142,7 +142,7 @@ def _check_own(settings: Mapping[str, Any], where: str) -> None:
 def _section(kind: type[Any], config: Mapping[str, Any], key: str, file: str) -> Any:
     """A section of whole numbers (and a name, in `evaluate`) over its defaults."""
     given = _mapping(config, key, file)
-    least = {"seed": 0, "scored": 0, "bins": 2}
+    least = {"seed": 0, "scored": 0, "pairs": 0, "bins": 2}
     checks = {
         name: (lambda what, value: str(value)) if isinstance(default, str)
         else between(least.get(name, 1), whole=True)

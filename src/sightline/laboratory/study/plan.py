@@ -39,6 +39,8 @@ class Evaluation:
     """`test`, or `dev` where the task has one: what settings are chosen on."""
     seed: int = 0
     """Which problems of the split."""
+    pairs: int = 0
+    """Minimal pairs of the split, where the task draws any."""
 
 
 @dataclass(frozen=True)

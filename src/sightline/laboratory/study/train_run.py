@@ -20,7 +20,7 @@ from ...tasks import load_task
 from ...tasks.problem import Problem, Task
 from ..gradient_test.token_classes import LabelCredit
 from .folder import StudyRun, compress
-from .held_out import HeldOut, held_out_problems, measured
+from .held_out import HeldOut, held_out_pairs, held_out_problems, measured
 from .plan import Plan
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ class Runner:
         self.plan = plan
         self.task: Task = load_task(plan.train.get("task", "shapes"))
         self.problems: list[Problem] = held_out_problems(self.task, plan.evaluate)
+        self.pairs: list[Problem] = held_out_pairs(self.task, plan.evaluate)
         self._start: dict[str, dict[str, Any]] = {}
 
     def run(self, arm: str, seed: int, folder: StudyRun, step: Callable[[], object]) -> bool:
@@ -78,7 +79,7 @@ class Runner:
         """What is measured; the start, which all runs share, only once."""
         print_of = f"{name}/{longest}/{_fingerprint(loaded)}"
         if print_of not in self._start:
-            found = measured(loaded, self.task, self.problems, self.plan.evaluate, longest)
+            found = measured(loaded, self.task, self.problems, self.plan.evaluate, longest, self.pairs)
             if self._start:
                 return found
             self._start[print_of] = found

@@ -136,7 +136,7 @@ def _check_method(train: VerlConfig, method: Method) -> None:
     names = list(reward_weights(train.rewards, train.reward_weights))
     if "pair" in names:
         raise UserError(
-            "rewards: pair compares the responses of a batch, and verl judges one at a time; train it with trl"
+            "rewards: pair compares responses of one batch, and verl judges each alone; train it with trl"
         )
     groups = method.objective.informative_groups
     if groups is not None and groups.key == "accuracy" and train.max_rounds > 1:
