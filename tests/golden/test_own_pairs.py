@@ -35,3 +35,11 @@ def test_own_pairs(verdicts, expected):
 def test_every_verdict_says_why_not(verdicts):
     assert all((verdict.why_not is None) == verdict.correct for verdict in verdicts)
     assert not [verdict for verdict in verdicts if verdict.how == "crash"]
+
+
+def test_the_docs_tell_the_counts_of_the_files() -> None:
+    docs = (Path(__file__).parents[2] / "docs/grading.md").read_text()
+    published = [json.loads(line) for line in (Path(__file__).parent / "answer_pairs.jsonl").open()]
+    for name, pairs in (("published pairs", published), ("our own pairs, hostile ones among them", PAIRS)):
+        right = sum(pair["expected"] for pair in pairs)
+        assert f"| {name} | {len(pairs):,} | {right:,} | {len(pairs):,} |" in docs
