@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from tiny_models import build
 
 from sightline.errors import UserError
 from sightline.models.loading import load_model, resolve
@@ -98,3 +100,19 @@ def test_a_damaged_folder_is_one_clear_line(folder: Path, damage: Callable[[Path
     with pytest.raises(UserError, match=says) as caught:
         load_model(str(folder))
     assert "\n" not in str(caught.value)
+
+
+def test_a_tied_head_stays_tied_and_padding_is_on_the_left(tmp_path: Path) -> None:
+    model, processor = build("qwen3_vl")
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    processor.tokenizer.padding_side = "right"
+    model.save_pretrained(tmp_path)
+    processor.save_pretrained(tmp_path)
+    with safe_open(tmp_path / "model.safetensors", "pt") as saved:
+        assert not [name for name in saved.keys() if "lm_head" in name]  # noqa: SIM118 (no mapping)
+    loaded = load_model(str(tmp_path), torch.float32)
+    assert loaded.processor.tokenizer.padding_side == "left"
+    head, embedding = loaded.model.get_output_embeddings(), loaded.model.get_input_embeddings()
+    assert head is not None
+    assert head.weight is embedding.weight
+    assert bool((embedding.weight == model.get_input_embeddings().weight).all())
