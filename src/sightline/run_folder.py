@@ -23,6 +23,8 @@ LOCK = ".lock"
 """Locked by the process that writes into a run folder; says who that is, and that the folder is ours."""
 
 _HELD_BY = "process "
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)  # there is no other way to ask for it
 
 
 class FolderLock:
@@ -226,6 +228,11 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def usual_rights(path: Path) -> None:
+    """Give a file the rights of any new one of this user; some libraries let only its owner read."""
+    path.chmod(0o666 & ~_UMASK)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all; it is on the disk when this returns."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -234,7 +241,7 @@ def write_text(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
+        usual_rights(Path(temporary))
         os.replace(temporary, path)
         sync(path.parent)
     except BaseException:

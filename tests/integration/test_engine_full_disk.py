@@ -32,6 +32,9 @@ def test_the_model_waits_for_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     short_runs.run(tmp_path, *SHORT, "--wait-for-disk", "30", said=said)
     assert (tmp_path / "model/model.safetensors").is_file()
     assert any("kept in memory for 30 s" in line for line in said)
+    (tmp_path / "new").touch()
+    rights = {file.name: oct(file.stat().st_mode) for file in tmp_path.rglob("*") if file.is_file()}
+    assert set(rights.values()) == {rights["new"]}, rights
 
 
 def test_the_model_goes_to_a_second_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
-from sightline.cli import main, screen
+from sightline.cli import main, score, screen
 from sightline.errors import spelled, unknown_name
 
 
@@ -31,6 +33,17 @@ def test_what_a_terminal_would_obey_is_spelled_out(capsys) -> None:
     assert main([hostile]) == 2
     printed = capsys.readouterr()
     assert not set(printed.out + printed.err) & set(hostile) & set("\x1b\x07\u202e\ud800")
+
+
+def test_a_full_disk_is_one_line_of_every_verb(monkeypatch, capsys) -> None:
+    def full(argv):
+        raise OSError(errno.ENOSPC, "No space left on device", "runs/a/results.json")
+
+    monkeypatch.setattr(score, "main", full)
+    assert main(["score", "runs/a"]) == 1
+    assert capsys.readouterr().err == (
+        "sightline: the disk is full for runs/a/results.json; make room, then give the command again\n"
+    )
 
 
 @pytest.mark.parametrize("name", ["geo[hard]", "[/red]", "[bold]x", "[link=file:///x]y[/link]"])

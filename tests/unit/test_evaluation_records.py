@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from evaluation_fixtures import generation, item, results_folder
+from small_disk import fill, small_disk
 
 from sightline.errors import UserError
 from sightline.evaluation.run.ask import seed_of
@@ -25,6 +26,27 @@ def test_a_line_that_was_cut_off_is_left_out_and_the_rest_kept(tmp_path: Path) -
         assert read_lines(file) == [{"a": 1}]
     file.write_bytes(whole)
     assert read_lines(file) == [{"a": 1}, {"b": "zwei\n\u2028\ud800"}]
+
+
+def test_half_a_line_gives_way_to_what_is_appended(tmp_path: Path) -> None:
+    file = tmp_path / "lines.jsonl"
+    for left in ("", '{"a": 1}\n', '{"a": 1}\n{"b": ' + '"x' * 100_000, '{"half'):
+        file.write_text(left)
+        append_lines(file, [{"c": 3}])
+        assert read_lines(file) == [{"a": 1}] * left.count("\n") + [{"c": 3}]
+
+
+def test_a_disk_that_takes_a_part_of_the_lines_keeps_none_of_them(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk", 1_000_000) as disk:
+        file = disk / "lines.jsonl"
+        append_lines(file, [{"a": 1}])
+        ballast = fill(disk, 8192)
+        with pytest.raises(OSError, match="No space left"):
+            append_lines(file, [{"b": "x" * 100_000}])
+        assert file.read_text() == '{"a": 1}\n'
+        ballast.unlink()
+        append_lines(file, [{"b": "x" * 100_000}])
+        assert len(read_lines(file)) == 2
 
 
 def test_damage_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:

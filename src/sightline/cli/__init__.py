@@ -6,6 +6,7 @@ problems, 2 wrong use, 130 interrupted.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -71,6 +72,12 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         print(f"sightline: {spelled(str(error))}", file=sys.stderr)
         return WRONG_USE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" for {error.filename}" if error.filename else ""
+        print(f"sightline: the disk is full{where}; make room, then give the command again", file=sys.stderr)
+        return FOUND_PROBLEMS
     except KeyboardInterrupt:
         print("sightline: interrupted", file=sys.stderr)
         return INTERRUPTED

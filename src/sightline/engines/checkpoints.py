@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..plain_files import Refused, read_plain
-from ..run_folder import sync, write_json
+from ..run_folder import sync, usual_rights, write_json
 from ..structure import COUNT, TEXT, Each
 from ..structure import fault as structure_fault
 from .side_files import keep_copies
@@ -47,7 +47,7 @@ def publish(staged: Path, target: Path, facts: Mapping[str, Any]) -> None:
     keep_copies(target.parent, staged)
     files = sorted(path for path in staged.rglob("*") if path.is_file())
     for path in files:
-        path.chmod(0o644)  # some libraries write through files that only their owner may read
+        usual_rights(path)
     with ThreadPoolExecutor(min(8, len(files) or 1)) as pool:
         hashes = list(pool.map(_synced_hash, files))
     entries = {

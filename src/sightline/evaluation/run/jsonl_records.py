@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Generation:
         return self.benchmark, self.view, self.problem, self.sample
 
 
+_LOOKED_BACK = 1 << 16
 MOST_BYTES = 2_000_000_000
 """Of a file of records."""
 _GENERATION = {
@@ -61,13 +63,37 @@ _GENERATION = {
 
 
 def append_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append one JSON object per line, in one write that is on the disk when this returns."""
+    """Append one JSON object per line, all of them or none; they are on the disk when this returns.
+
+    Half a line, which a killed run may have left, gives way to them.
+    """
     if not rows:
         return
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode("ascii")
-    with path.open("ab", buffering=0) as file:
-        file.write(content)
-        os.fsync(file.fileno())
+    content = memoryview("".join(json.dumps(row) + "\n" for row in rows).encode("ascii"))
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+b", buffering=0) as file:
+        end = _end_of_lines(file)
+        file.truncate(end)
+        file.seek(end)
+        try:
+            while content:
+                content = content[file.write(content) :]  # a disk that is nearly full takes a part
+            os.fsync(file.fileno())
+        except OSError:
+            file.truncate(end)
+            raise
+
+
+def _end_of_lines(file: FileIO) -> int:
+    """Where the last whole line of a file ends."""
+    place = file.seek(0, os.SEEK_END)
+    while place > 0:
+        start = max(0, place - _LOOKED_BACK)
+        file.seek(start)
+        found = (file.read(place - start) or b"").rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        place = start
+    return 0
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

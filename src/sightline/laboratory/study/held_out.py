@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ import torch
 from ...engines.progress import Moment, Watcher
 from ...errors import UserError
 from ...evaluation.run.answer_and_grade import AnsweredProblems, answer
+from ...evaluation.run.jsonl_records import append_lines, read_lines, write_lines
 from ...evaluation.tokens.scored_samples import as_rollouts
 from ...evaluation.tokens.token_summaries import share_of_half
 from ...late_over_early import half_means, late_over_early
@@ -21,7 +21,7 @@ from ...methods import Needs
 from ...models.generation.generate import Decoding
 from ...models.loading import LoadedModel
 from ...models.scoring.score import score
-from ...run_folder import finite, write_text
+from ...run_folder import finite
 from ...signals import SIGNALS
 from ...tasks import WorldTask
 from ...tasks.problem import Problem, Task
@@ -159,10 +159,9 @@ class HeldOut(Watcher):
         """Drop what an interrupted run wrote after its checkpoint, and measure the start."""
         rows = []
         if self.path.is_file():
-            rows = [json.loads(line) for line in self.path.read_text().splitlines() if line.endswith("}")]
-            rows = [row for row in rows if row["step"] <= now.step]
+            rows = [row for row in read_lines(self.path) if row["step"] <= now.step]
             self._spent = {name: rows[-1][name] for name in self._spent} if rows else self._spent
-        write_text(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+        write_lines(self.path, rows)
         if not rows:
             self._write(now.step, now.model)
 
@@ -183,5 +182,4 @@ class HeldOut(Watcher):
         found = self.measure(replace(self.loaded, model=model))
         torch.set_rng_state(rng)  # a measured run trains with the numbers of one that was not
         spent = {name: round(value, 3) for name, value in self._spent.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(finite({"step": step, **found, **spent})) + "\n")
+        append_lines(self.path, [finite({"step": step, **found, **spent})])

@@ -13,7 +13,7 @@ from ....errors import UserError
 from ....models.loading import LoadedModel, load_model
 from ....models.processors import forget_last_batch
 from ....models.vllm_weight_names import names_for_vllm
-from ....run_folder import RunFolder, sync
+from ....run_folder import RunFolder, sync, usual_rights
 from ..settings.resolve import Settings
 
 ADAPTER = "adapter"
@@ -100,7 +100,7 @@ def _write(trained: LoadedModel, folder: RunFolder, state: dict[str, Any] | None
     forget_last_batch(trained.processor)
     trained.processor.save_pretrained(part)
     for file in (path for path in part.rglob("*") if path.is_file()):
-        file.chmod(0o644)  # some libraries write through files that only their owner may read
+        usual_rights(file)
         sync(file)
     sync(part)
     shutil.rmtree(folder.model, ignore_errors=True)
