@@ -74,8 +74,8 @@ def test_a_rollout_that_was_not_judged_leaves_its_batch(
 
     from sightline.rewards import Verdict, functions
 
-    real_grade = functions.grade_many
-    monkeypatch.setattr(functions, "grade_many", undecided)
+    real_grade = functions.grade_any
+    monkeypatch.setattr(functions, "grade_any", undecided)
     said: list[str] = []
     rewards = ("--rewards", "accuracy,format", "--max_rounds", "1")
     short_runs.run(tmp_path, *SHORT, *rewards, said=said)
