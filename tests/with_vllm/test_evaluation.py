@@ -51,3 +51,15 @@ def test_samples_of_vllm_are_seeded_and_resumed(model: Path, tmp_path: Path) -> 
     (tmp_path / "a/generations.jsonl").write_bytes(b"".join(kept[:17]) + kept[17][:40])
     _, again = evaluated(model, tmp_path / "a", "vllm", *sampled, "--resume")
     assert [(one.key, one.token_ids) for one in again] == [(one.key, one.token_ids) for one in first]
+
+
+def test_a_folder_with_names_that_vllm_does_not_know_is_evaluated(tmp_path: Path) -> None:
+    """LLaVA as transformers 5.17 and later save it: the tower's weights without `vision_model`."""
+    import families
+
+    model = tmp_path / "llava"
+    families.build("llava", model)
+    _, told = evaluated(model, tmp_path / "hf", "hf", "--limit", "4")
+    _, said = evaluated(model, tmp_path / "vllm", "vllm", "--limit", "4")
+    assert {one.failed for one in said} == {None}
+    assert sum(one.token_ids == other.token_ids for one, other in zip(told, said, strict=True)) >= 3
