@@ -82,6 +82,8 @@ def compose(
             for name in ("num_cpus", "num_gpus", "object_store_memory"):
                 config.ray_kwargs.ray_init.pop(name, None)
     check_composed(config)
+    if config.trainer.test_freq > 0 and sections["data"].get("eval_problems") == 0:
+        raise UserError("trainer.test_freq measures held-out problems, of which eval_problems: 0 leaves none")
     try:
         reference = bool(config.actor_rollout_ref.actor.use_kl_loss)
         with redirect_stdout(io.StringIO()):

@@ -67,7 +67,7 @@ def sections_of(
         "options": data_options(train),
         "limit": train.limit,
         "seed": train.seed,
-        "eval_problems": max(1, train.eval_problems),  # verl wants one also where it measures none
+        "eval_problems": train.eval_problems,
         "max_prompt_length": train.max_prompt_length,
         "placeholders": placeholder_words(loaded.processor, config),
         "whole_rows": reads_whole_rows(reward(name) for name in rewards),

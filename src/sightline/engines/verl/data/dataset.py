@@ -32,8 +32,10 @@ class TaskRows(Dataset):
         os.chdir(asked["directory"])  # where the command runs, so that relative paths are the user's
         self.task = load_task(_plain(asked["task"]), DataOptions(**_plain(asked["options"])))
         self.placeholders, self.whole_rows = list(asked["placeholders"]), bool(asked["whole_rows"])
-        if data_files == TEST:
+        if data_files == TEST and asked["eval_problems"]:
             self.problems = self.task.test(asked["eval_problems"], 0)
+        elif data_files == TEST:  # verl wants a row also where it measures none, and a task may hold none out
+            self.problems = self.task.train(1, asked["seed"])
         else:
             self.problems = self.task.train(asked["limit"], asked["seed"])
             longest = asked["max_prompt_length"]
