@@ -16,6 +16,7 @@ from sightline.rewards import grade_any
 from sightline.tasks import DataOptions
 
 EXPECTED = {
+    "shapes:pairs": 8, "shapes-2:pairs": 8,
     "mathvista": 4, "mathvista:choice": 1, "mathverse": 10, "mathverse:choice": 5, "mathverse:vision_only": 2,
     "mathverse:vision": 6, "mathverse:vision_choice": 3, "we_math": 13, "mmk12": 2, "geometry3k": 2,
     "logicvista": 6, "counting": 2, "mmmu_pro:standard_10": 2, "mmmu_pro:standard_4": 2, "mmmu_pro:vision": 2,

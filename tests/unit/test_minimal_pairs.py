@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from sightline.errors import UserError
+from sightline.evaluation.benchmarks import BENCHMARKS
+from sightline.evaluation.benchmarks.load import open_benchmark
+from sightline.evaluation.statistics.pairs import AnsweredPair, pair_scores, same_answers
 from sightline.rewards import reward
 from sightline.rewards.pairs import both_right
 from sightline.tasks import PairsTask, WorldTask, load_task
@@ -111,3 +114,24 @@ def test_who_looks_earns_the_pair() -> None:
     columns = {"pair": [p.columns["pair"] for p in problems], "id": [p.id for p in problems]}
     texts = [f"\\boxed{{{problem.answer}}}" for problem in problems]
     assert reward("pair")(texts, answer=[p.answer for p in problems], **columns) == [1.0] * 4
+
+
+def test_the_scores_of_pairs_by_hand() -> None:
+    asked = [(("3", "5"), ("3", "5")), (("3", "5"), ("3", "3")), (("2", "2"), ("2", "2")),
+             (("2", "2"), ("1", "1")), (("2", "2"), ("2", None))]  # fmt: skip
+    pairs = [AnsweredPair(golds, answers, (golds[0] == answers[0], golds[1] == answers[1]), place)
+             for place, (golds, answers) in enumerate(asked)]  # fmt: skip
+    found = pair_scores(pairs)
+    assert (found.right.value, found.right.clusters) == (pytest.approx(2 / 5), 5)
+    assert (found.relevant_right.value, found.relevant_right.n) == (pytest.approx(1 / 2), 2)
+    assert found.sensitivity.value == pytest.approx(1 / 2)
+    assert found.stability.value == pytest.approx(2 / 3)
+    asked_of = [("1/2", "0.5", None), ("1/2", "1/3", None), (None, None, None), ("B", "b", ("1", "2"))]
+    assert same_answers(asked_of) == [True, False, False, True]
+
+
+def test_the_benchmark_of_pairs_has_whole_pairs_in_clusters() -> None:
+    found = open_benchmark("shapes:pairs", BENCHMARKS["shapes:pairs"], limit=7)
+    assert [item.keys["pair"] for item in found.items[0::2]] == [item.cluster for item in found.items[1::2]]
+    assert len(found.items) == 6
+    assert found.about["clusters"]["count"] == 3

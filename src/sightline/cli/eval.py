@@ -25,6 +25,7 @@ from ..evaluation.benchmarks import (
     read_benchmarks,
     suite,
 )
+from ..evaluation.benchmarks.benchmark import Benchmark
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
 from ..evaluation.benchmarks.own_task import DRAWN, open_task
@@ -123,6 +124,8 @@ def parser() -> VerbParser:
     add("--benchmarks", help=f"names with commas between (default: shapes): {', '.join(BENCHMARKS)}")
     add("--suite", help=f"a paper's benchmarks, decoding and protocol: {', '.join(SUITES)}")
     add("--task", help=f"the held-out problems of a task of training, as train takes it: {FORMS}")
+    add("--pairs", action="store_true", help="minimal pairs of drawn worlds, or of sets that have any: both "
+        "sides right, answers that change when they must and stay when they must")  # fmt: skip
     add("--benchmark_file", help="a YAML file with benchmarks of your own")
     add("--data_dir", help="a folder with local copies of sets, such as DATA_DIR/MathVista")
     add(
@@ -253,6 +256,8 @@ def _open(
         return opened
     given = args.benchmarks or ",".join(chosen.benchmarks if chosen else own or ["shapes"])
     names = _names(given, {**BENCHMARKS, **own}, "benchmark")
+    if args.pairs:
+        names = [_of_pairs(name, own) for name in names]
     if not names:
         raise UserError(f"--benchmarks names none; valid: {', '.join([*own, *BENCHMARKS])}")
     for name in names:
@@ -270,6 +275,26 @@ def _open(
             )
         )
     return opened
+
+
+PAIRED = ("paired", "natural_bench", "mmvp")
+"""Scores that are of pairs."""
+
+
+def _of_pairs(name: str, own: Mapping[str, Benchmark]) -> str:
+    """The benchmark of minimal pairs that a name stands for.
+
+    Raises:
+        UserError: it has no pairs.
+    """
+    if f"{name}:pairs" in BENCHMARKS and name not in own:
+        return f"{name}:pairs"
+    if benchmark(name, own).aggregate in PAIRED:
+        return name
+    raise UserError(
+        f"--pairs: {name} has no pairs; expected shapes, shapes-2, natural_bench, mmvp, or a set of your own "
+        "whose entry says which column pairs its rows (paired: {pair: COLUMN})"
+    )
 
 
 def _open_task(asked: AskedTask, options: DataOptions, limit: int | None) -> OpenBenchmark:

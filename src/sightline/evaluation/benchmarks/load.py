@@ -10,7 +10,8 @@ from typing import Any
 
 from ...errors import UserError
 from ...rewards import grade_any
-from ...tasks import DataOptions, load_task
+from ...rewards.pairs import PAIR
+from ...tasks import DataOptions, PairsTask, load_task
 from ...tasks.loading.known_datasets import Columns
 from ...tasks.problem import Problem
 from ...tasks.rows.decode_images import Origin
@@ -282,16 +283,23 @@ def _about(
 
 def _drawn(name: str, benchmark: Benchmark, limit: int | None) -> OpenBenchmark:
     task = load_task(benchmark.source)
-    problems = task.test(limit or benchmark.rows, 0)
+    count = limit or benchmark.rows
+    if isinstance(task, PairsTask):
+        problems = task.pairs("test", max(1, (count or 512) // 2))
+    else:
+        problems = task.test(count, 0)
     items = [
-        Item(p.id, p.question, p.answer, p.choices or (), p.id, {"kind": p.kind})
+        Item(p.id, p.question, p.answer, p.choices or (), p.columns.get(PAIR, p.id), {"kind": p.kind},
+             {PAIR: p.columns[PAIR]} if PAIR in p.columns else {})
         for p in (problems[index] for index in range(len(problems)))
-    ]
+    ]  # fmt: skip
+    clusters = len({item.cluster for item in items})
     about = {
         "source": benchmark.source, "place": "drawn", "config": None, "splits": ["test"], "revision": None,
-        "expected": limit or benchmark.rows, "loaded": len(items), "used": len(items),
-        "clusters": {"count": len(items), "effective": float(len(items)), "by": "each its own"},
-        "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": None,
+        "expected": len(items), "loaded": len(items), "used": len(items),
+        "clusters": {"count": clusters, "effective": float(clusters),
+                     "by": "a column" if clusters < len(items) else "each its own"},
+        "golds_left_out": [], "differences": [], "note": benchmark.note, "aggregate": benchmark.aggregate,
     }  # fmt: skip
     return OpenBenchmark(
         name, items, lambda index: problems[index], task.messages, benchmark.max_new_tokens, about

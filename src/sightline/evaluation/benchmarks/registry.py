@@ -138,9 +138,18 @@ def _vppo(name: str, rows: int) -> Benchmark:
     )  # fmt: skip
 
 
+def _drawn_pairs(world: str, longest: int) -> Benchmark:
+    note = "Minimal pairs: a scene drawn twice with one property changed; every other changes the answer."
+    return Benchmark(
+        f"{world}:pairs", (), lambda row: None, (), 512, max_new_tokens=longest, aggregate="paired", note=note
+    )
+
+
 BENCHMARKS: dict[str, Benchmark] = {
     "shapes": Benchmark("shapes", (), lambda row: None, (), 512, max_new_tokens=48),
     "shapes-2": Benchmark("shapes-2", (), lambda row: None, (), 512, max_new_tokens=160),
+    "shapes:pairs": _drawn_pairs("shapes", 48),
+    "shapes-2:pairs": _drawn_pairs("shapes-2", 160),
     "mathvista": _vista(1000),
     "mathvista:choice": _vista(540, only_choices=True, note="The multiple-choice problems only."),
     "mathverse": _verse(3940),

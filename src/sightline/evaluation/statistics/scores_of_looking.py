@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..run.grading import Scored
-from .sample_groups import all_right, average
+from .pairs import AnsweredPair, pair_scores
+from .sample_groups import all_right, average, rounds_of
 
 
 def pope(samples: Sequence[Scored]) -> dict[str, Any]:
@@ -54,9 +55,45 @@ def _mean(one: float | None, other: float | None) -> float | None:
 
 
 def paired(samples: Sequence[Scored]) -> dict[str, Any]:
-    """Of every key of the problems the share of its groups of which every member is right."""
+    """Of every key of the problems the share of its groups of which every member is right.
+
+    Where the groups are pairs, also that of relevant pairs, sensitivity and stability (`pair_scores`).
+    """
     keys = dict.fromkeys(key for one in samples for key in one.item.keys)
-    return {"accuracy": average(samples)} | {key: all_right(samples, key) for key in keys}
+    return {"accuracy": average(samples)} | {
+        name: share for key in keys for name, share in _of_key(samples, key).items()
+    }
+
+
+def _of_key(samples: Sequence[Scored], key: str) -> dict[str, Any]:
+    pairs = answered_pairs(samples, key)
+    found: dict[str, Any] = {key: all_right(samples, key)}
+    if not pairs:
+        return found
+    scores = pair_scores(pairs)
+    of_pairs = {
+        "relevant right": scores.relevant_right,
+        "sensitivity": scores.sensitivity,
+        "stability": scores.stability,
+    }
+    return found | {f"{key}: {name}": share for name, share in of_pairs.items() if share.n}
+
+
+def answered_pairs(samples: Sequence[Scored], key: str) -> list[AnsweredPair]:
+    """One entry per round of samples of every group of two; none if any group has more than two members."""
+    grouped = [one for one in samples if one.item.keys.get(key)]
+    found = []
+    for one in rounds_of(grouped, lambda one: one.item.keys[key]).values():
+        for sides in one.rounds:
+            if len(sides) > 2:
+                return []
+            if len(sides) == 2:
+                a, b = sides
+                found.append(AnsweredPair(
+                    (a.item.answer, b.item.answer), (a.answer, b.answer), (bool(a.correct), bool(b.correct)),
+                    a.item.cluster, a.item.choices or None, 1 / len(one.rounds),
+                ))  # fmt: skip
+    return found
 
 
 def natural_bench(samples: Sequence[Scored]) -> dict[str, Any]:
