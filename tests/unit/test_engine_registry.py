@@ -15,14 +15,14 @@ def none_but(*here: str) -> Callable[[str], str | None]:
 def test_sightline_alone_says_which_engine_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", none_but())
     with pytest.raises(
-        UserError, match=r"pip install 'sightline\[trl\]'.*other choice is 'sightline\[verl\]'"
+        UserError, match=r"pip install 'sightline-rl\[trl\]'.*other choice is 'sightline-rl\[verl\]'"
     ):
         registry.engine()
 
 
 def test_the_engine_that_is_here_is_offered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "find_spec", none_but("trl"))
-    with pytest.raises(UserError, match=r"'sightline\[verl\]', or train with --engine trl"):
+    with pytest.raises(UserError, match=r"'sightline-rl\[verl\]', or train with --engine trl"):
         registry.engine("verl")
 
 

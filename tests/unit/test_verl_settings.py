@@ -113,7 +113,7 @@ def test_a_gpu_run_without_a_gpu_says_so() -> None:
 @pytest.mark.parametrize(
     ("found", "trl", "message"),
     [
-        (None, None, r"pip install 'sightline\[verl\]'"),
+        (None, None, r"pip install 'sightline-rl\[verl\]'"),
         ("0.8.0", None, "written for verl >= 0.9.1"),
         ("0.9.1", "1.16.0", "pip uninstall trl"),
     ],
