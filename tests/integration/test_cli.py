@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sightline.cli import main
+from sightline.cli import PIPE_CLOSED, main
 from sightline.errors import UserError
 
 DEMO = str(Path(__file__).parents[2] / "recipes" / "demo.yaml")
@@ -213,6 +214,18 @@ def test_unknown_benchmarks_and_blind_views(capsys: pytest.CaptureFixture[str]) 
     assert "shapes" in refused(capsys, "eval", "embedded", "--benchmarks", "shape")
     assert "did you mean black" in refused(capsys, "eval", "embedded", "--blind", "blak")
     assert "--limit" in refused(capsys, "eval", "embedded", "--limit", "0")
+
+
+def test_a_reader_that_goes_early_ends_the_verb_without_a_traceback() -> None:
+    """As `sightline completion bash | head -1`, whose text is longer than a pipe holds."""
+    reading, writing = os.pipe()
+    command = [sys.executable, "-m", "sightline", "completion", "bash"]
+    with subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE) as verb:
+        os.close(writing)
+        os.close(reading)
+        assert verb.stderr is not None
+        assert verb.stderr.read() == b""
+    assert verb.returncode == PIPE_CLOSED
 
 
 def test_the_command_is_installed() -> None:

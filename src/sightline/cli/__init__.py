@@ -1,7 +1,7 @@
 """`sightline VERB ...`: one file per verb, one manner for all.
 
 A verb is a module of this package with `main(argv) -> int`. Exit codes: 0 done, 1 found
-problems, 2 wrong use, 130 interrupted.
+problems, 2 wrong use, 130 interrupted, 141 what reads the output has ended, as `| head` does.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import select
 import sys
 
 from .. import __version__
@@ -34,7 +35,7 @@ VERBS = {
 _SLOW = ("train", "eval", "inspect", "study", "world", "doctor")
 """Verbs that import torch and transformers first, which takes some machines a minute."""
 
-DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, FOUND_PROBLEMS, WRONG_USE, INTERRUPTED, PIPE_CLOSED = 0, 1, 2, 130, 141
 
 
 def usage() -> str:
@@ -51,27 +52,18 @@ def usage() -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the exit code."""
-    argv = sys.argv[1:] if argv is None else argv
-    if not argv or argv[0] in ("-h", "--help", "help"):
-        print(usage())
-        return DONE if argv else WRONG_USE
-    if argv[0] == "--version":
-        print(f"sightline {__version__}")
-        return DONE
     try:
-        if argv[0] not in VERBS:
-            if argv[0].endswith((".yaml", ".yml")):
-                raise UserError(f"a verb comes first: sightline train --config {argv[0]}")
-            raise unknown_name("verb", argv[0], VERBS)
-        from . import screen  # after --help, which answers without it
-
-        screen.prepare()
-        if argv[0] in _SLOW and _is_shown(argv):
-            screen.say(f"sightline {argv[0]}: loading torch and transformers, some seconds")
-        return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # here, where a reader that has gone is known for what it is
     except UserError as error:
         print(f"sightline: {spelled(str(error))}", file=sys.stderr)
         return WRONG_USE
+    except BrokenPipeError:
+        if not _output_closed():
+            raise
+        return PIPE_CLOSED
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -81,6 +73,35 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("sightline: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _run(argv: list[str]) -> int:
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(usage())
+        return DONE if argv else WRONG_USE
+    if argv[0] == "--version":
+        print(f"sightline {__version__}")
+        return DONE
+    if argv[0] not in VERBS:
+        if argv[0].endswith((".yaml", ".yml")):
+            raise UserError(f"a verb comes first: sightline train --config {argv[0]}")
+        raise unknown_name("verb", argv[0], VERBS)
+    from . import screen  # after --help, which answers without it
+
+    screen.prepare()
+    if argv[0] in _SLOW and _is_shown(argv):
+        screen.say(f"sightline {argv[0]}: loading torch and transformers, some seconds")
+    return importlib.import_module(f"{__name__}.{argv[0]}").main(argv[1:])
+
+
+def _output_closed() -> bool:
+    """Whether the reader of stdout has gone, as `| head` does; what is left unsaid is then dropped."""
+    watched = select.poll()
+    watched.register(sys.stdout.fileno(), 0)
+    closed = any(event & select.POLLERR for _, event in watched.poll(0))
+    if closed:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return closed
 
 
 def _is_shown(argv: list[str]) -> bool:
