@@ -29,11 +29,13 @@ BOTH = Needs(
     second_view_gradient=False,
 )
 
+MASKED = replace(BOTH, signals=frozenset(["exact_kl", "entropy"]))
+
 
 class Batch:
-    """Responses of 1 to 12 tokens that a model has just sampled, most of which end early."""
+    """Responses of 1 to `longest` tokens that a model has just sampled, most of which end early."""
 
-    def __init__(self, family: str, needs: Needs):
+    def __init__(self, family: str, needs: Needs, longest: int = 12):
         self.model, self.processor = build(family)
         asked = prompts()
         images = [list(prompt.images) for prompt in asked]
@@ -52,7 +54,7 @@ class Batch:
         banned = placeholder_ids(self.model.config)
         ends = list(range(0, self.model.config.get_text_config().vocab_size, 5))
         config = GenerationConfig(
-            max_new_tokens=12, do_sample=True, pad_token_id=0, eos_token_id=ends, suppress_tokens=banned
+            max_new_tokens=longest, do_sample=True, pad_token_id=0, eos_token_id=ends, suppress_tokens=banned
         )
         torch.manual_seed(3)
         self.sampled: Sampled = sample(
@@ -140,6 +142,14 @@ def test_what_did_not_run_so_runs_again(change: str) -> None:
     else:
         ran = replace(ran, response=None)
     same(batch.score(BOTH, ran, rollouts), batch.score(BOTH, rollouts=rollouts))
+
+
+@pytest.mark.parametrize("needs", [MASKED, FOCUS])
+def test_responses_of_one_token(needs: Needs) -> None:
+    """Of which sampling ran none, and so kept no state, unless a signal reads that of the last token."""
+    batch = Batch("qwen3_vl", needs, longest=1)
+    assert batch.rollouts.response_ids.shape[1] == 1
+    same(batch.score(needs, batch.ran), batch.score(needs))
 
 
 def test_states_of_another_layer_are_not_kept() -> None:

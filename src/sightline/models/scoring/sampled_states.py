@@ -40,7 +40,8 @@ class SampledStates:
         behind = counts if last else torch.nn.functional.pad(counts[:, 1:], (0, 1))
         place = self.place[rows, :length]
         same = (self.token_ids[rows, :length] == ids) | ~counts
-        if not bool((same & ((place >= 0) | ~behind)).all()):
+        ran = bool((same & ((place >= 0) | ~behind)).all())
+        if not ran or not len(self.states):  # none is kept where every response is a single token
             return None
         return self.states[place.clamp(min=0)]
 
