@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -166,3 +167,20 @@ def test_no_bar_where_none_is_wanted(tmp_path: Path, monkeypatch: pytest.MonkeyP
         short_runs.run(tmp_path / name, "--max_steps", "1", "--save_strategy", "no", *flags)
         shown.append("step/s" in screen.getvalue() or "s/step" in screen.getvalue())
     assert shown == [True, False]
+
+
+@pytest.mark.parametrize("mode", ["colocate", "server"])
+def test_bans_that_every_run_has_are_no_cause_of_drift(
+    tmp_path: Path, embedded: LoadedModel, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """`make_trainer` adds them to `generation_kwargs`; the warning names only what was given."""
+    monkeypatch.setattr("sightline.engines.trl.settings.hardware.installed_vllm", lambda: "0.31.0")
+    monkeypatch.setattr("sightline.engines.trl.trainer.vllm_sampling.TrainersVllm", SimpleNamespace)
+    vllm = ("--use_vllm", "--vllm_mode", mode, "--vllm_importance_sampling_correction", "false")
+    row = {"sampling/drift": 0.1, "sampling/drift_one_way": 0.1}
+    for given, cause in ((), ""), (("--min_p", "0.1"), "min_p 0.1"):
+        made = trainer(tmp_path, embedded, *vllm, *given)
+        assert "logit_bias" in made.args.generation_kwargs or "bad_words" in made.args.generation_kwargs
+        (line,) = [line for _ in range(5) for line in made.health.of(row)]
+        assert "generation_kwargs" not in line
+        assert cause in line and ("come from" in line) == bool(cause)

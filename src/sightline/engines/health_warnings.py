@@ -48,12 +48,13 @@ class HealthWarnings:
     - no image at all.
     """
 
-    def __init__(self, settings: WarningSettings):
+    def __init__(self, settings: WarningSettings, reshaped: Sequence[str] | None = None):
+        """`reshaped`: `reshaped_by` of what was asked, where an engine has added bans to `settings`."""
         self.zero_rewards, self.entropy = int(settings.warn_zero_rewards), float(settings.warn_entropy)
         self.drift, self.blind = float(settings.warn_drift), float(settings.warn_blind)
         self.zero_gradient = int(getattr(settings, "warn_zero_gradient", 0))
         self.rollouts = int(settings.generation_batch_size)
-        self.reshaped = reshaped_by(settings)
+        self.reshaped = reshaped_by(settings) if reshaped is None else list(reshaped)
         self._still = 0
         self._told: set[str] = set()
         self._zeros = 0

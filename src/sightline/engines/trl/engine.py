@@ -29,6 +29,7 @@ from ..model_card import model_card
 from ..progress import CleanStop, MetricsFile, Moment, ProgressBar, Watcher
 from ..ranks import Ranks
 from ..registry import Credit, Trained
+from ..sampler_distribution import reshaped_by
 from ..saved_model import saved_where_it_fits
 from ..side_files import mend_metrics
 from ..starting_point import starting_point
@@ -63,6 +64,7 @@ def make_trainer(
     """
     args: Any = settings.train
     config: Any = loaded.model.config
+    asked = reshaped_by(args)  # before bans are added, which every run has
     args.generation_kwargs = without_placeholders(args, config, loaded.processor.tokenizer)  # pyright: ignore
     check_fit(settings, loaded, task, problems)
     rewards, args.reward_weights = rewards_of(settings)
@@ -76,6 +78,7 @@ def make_trainer(
         peft_config=get_peft_config(settings.model),
         model_revision=settings.model.model_revision,
         resolved=True,
+        reshaped=asked,
         **kwargs,
     )
     if args.freeze_vision:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -116,6 +116,7 @@ class TokenCreditTrainer(GRPOTrainer):
         credit: Credit | None = None,
         model_revision: str | None = None,
         resolved: bool = False,
+        reshaped: Sequence[str] | None = None,
         **kwargs: Any,
     ):
         check_contract()
@@ -135,7 +136,7 @@ class TokenCreditTrainer(GRPOTrainer):
         self.extras = RewardExtras(self)
         template: Any = self.chat_template_kwargs or {}
         self.opening = response_opening(self.processing_class, **template)
-        self.nan_guard, self.health = NanGuard(self), HealthWarnings(args)
+        self.nan_guard, self.health = NanGuard(self), HealthWarnings(args, reshaped)
         parts: dict[str, Part] = {"skipped_steps": self.nan_guard, "symptoms": self.health}
         if self.group_sampler is not None:
             parts["prompts_drawn"] = self.group_sampler
