@@ -322,6 +322,6 @@ def test_the_revision_of_the_policy_reaches_vllm(monkeypatch: pytest.MonkeyPatch
 def test_families_that_vllm_samples_otherwise_are_refused() -> None:
     for family in ("gemma4", "cohere2_vision"):
         with pytest.raises(UserError, match=f"vLLM samples {family} from another policy .* use_vllm: false"):
-            check_same_policy(tiny_models.build(family)[0].config)
+            check_same_policy(tiny_models.build(family)[0].config, "use_vllm: false")
     for family in ("qwen2_5_vl", "gemma3"):
-        check_same_policy(tiny_models.build(family)[0].config)
+        check_same_policy(tiny_models.build(family)[0].config, "use_vllm: false")

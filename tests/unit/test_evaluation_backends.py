@@ -10,15 +10,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny_models
 import torch
 from evaluation_fixtures import make_image
 from PIL import Image
 
+from sightline.cli.eval import _backend as backend_of
 from sightline.cli.eval import _plan as plan_of
 from sightline.cli.eval import parser as eval_parser
 from sightline.errors import UserError
 from sightline.evaluation.backends import Request
 from sightline.evaluation.backends.local import LocalBackend, SampleByRow
+from sightline.evaluation.backends.prompt_guard import PromptGuard
 from sightline.evaluation.backends.server import chat_request
 from sightline.evaluation.backends.vllm import VllmBackend, engine_input, sampling_options, shards
 from sightline.evaluation.benchmarks import suite
@@ -200,6 +203,32 @@ def test_vllm_missing_is_one_clear_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(UserError, match="pip install vllm, or use --backend hf"):
         VllmBackend("embedded", "auto")
+
+
+@pytest.mark.parametrize("family", ["gemma4", "cohere2_vision", "qwen3_vl"])
+def test_what_vllm_samples_otherwise_is_not_evaluated_with_it(family, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=None))
+    tiny_models.build(family)[0].config.save_pretrained(tmp_path)
+    says = "no mrope_interleaved" if family == "qwen3_vl" else rf"vLLM samples {family} from .*--backend hf"
+    with pytest.raises(UserError, match=says):
+        VllmBackend(str(tmp_path), "auto")
+
+
+def test_a_server_over_such_a_model_is_doubted_in_one_line(monkeypatch, capsys) -> None:
+    def guard(family: str) -> PromptGuard:
+        model, processor = tiny_models.build(family)
+        return PromptGuard(processor, model.config)
+
+    monkeypatch.setattr(PromptGuard, "of", guard)
+    monkeypatch.setattr("pathlib.Path.is_dir", lambda _: True)
+    monkeypatch.setattr("sightline.evaluation.backends.server.ServerBackend", lambda *_, **__: None)
+    said = {}
+    for family in ("gemma4", "qwen2_5_vl"):
+        asked = eval_parser().parse_args([family, "--backend", "http://localhost:1/v1"])
+        backend_of(asked, [])
+        said[family] = "".join(capsys.readouterr())
+    assert "http://localhost:1/v1 runs vLLM" in said["gemma4"] and "--backend hf" in said["gemma4"]
+    assert said["qwen2_5_vl"] == ""
 
 
 def test_what_a_server_is_asked() -> None:

@@ -329,6 +329,8 @@ def _backend(
     from ..evaluation.backends.server import ServerBackend
 
     guard = PromptGuard.of(args.model) if Path(args.model).is_dir() else None
+    if guard is not None and (why := guard.trouble()):
+        screen.say(f"if {args.backend} runs vLLM, do not trust these numbers: {why}")
     return ServerBackend(
         args.backend,
         args.model,

@@ -68,8 +68,10 @@ _APART = {
 """Families of which vLLM 0.31 was measured to sample another policy, and what is known of it."""
 
 
-def check_same_policy(config: Any) -> None:
-    """Refuse to train a family that vLLM samples otherwise than the trainer's forward.
+def check_same_policy(config: Any, instead: str) -> None:
+    """Refuse a family that vLLM samples otherwise than transformers' forward, which is trained.
+
+    `instead` names what samples right.
 
     Raises:
         UserError: naming the family and what differs.
@@ -77,6 +79,6 @@ def check_same_policy(config: Any) -> None:
     check_rotary_positions(config)
     if config.model_type in _APART:
         raise UserError(
-            f"vLLM samples {config.model_type} from another policy than is trained: "
-            f"{_APART[config.model_type]}; set use_vllm: false"
+            f"vLLM samples {config.model_type} from another policy than transformers, which trains it: "
+            f"{_APART[config.model_type]}; use {instead}"
         )

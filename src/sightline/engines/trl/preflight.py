@@ -35,7 +35,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
     """
     args: Any = settings.train
     if args.use_vllm:
-        check_same_policy(loaded.model.config)
+        check_same_policy(loaded.model.config, "use_vllm: false")
     if args.use_vllm and args.vllm_mode == "server":
         check_server_prompts(loaded.processor, loaded.model.config, shows_several(problems))
     check_reference(args)

@@ -11,14 +11,14 @@ from ...errors import UserError
 from ...models.families import image_token_id
 from ...models.generation.generate import Prompt
 from ...models.processors import load_processor
-from ...models.vllm_prompts import check_same_prompt, image_runs
+from ...models.vllm_prompts import check_same_policy, check_same_prompt, image_runs
 
 
 class PromptGuard:
     """Compares token ids of prompts; the processor runs once for prompts whose images have equal sizes."""
 
     def __init__(self, processor: Any, config: Any):
-        self.processor, self.family = processor, config.model_type
+        self.processor, self.config, self.family = processor, config, config.model_type
         self.placeholder = image_token_id(config)
         self._runs: dict[tuple[tuple[int, int], ...], list[int]] = {}
 
@@ -29,6 +29,14 @@ class PromptGuard:
             return cls(load_processor(folder), AutoConfig.from_pretrained(folder))
         except (OSError, ValueError, UserError):
             return None
+
+    def trouble(self) -> str | None:
+        """Why vLLM would answer otherwise than transformers, whatever the prompt; None if it does not."""
+        try:
+            check_same_policy(self.config, _INSTEAD)
+        except UserError as error:
+            return str(error)
+        return None
 
     def check_tokens(self, prompt: Prompt, theirs: Sequence[int]) -> None:
         """All tokens where images have sizes not seen before, and the image tokens of every prompt.

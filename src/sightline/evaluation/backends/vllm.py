@@ -12,7 +12,7 @@ from ...models.families import placeholder_ids
 from ...models.generation.generate import Decoding
 from ...models.loading import resolve, unloadable
 from ...models.processors import load_processor
-from ...models.vllm_prompts import check_rotary_positions
+from ...models.vllm_prompts import check_same_policy
 from ...models.vllm_weight_names import folder_for_vllm
 from .backend import Reply, Request
 from .prompt_guard import PromptGuard
@@ -40,7 +40,7 @@ class VllmBackend:
         """Load `name`.
 
         Raises:
-            UserError: vLLM is not installed, or would place image tokens otherwise than transformers.
+            UserError: vLLM is not installed, or samples another policy than transformers.
         """
         try:
             import torch
@@ -56,7 +56,7 @@ class VllmBackend:
             config = AutoConfig.from_pretrained(path, **hub)
         except (OSError, ValueError) as error:
             raise unloadable(name, error) from error
-        check_rotary_positions(config)
+        check_same_policy(config, "--backend hf")
         self.at_once = 1024
         self.processor = load_processor(path, **hub)
         self._placeholders = placeholder_ids(config)
