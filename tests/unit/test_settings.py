@@ -45,6 +45,18 @@ def test_a_flag_goes_over_yaml_over_the_method(tmp_path: Path) -> None:
     assert "epsilon_high 0.4 (by flag, not 0.28)" in settings.describe_method()
 
 
+@pytest.mark.parametrize("how", [["--resume"], ["--resume_from_checkpoint", "true"], ["--config", "FILE"]])
+def test_a_run_to_resume_has_to_be_named(how: list[str], tmp_path: Path) -> None:
+    """Its folder's default is a fresh one, where nothing would be found and a new run begin."""
+    (tmp_path / "run.yaml").write_text("resume: true\n")
+    (tmp_path / "named.yaml").write_text("output_dir: runs/here\n")
+    how = [str(tmp_path / "run.yaml") if word == "FILE" else word for word in how]
+    assert refused(*how) == "--resume needs --output_dir: the run to continue"
+    assert parse([*CPU, *how, "--output_dir", "runs/here"]).train.resume
+    again = parse([*CPU, "--config", str(tmp_path / "named.yaml"), "--resume"]).train
+    assert (again.resume, again.output_dir) == (True, "runs/here")
+
+
 def test_dapo_replaces_uninformative_groups_and_grpo_does_not() -> None:
     assert "replaces groups" in parse([*CPU, "--method", "dapo"]).describe_method()
     assert "replaces groups" not in parse([*CPU, "--method", "grpo"]).describe_method()

@@ -21,6 +21,12 @@ def verl_of(*flags: str) -> dict[str, object]:
     return {one.key: one.value for one in overrides_of(settings.train, settings.method)}
 
 
+def test_a_run_to_resume_has_to_be_named() -> None:
+    with pytest.raises(UserError, match="^--resume needs --output_dir: the run to continue$"):
+        parse([*CPU, "--resume", "true"])
+    assert parse([*CPU, "--resume", "true", "--output_dir", "runs/here"]).train.resume
+
+
 def test_sizes_are_prompts_and_rows_as_verl_counts_them() -> None:
     flags = ["--n_gpus_per_node", "2", "--per_device_train_batch_size", "16", "--num_generations", "8"]
     flags += ["--gradient_accumulation_steps", "2", "--generation_batch_size", "128", "--max_steps", "6"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import UserError
 from ..methods import Method
 from ..objectives import Objective
 from ..run_folder import fresh_name
@@ -68,6 +69,16 @@ def resolve(
     settings = parsed(parser, flags)
     check_finite(settings, [*config, *by_flag])
     return Resolved(settings, method, _sources(method=defaults, yaml=yaml, python=python, flag=by_flag))
+
+
+def check_resume(train: Any, set_by: Mapping[str, str]) -> None:
+    """Refuse to resume a run that nothing names: its folder's default is a fresh one.
+
+    Raises:
+        UserError: `resume` is set and no `output_dir` is given.
+    """
+    if train.resume and "output_dir" not in set_by:
+        raise UserError("--resume needs --output_dir: the run to continue")
 
 
 def _own_method(given: Mapping[str, Any]) -> tuple[Method | None, dict[str, Any]]:

@@ -16,7 +16,7 @@ from ....errors import UserError
 from ....methods import Method
 from ...command_line import split_config
 from ...objective_settings import describe_method
-from ...resolved_settings import read_config, resolve
+from ...resolved_settings import check_resume, read_config, resolve
 from .batch_sizes import describe_sharing
 from .config import OURS, TrainConfig
 from .hardware import check_peft
@@ -111,6 +111,7 @@ def parse(argv: Sequence[str], given: Mapping[str, Any] | None = None) -> Settin
     found = resolve(options, flags, read_config(config_file), config_file, _HINTS, grpo_settings, given)
     train, model = found.settings
     _read_resume(train)
+    check_resume(train, found.set_by)
     train.model = model.model_name_or_path = train.model or model.model_name_or_path
     model.lora_target_modules = module_names(model.lora_target_modules)
     check_peft(model)

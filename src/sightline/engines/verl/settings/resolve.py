@@ -14,7 +14,7 @@ from ....errors import UserError
 from ....methods import Method
 from ...command_line import OVERRIDES, split_config
 from ...objective_settings import describe_method, objective_settings
-from ...resolved_settings import read_config, resolve
+from ...resolved_settings import check_resume, read_config, resolve
 from ...run_settings import read_plain_data
 from .checks import check_settings
 from .config import VerlConfig
@@ -105,6 +105,7 @@ def parse(argv: Sequence[str], given_here: Mapping[str, Any] | None = None) -> S
     )
     found = resolve(options, flags, config, file, _HINTS, objective_settings, given_here)
     (train,) = found.settings
+    check_resume(train, found.set_by)
     read_plain_data(train)
     check_settings(train, found.method)
     set_by = found.set_by | ({GIVEN: "flag"} if given else {})
