@@ -36,7 +36,7 @@ class Command:
             return None
         reasons = {
             "a set or a model of a hub": r"(?<!runs/)\b[A-Z]\w+/\w|--suite|--benchmarks geometry",
-            "a GPU": r"recipes/(?!demo|lab)|vgpo-3b\.yaml|--use_cpu false",
+            "a GPU": r"recipes/(?!demo|lab)|vgpo-24gb\.yaml|--use_cpu false",
             "a model of the reader's": r"\bMODEL\b",
             "a run or a set of the reader's": r"\b(shared/)?(runs|data)/",
             "hours": r"recipes/lab|--max_steps (40|60)",
@@ -120,7 +120,7 @@ def test_a_cheap_command_runs_as_printed(
     """In a folder with the recipes and the README's example; on fewer problems where it measures a model."""
     (tmp_path / "recipes").symlink_to(ROOT / "recipes")
     example = (ROOT / "README.md").read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
-    (tmp_path / "vgpo-3b.yaml").write_text(example, encoding="utf-8")
+    (tmp_path / "vgpo-24gb.yaml").write_text(example, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     less = {
         "eval": ["--limit", "2"],
@@ -134,7 +134,7 @@ def test_what_is_run_here() -> None:
     run = [shlex.join(command.words) for command in ALL if command.needs is None]
     assert "inspect embedded --task shapes --limit 64 --occlusion 3" in run
     assert "eval embedded --benchmarks shapes --blind black" in run
-    assert "plan --config vgpo-3b.yaml --card 24" in run
+    assert "plan --config vgpo-24gb.yaml --card 24" in run
 
 
 PYTHON = [

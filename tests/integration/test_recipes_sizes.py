@@ -263,7 +263,7 @@ def test_a_model_that_is_in_no_table_is_counted_on_its_config() -> None:
 def test_the_readmes_real_model_fits_on_one_card(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """And takes what the line beside it says."""
     text = (FOLDER.parent / "README.md").read_text(encoding="utf-8")
-    example = tmp_path / "vgpo-3b.yaml"
+    example = tmp_path / "vgpo-24gb.yaml"
     example.write_text(text.partition("```yaml\n")[2].partition("```")[0])
     assert main(["plan", "--config", str(example), "--card", "24"]) == 0
     said = capsys.readouterr().out.splitlines()[-1]
