@@ -22,7 +22,7 @@ def verl_of(*flags: str) -> dict[str, object]:
 
 
 def test_a_run_to_resume_has_to_be_named() -> None:
-    with pytest.raises(UserError, match="^--resume needs --output_dir: the run to continue$"):
+    with pytest.raises(UserError, match=r"^--resume needs --output_dir: the run to continue$"):
         parse([*CPU, "--resume", "true"])
     assert parse([*CPU, "--resume", "true", "--output_dir", "runs/here"]).train.resume
 

@@ -93,9 +93,9 @@ class RewardSettings:
     rewards: dict[str, Any] | str | None = field(
         default="accuracy",
         metadata={
-            "help": "What is rewarded: accuracy, mathruler, pair, format, strict_format, boxed, file.py:function; "
-            "several with commas between (weights in reward_weights) or as a mapping of weights: "
-            "{accuracy: 0.9, format: 0.1}."
+            "help": "What is rewarded: accuracy, mathruler, pair, format, strict_format, boxed, "
+            "file.py:function; several with commas between (weights in reward_weights) or as a mapping "
+            "of weights: {accuracy: 0.9, format: 0.1}."
         },
     )
     max_rounds: int = field(
