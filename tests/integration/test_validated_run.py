@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import TrainerCallback
 
+import sightline
 from sightline.cli import main
 from sightline.run_folder import FolderLock
 
@@ -100,6 +102,33 @@ def test_the_best_step_is_kept_and_is_the_model(whole: Path) -> None:
     card = (whole / "model" / "README.md").read_text()
     assert "after optimizer step 2." in card and "| greedy |" in card
     assert "| reward of greedy answers | before | after |" in card and "`fading`" in card
+
+
+class Early(TrainerCallback):
+    """Ends training after the second step, as EarlyStoppingCallback would."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        control.should_training_stop = state.global_step >= 2
+
+
+def test_the_best_step_is_the_model_of_a_run_that_a_callback_ends(tmp_path: Path) -> None:
+    def fading(completions: list[Any], trainer_state: Any, **columns: Any) -> list[float]:
+        return [-float(trainer_state.global_step) + len(str(one)) * 1e-6 for one in completions]
+
+    trainer = sightline.Trainer(
+        "embedded", "shapes", "grpo", fading, callbacks=[Early()], output_dir=str(tmp_path / "run"),
+        max_steps=4, num_generations=4, per_device_train_batch_size=8, max_completion_length=16, use_cpu=True,
+        bf16=False, gradient_checkpointing=False, learning_rate=1e-3, eval_problems=2, report_problems=1,
+        eval_strategy="steps", eval_steps=1, save_steps=1, load_best_model_at_end=True,
+        metric_for_best_model="reward",
+    )  # fmt: skip
+    done = trainer.train()
+    assert (done.steps, done.model_step, done.interrupted_by) == (2, 1, None)
+    best, last, model = (
+        weights(tmp_path / "run" / name) for name in ("checkpoint-1", "checkpoint-2", "model")
+    )
+    assert all(torch.equal(best[name], model[name]) for name in model)
+    assert any(not torch.equal(last[name], model[name]) for name in model)
 
 
 def test_it_changes_no_number_of_the_training(data: Path, whole: Path, tmp_path: Path) -> None:

@@ -578,7 +578,8 @@ class TokenCreditTrainer(GRPOTrainer):
         It is asked for by whoever trains: transformers' own way would end by deleting the last checkpoint.
         """
         best = best_checkpoint(self)
-        if self.state.global_step < self.state.max_steps or best is None:
+        interrupted = self.stopping() and self.state.global_step < self.state.max_steps
+        if interrupted or best is None:  # a callback that ends training early leaves a finished run
             return
         if why := fault(best):
             self.tell(f"the best, {best.name}, cannot be used, {why}; the model is that of the last step")
