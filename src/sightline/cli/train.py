@@ -214,6 +214,8 @@ class Run:
         self.say(f"training {what}, {length}; everything goes to {self.folder.path}")
         for line in (self.settings.describe_method(), *self.ready.left_out):
             self.say(line)
+        if self.ready.held_out and (line := self.ready.rewards.describe_left_out()):
+            self.say(line)
 
     def say(self, text: str) -> None:
         """One line to the person who runs this, from rank 0."""

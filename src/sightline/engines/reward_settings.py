@@ -19,7 +19,7 @@ def reward_weights(rewards: Any, weights: Sequence[float] | None = None) -> dict
     mapping of names to weights.
 
     Raises:
-        UserError: no reward, a weight that is no number, or weights of another number than rewards.
+        UserError: no reward, one twice, a weight that is no number, or more or fewer weights than rewards.
     """
     if isinstance(rewards, Mapping):
         if weights is not None:
@@ -29,6 +29,8 @@ def reward_weights(rewards: Any, weights: Sequence[float] | None = None) -> dict
         names = [name.strip() for name in str(rewards or "").split(",") if name.strip()]
         if weights is not None and len(weights) != len(names):
             raise UserError(f"reward_weights has {len(weights)} numbers for {len(names)} rewards: {rewards}")
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise UserError(f"rewards names {twice[0]} twice; name it once, with its whole weight")
         chosen = dict(zip(names, weights if weights is not None else [1.0] * len(names), strict=True))
     if not chosen:
         raise UserError("rewards names none; expected `accuracy`, or weights as {accuracy: 0.9, format: 0.1}")

@@ -43,7 +43,8 @@ class HeldOut:
         self.decoding = Decoding(max_new_tokens, seed=seed, template=dict(template or {}))
         self.shown = [name for name in rewards.names if name != ACCURACY]
         means = [f"rewards/{name}/mean" for name in self.shown]
-        self.names = [*([ACCURACY] if graded else []), TOTAL, *means]
+        total = [] if rewards.left_out else [TOTAL]
+        self.names = [*([ACCURACY] if graded else []), *total, *means]
 
     def __len__(self) -> int:
         return len(self.problems)
@@ -58,12 +59,13 @@ class HeldOut:
         ]
 
     def metrics(self, scores: Sequence[Score]) -> dict[str, float]:
-        """`accuracy`, `reward` and `rewards/NAME/mean` over all problems, each with `.../low` and
-        `.../high`, the ends of its 95 % interval."""
+        """`accuracy`, `reward` (where no reward is left out) and `rewards/NAME/mean` over all problems, each
+        with `.../low` and `.../high`, the ends of its 95 % interval."""
         found: dict[str, Measured] = {}
         if self.graded:
             found[ACCURACY] = proportion([one.correct for one in scores if one.correct is not None])
-        found[TOTAL] = mean_reward([one.rewards[TOTAL] for one in scores])
+        if TOTAL in self.names:
+            found[TOTAL] = mean_reward([one.rewards[TOTAL] for one in scores])
         for name in self.shown:
             found[f"rewards/{name}/mean"] = mean_reward([one.rewards[name] for one in scores])
         ends = {}

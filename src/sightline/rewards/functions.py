@@ -64,7 +64,7 @@ def pair_reward(protocol: str = "strict", pool: Pool | None = None) -> Reward:
             log("pairs_right", sum(judged) / len(judged))
         return found
 
-    return may_be_undecided(pair)
+    return may_be_undecided(of_one_batch(pair))
 
 
 def format_reward(strict: bool = False) -> Reward:
@@ -105,6 +105,8 @@ def mixed(weights: Mapping[str | Reward, float]) -> Reward:
         return [_weighted(values, weights.values()) for values in zip(*scored, strict=True)]
 
     mixture.__name__ = "+".join(getattr(part, "__name__", type(part).__name__) for part, _ in parts)
+    if any(is_of_one_batch(part) for part, _ in parts):
+        of_one_batch(mixture)
     return may_be_undecided(mixture)
 
 
@@ -119,6 +121,23 @@ def of_answers_alone(function: Reward) -> Reward:
     """Mark a reward that reads a completion and its gold, and no other column of a row."""
     function.of_answers_alone = True  # pyright: ignore[reportFunctionMemberAccess]
     return function
+
+
+def of_one_batch(function: Reward) -> Reward:
+    """Mark a reward that compares responses of one training batch; an answer that comes alone has none."""
+    function.of_one_batch = True  # pyright: ignore[reportFunctionMemberAccess]
+    return function
+
+
+def is_of_one_batch(function: Any) -> bool:
+    """Whether a reward compares responses of one training batch."""
+    return bool(getattr(function, "of_one_batch", False))
+
+
+def marks(function: Any) -> dict[str, bool]:
+    """What `may_be_undecided`, `of_answers_alone` and `of_one_batch` have said of a reward."""
+    names = ("none_is_undecided", "of_answers_alone", "of_one_batch")
+    return {name: True for name in names if getattr(function, name, False) is True}
 
 
 def reads_whole_rows(functions: Iterable[Any]) -> bool:

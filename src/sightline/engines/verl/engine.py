@@ -18,7 +18,7 @@ import torch
 from ...errors import UserError
 from ...models.loading import LoadedModel, load_model
 from ...models.scoring.hidden_states import layer_index
-from ...rewards import reward
+from ...rewards.chosen import chosen_rewards
 from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import facts, last_checkpoint
@@ -74,8 +74,7 @@ def check_fit(settings: Settings, loaded: LoadedModel, task: Task, problems: Seq
         vision_tower(loaded.model)
     check_adapters(_Adapters(settings), loaded.model)
     _check_disk(settings.train, loaded)
-    for name in reward_weights(settings.train.rewards, settings.train.reward_weights):
-        reward(name)
+    chosen_rewards(reward_weights(settings.train.rewards, settings.train.reward_weights))
     os.environ.update(environment(settings.train.use_cpu))
     _composed(settings, {"sightline": {}, "data": {}}, Path("."), None)
 

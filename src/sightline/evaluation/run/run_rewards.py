@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...models.generation.generate import Answer
-from ...rewards import guarded, reward
-from ...rewards.functions import undecided_columns
+from ...rewards.chosen import TOTAL, chosen_rewards, shown_name
+from ...rewards.functions import is_of_one_batch, undecided_columns
 from ...tasks.problem import Problem, Task
 from ...tasks.reward_columns import by_column, reward_columns
 from ..statistics.intervals import Measured, clustered_mean, proportion
-
-TOTAL = "reward"
-"""The weighted sum of all rewards."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Rewarded:
     """What the rewards said of answers: one entry per answer."""
 
     values: dict[str, list[float | None]]
-    """Reward -> its number; None where it has none. The weighted sum is `reward`."""
+    """Reward -> its number; None where it has none. The weighted sum is `reward`, where it is whole."""
     extras: list[dict[str, Any]] = field(default_factory=list)
 
     def row(self, number: int) -> dict[str, float | None]:
@@ -40,7 +37,7 @@ class Rewarded:
 
 
 class RunRewards:
-    """The reward functions of a run and their weights."""
+    """The reward functions of a run and their weights, but for those that compare responses of one batch."""
 
     def __init__(
         self,
@@ -51,17 +48,29 @@ class RunRewards:
         """`opening` is what the prompt begins of every response; `own` are functions by name, from Python.
 
         Raises:
-            UserError: a reward is unknown or cannot be loaded.
+            UserError: as `chosen_rewards`.
         """
-        own = own or {}
-        self.functions = [guarded(own[name], name) if name in own else reward(name) for name in weights]
-        self.weights = list(weights.values())
+        named = list(zip(weights, chosen_rewards(weights, own), strict=True))
+        kept = [(name, one) for name, one in named if not is_of_one_batch(one)]
+        self.functions = [one for _, one in kept]
+        self.weights = [weights[name] for name, _ in kept]
         self.opening = opening
-        self.names = [_shown_name(name, one) for name, one in zip(weights, self.functions, strict=True)]
-        self.more_than_accuracy = list(weights) != ["accuracy"]
+        self.names = [shown_name(name, one) for name, one in kept]
+        self.left_out = [shown_name(name, one) for name, one in named if is_of_one_batch(one)]
+        """Rewards that an answer which comes alone has none of; without them there is no weighted sum."""
+        self.more_than_accuracy = [name for name, _ in kept] not in ([], ["accuracy"])
         """Whether they say anything that the accuracy does not."""
-        self.alone = self.weights == [1.0]
-        """Whether there is one, which is the weighted sum itself."""
+        self.alone = self.weights == [1.0] and self.names != [TOTAL]
+        """Whether there is one, which is the weighted sum itself under another name."""
+
+    def describe_left_out(self) -> str | None:
+        """One line, if rewards are left out."""
+        if not self.left_out:
+            return None
+        return (
+            f"held-out problems are measured without the reward {', '.join(self.left_out)}, which compares "
+            "responses of one training batch, and without the weighted sum that it is part of"
+        )
 
     def of(
         self, task: Task, problems: Sequence[Problem], answers: Sequence[Answer], stage: Stage | None = None
@@ -88,6 +97,8 @@ class RunRewards:
             for one in self.functions
         ]
         values = dict(zip(self.names, found, strict=True))
+        if self.left_out:
+            return Rewarded(values, extras)
         return Rewarded(values | {TOTAL: [self._total(row) for row in zip(*found, strict=True)]}, extras)
 
     def _total(self, row: Sequence[float | None]) -> float | None:
@@ -110,8 +121,3 @@ def mean_reward(values: Sequence[float | None]) -> Measured:
 def plain_measure(measured: Measured) -> dict[str, Any]:
     """A measure for JSON, NaN as null."""
     return {name: None if isinstance(v, float) and math.isnan(v) else v for name, v in vars(measured).items()}
-
-
-def _shown_name(name: str, function: Any) -> str:
-    """A built-in reward's name, or the name of a user's function, as TRL logs it."""
-    return function.__name__ if ":" in name else name

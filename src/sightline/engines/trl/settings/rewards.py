@@ -9,8 +9,8 @@ from trl.rewards.other_rewards import get_soft_overlong_punishment
 
 from ....errors import UserError
 from ....objectives import Objective
-from ....rewards import guarded, reward
-from ....rewards.functions import of_answers_alone
+from ....rewards.chosen import chosen_rewards
+from ....rewards.functions import is_of_one_batch, of_answers_alone
 from ...reward_settings import ACCURACY, accuracy_column, reward_weights
 from .resolve import Settings
 
@@ -19,15 +19,18 @@ def rewards_of(settings: Settings) -> tuple[list[Callable[..., Any]], list[float
     """The reward functions of a run and their weights.
 
     Raises:
-        UserError: as `reward_weights` and `reward_functions`; or groups are judged by an accuracy that is
-            not among them.
+        UserError: as `reward_weights` and `reward_functions`; groups are judged by an accuracy that is not
+            among them; or a reward compares both sides of a pair, and batches would part them.
     """
     args, objective = settings.train, settings.method.objective
     weights = reward_weights(args.rewards, args.reward_weights)
     longest = int(args.max_completion_length or 256)
     functions, values = reward_functions(weights, objective, longest, settings.own_rewards)
     selection = objective.informative_groups
-    if selection is not None and selection.key == ACCURACY and args.max_rounds > 1:
+    resampled = None if args.max_rounds == 1 else selection
+    for function in filter(is_of_one_batch, functions):
+        _check_whole_pairs(function.__name__, args, resampled is not None)
+    if resampled is not None and resampled.key == ACCURACY:
         accuracy_column([function.__name__ for function in functions])
     return functions, values
 
@@ -43,14 +46,36 @@ def reward_functions(
     `own` are functions by name, which need not be found.
 
     Raises:
-        UserError: a reward is unknown or cannot be loaded, or the overlong buffer exceeds `max_length`.
+        UserError: as `chosen_rewards`, or the overlong buffer exceeds `max_length`.
     """
-    own, values = own or {}, list(weights.values())
-    functions = [guarded(own[name], name) if name in own else reward(name) for name in weights]
+    functions, values = chosen_rewards(weights, own), list(weights.values())
     if objective.overlong is not None:
         functions.append(_overlong(max_length, objective.overlong))
         values.append(1.0)
     return functions, values
+
+
+def _check_whole_pairs(name: str, args: Any, resampled: bool) -> None:
+    """Refuse batches in which a side of a pair would be without the other: rows come in their order, and each
+    process rewards its own part of the batch.
+
+    Raises:
+        UserError: with the setting that parts them.
+    """
+    what, group = f"rewards: {name} needs both sides of a pair in one process's batch", args.num_generations
+    if args.shuffle_dataset:
+        raise UserError(f"{what}, and shuffle_dataset: true parts them; set shuffle_dataset: false")
+    if resampled:
+        raise UserError(
+            f"{what}, and max_rounds: {args.max_rounds} replaces prompts one by one; set max_rounds: 1"
+        )
+    rollouts = args.generation_batch_size // args.world_size
+    if rollouts % (2 * group):
+        raise UserError(
+            f"{what}, which takes an even number of prompts, but it has {rollouts / group:g} ({rollouts} "
+            f"rollouts, num_generations {group}); make per_device_train_batch_size x steps_per_generation "
+            f"a multiple of {2 * group}"
+        )
 
 
 def _overlong(max_length: int, buffer: int) -> Callable[..., Any]:
