@@ -35,6 +35,7 @@ from sightline.laboratory.results.table import (
     markdown,
     measured,
     probability,
+    unpaired_rows,
 )
 from sightline.laboratory.study.folder import StudyFolder
 
@@ -57,6 +58,7 @@ GRADIENTS = {
     "gradient-shapes-2-even": "Shapes-2, after 60 faster steps",
 }
 """Folders of gradient tests, and what their columns are called."""
+PUBLISHED = ("vgpo", "vppo", "pgpo", "papo")
 
 
 def render() -> dict[str, str]:
@@ -84,6 +86,7 @@ def measurements() -> dict[str, Any]:
         "later": tests["gradient-shapes-2-later"],
         "faster": tests["gradient-shapes-2-even"],
         "gains": markdown(*_gains({GRADIENTS[name]: test for name, test in tests.items()})),
+        "ceilings": markdown(*_ceilings({GRADIENTS[name]: test for name, test in tests.items()})),
         "main": _study(HERE / "main-shapes"),
         "second": _study(HERE / "main-shapes-2"),
         "earlier": _study(HERE / "main-shapes-2", first_seed=0, seeds=8),
@@ -127,6 +130,21 @@ def _gains(tests: Mapping[str, Mapping[str, Any]]) -> Rows:
     return ["", *tests], [*gains, *classes, right]
 
 
+def _ceilings(tests: Mapping[str, Mapping[str, Any]]) -> Rows:
+    """What the best constant weights of the labelled classes gain, by batch, beside those tried."""
+    headings = ["checkpoint", "rollouts a step: gain at most", "best published", "`saturated`, clipped"]
+    rows = []
+    for checkpoint, test in tests.items():
+        bounds = ", ".join(f"{one['rollouts']}: {estimate(one['gains']['SGD'])}" for one in test["ceilings"])
+        weightings = test["weightings"]
+        tried = {name: weightings[name]["progress"] for name in PUBLISHED if name in weightings}
+        best = max(tried, key=lambda name: tried[name]["value"])
+        ours = weightings.get("saturated")
+        clipped = "" if ours is None else estimate(ours["progress under a clip"])
+        rows.append([checkpoint, bounds, f"{best}, {estimate(tried[best])}", clipped])
+    return headings, rows
+
+
 def _gain(found: Mapping[str, Any] | None) -> str:
     return "" if found is None else estimate(found["progress"])
 
@@ -139,6 +157,7 @@ def _study(path: Path, **other: int) -> dict[str, Any]:
         "main": main_rows(results),
         "steps": difference_rows(results, "differences", DIFFERENCES),
         "detectable": _detectable_rows(results),
+        "unpaired": unpaired_rows(results, DIFFERENCES[0]),
         "claims": claim_rows(results),
         "contrasts": contrast_rows(results, DIFFERENCES),
     }
