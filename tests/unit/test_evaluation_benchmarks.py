@@ -40,6 +40,7 @@ def test_options_are_read_and_never_evaluated(cell, values) -> None:
 
 def test_long_lists_of_options_take_linear_time() -> None:
     assert options("[" + "'a" * 200_000) == ()
+    assert options("[" * 5_000 + "]" * 5_000) == ()
     assert len(options("[" + ", ".join(["'x'"] * 20_000) + "]")) == 20_000
 
 

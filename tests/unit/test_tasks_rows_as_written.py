@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sightline.cli import main
 from sightline.errors import UserError
 from sightline.rewards import Verdict, accuracy_reward, grade_any
 from sightline.tasks import DataOptions, dataset_check, load_task
@@ -215,3 +216,33 @@ def test_a_gold_that_the_machine_keeps_from_being_judged_is_no_fault_of_its_row(
     dataset_check._grade([(0, RowText((), "120", (), "train", 0))], found)
     assert found.bad == 0
     assert found.as_dict()["problems"]["gold that was not judged"]["count"] == 1
+
+
+DEEP = "[" * 3000 + "]" * 3000
+
+
+@pytest.mark.parametrize("column", ["choices", "images"])
+def test_a_cell_nested_without_end_makes_its_row_unusable(
+    tmp_path: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"question": f"{number}?", "answer": "3"} for number in range(3)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row | {column: None}) for row in rows[:2])
+                                         + "\n" + json.dumps(rows[2] | {column: DEEP}))  # fmt: skip
+    file = str(tmp_path / "rows.jsonl")
+    with pytest.raises(UserError, match="row 2"):
+        list(load_task(file).train(None, 0))
+    assert main(["data", "check", file, "--json"]) == 1
+    (found,) = json.loads(capsys.readouterr().out)["sets"]
+    (split,) = found["splits"].values()
+    assert split["problems"]["wrong type"]["rows"] == [2]
+
+
+@pytest.mark.parametrize("depth", [600, 3000])
+@pytest.mark.parametrize("form", ["lines", "list"])
+def test_a_row_of_lists_in_lists_is_named(tmp_path: Path, depth: int, form: str) -> None:
+    rows = ['{"question": "0?", "answer": "1"}',
+            f'{{"question": "1?", "answer": "1", "more": {"[" * depth + "]" * depth}}}']  # fmt: skip
+    with pytest.raises(UserError, match="line 2: " if form == "lines" else "value 2: "):
+        problems(tmp_path, "\n".join(rows) if form == "lines" else f"[{', '.join(rows)}]")
+    nested = '{"question": "0?", "answer": "1", "more": ' + "[" * 150 + "]" * 150 + "}"
+    assert len(problems(tmp_path, nested)) == 1

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..analysis.pages.base import printable
 from ..errors import UserError, unknown_name
+from ..plain_files import parse_json
 from ..run_folder import fresh_name, write_text
 from ..tasks import TASKS, DataOptions, load_task
 from ..tasks.dataset_check import SplitCheck, check_split, mark_overlap, sample_rows, spread
@@ -262,7 +263,7 @@ def _columns(text: str) -> dict[str, str]:
     """`question=problem,answer=gold`, or a JSON mapping."""
     try:
         if text.lstrip().startswith("{"):
-            return dict(json.loads(text))
+            return dict(parse_json(text))
         return dict(pair.split("=", 1) for pair in text.split(",") if pair)
     except ValueError:
         raise argparse.ArgumentTypeError(f"expected question=problem,answer=answer, got {text!r}") from None

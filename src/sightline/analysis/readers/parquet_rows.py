@@ -36,7 +36,7 @@ def read_rows(content: bytes, count: int) -> list[dict[str, Any]] | None:
             check=True,
         )
         rows = json.loads(done.stdout) if len(done.stdout) <= _MOST_SAID else None
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except (OSError, ValueError, RecursionError, subprocess.SubprocessError):
         return None
     return rows if isinstance(rows, list) else None
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from ...plain_files import Refused, parse_json
 
 MARKER = "<image>"
 _NUMBERED = re.compile(r"<image\s?([1-9]\d?)>")
@@ -106,8 +107,8 @@ _ITEM = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^\s,'"\[\
 def _listed(written: str) -> tuple[str, ...]:
     """A list of strings and numbers in Python's or JSON's notation, read and never evaluated."""
     try:
-        return tuple(map(text, json.loads(written)))
-    except (ValueError, TypeError):
+        return tuple(map(text, parse_json(written)))
+    except Refused:
         body, found, position = written[1:].rstrip().removesuffix("]"), [], 0
     while position < len(body):
         item = _ITEM.match(body, position)

@@ -16,6 +16,8 @@ from ...errors import UserError
 from .encodings import refuse_other_encodings
 
 _SPACE = " \t\r\n"
+_DEEPEST = 200
+"""Lists and mappings within each other in a row; few enough for code that calls itself for each of them."""
 
 
 class WrittenNumber(str):
@@ -183,4 +185,21 @@ def _object(file: str, row: Any, where: str) -> dict[str, Any]:
             f"cannot read {file}, {where}: it is {type(row).__name__}, expected one JSON object per row: "
             '{"question": ..., "answer": ...}'
         )
+    if _is_deeper(row, _DEEPEST):
+        raise UserError(
+            f"cannot read {file}, {where}: lists or mappings are nested more than {_DEEPEST} deep; take that "
+            "row out"
+        )
     return row
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        inner = [
+            one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)
+        ]
+        if not inner:
+            return False
+        level = [part for parts in inner for part in parts]
+    return any(isinstance(one, dict | list) for one in level)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-import json
 import math
 import re
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ...plain_files import Refused, parse_json
 from ...views import with_original
 from ..loading.downloads import download
 from ..upright_images import ORIENTATION, upright_rgb
@@ -60,9 +60,9 @@ def values(cell: Any) -> list[Any]:
     """
     if isinstance(cell, str) and cell.lstrip().startswith("["):
         try:
-            cell = json.loads(cell)
-        except ValueError as error:
-            raise UnusableRow(Fault.WRONG_TYPE, f"a list of images that is not JSON: {error}") from error
+            cell = parse_json(cell)
+        except Refused as error:
+            raise UnusableRow(Fault.WRONG_TYPE, f"a list of images that {error}") from error
     found = list(cell) if is_list(cell) else [cell]
     if missing := [place for place, value in enumerate(found) if _is_missing(value)]:
         what = "null" if len(found) == 1 else f"number {missing[0] + 1} of {len(found)} is null"

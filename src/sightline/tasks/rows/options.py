@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
+from ...plain_files import Refused, parse_json
 from .row_errors import Fault, UnusableRow
 
 MOST = len(ascii_uppercase)
@@ -24,8 +24,8 @@ def option_list(cell: Any) -> list[Any] | None:
     """
     if isinstance(cell, str) and cell.strip():
         try:
-            cell = json.loads(cell)
-        except ValueError as error:
+            cell = parse_json(cell)
+        except Refused as error:
             raise UnusableRow(
                 Fault.WRONG_TYPE, f"choices are text that is no JSON list: {cell[:60]!r}"
             ) from error
