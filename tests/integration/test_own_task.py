@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from sightline.cli import eval as eval_verb
 from sightline.cli import main
-from sightline.tasks import ShapesTask
+from sightline.cli.task_argument import read_task
+from sightline.errors import UserError
+from sightline.evaluation.benchmarks.load import OpenBenchmark
+from sightline.tasks import DataOptions, ShapesTask
 
 
 @pytest.fixture
@@ -64,3 +68,34 @@ def test_golds_that_are_lists_are_checked_as_the_recipe_judges_them(
     assert found["splits"]["rows.jsonl/train"]["answers"] == {"list or mapping": 3}
     assert main(["data", "check", json.dumps(task)]) == 1
     assert "judge it by a reward of your own" in capsys.readouterr().out
+
+
+def opened(*words: str) -> list[OpenBenchmark]:
+    """What `sightline eval embedded` with these words asks, without a model."""
+    args = eval_verb.parser().parse_args(["embedded", *words, "--limit", "6"])
+    asked = read_task(args.task)
+    return eval_verb._open(args, None, DataOptions(), asked)
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--task", "shapes"], ["shapes:pairs"]),
+        (["--task", "shapes-2:pairs"], ["shapes-2:pairs"]),
+        (["--task", "shapes-2:3"], ["shapes-2:3:pairs"]),
+        (["--task", "shapes-2", "--benchmarks", "shapes"], ["shapes-2:pairs", "shapes:pairs"]),
+        (["--task", "shapes", "--benchmarks", "shapes,shapes:pairs"], ["shapes:pairs"]),
+    ],
+)
+def test_pairs_of_a_task_are_asked_for_it_and_for_benchmarks(words: list[str], names: list[str]) -> None:
+    found = opened(*words, "--pairs")
+    assert [one.name for one in found] == names
+    for one in found:
+        assert len({item.keys["pair"] for item in one.items}) == 3 and len(one.items) == 6
+        assert one.about["aggregate"] == "paired"
+        assert one.items[0].question == one.items[1].question
+
+
+def test_pairs_of_a_set_of_rows_are_refused_by_name(recipe: Path) -> None:
+    with pytest.raises(UserError, match=r"--pairs: task rows\.jsonl draws no minimal pairs"):
+        opened("--task", str(recipe), "--pairs")

@@ -28,7 +28,7 @@ from ..evaluation.benchmarks import (
 from ..evaluation.benchmarks.benchmark import Benchmark
 from ..evaluation.benchmarks.load import OpenBenchmark, open_benchmark
 from ..evaluation.benchmarks.locate import fetched
-from ..evaluation.benchmarks.own_task import DRAWN, open_task
+from ..evaluation.benchmarks.own_task import DRAWN, open_pairs, open_task
 from ..evaluation.run.ask import EvalPlan, ask, expected
 from ..evaluation.run.jsonl_records import SIGHTED
 from ..evaluation.run.results import write_results
@@ -251,14 +251,15 @@ def _open(
     args: argparse.Namespace, chosen: Suite | None, options: DataOptions, asked: AskedTask | None
 ) -> list[OpenBenchmark]:
     own = read_benchmarks(args.benchmark_file) if args.benchmark_file else {}
-    opened = [] if asked is None else [_open_task(asked, options, args.limit)]
+    opened = [] if asked is None else [_open_task(asked, options, args.limit, args.pairs)]
     if opened and not (args.benchmarks or chosen or own):
         return opened
     given = args.benchmarks or ",".join(chosen.benchmarks if chosen else own or ["shapes"])
     names = _names(given, {**BENCHMARKS, **own}, "benchmark")
     if args.pairs:
-        names = [_of_pairs(name, own) for name in names]
-    if not names:
+        names = list(dict.fromkeys(_of_pairs(name, own) for name in names))
+        names = [name for name in names if name not in {one.name for one in opened}]
+    if not names and not opened:
         raise UserError(f"--benchmarks names none; valid: {', '.join([*own, *BENCHMARKS])}")
     for name in names:
         wanted = benchmark(name, own)
@@ -297,8 +298,10 @@ def _of_pairs(name: str, own: Mapping[str, Benchmark]) -> str:
     )
 
 
-def _open_task(asked: AskedTask, options: DataOptions, limit: int | None) -> OpenBenchmark:
+def _open_task(asked: AskedTask, options: DataOptions, limit: int | None, pairs: bool) -> OpenBenchmark:
     task = load_task(asked.task, options)
+    if pairs:
+        return open_pairs(task, task_name(asked.task), limit)
     drawn = not isinstance(task, DatasetTask | Mixture)
     problems, line = held_out_or_all(task, limit or (DRAWN if drawn else None))
     if line is not None:

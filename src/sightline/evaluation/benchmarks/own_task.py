@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ...errors import UserError
+from ...tasks import WorldTask
 from ...tasks.dataset_task import DatasetTask
 from ...tasks.problem import Problem, Task
 from ...views import fingerprint
 from .item import Item
-from .load import OpenBenchmark, Row, clusters, refused_golds, with_families
+from .load import OpenBenchmark, Row, clusters, open_benchmark, refused_golds, with_families
+from .registry import BENCHMARKS
 
 MAX_NEW_TOKENS = 2048
 DRAWN = 512
@@ -42,6 +45,23 @@ def open_task(task: Task, problems: Sequence[Problem], source: str) -> OpenBench
         task.name, [row.item for row in kept], lambda place: readers[place](), task.messages,
         MAX_NEW_TOKENS, about,
     )  # fmt: skip
+
+
+def open_pairs(task: Task, given: str, limit: int | None) -> OpenBenchmark:
+    """The minimal pairs of the drawn world behind a task, which the user named `given`.
+
+    Raises:
+        UserError: the task is of another kind.
+    """
+    if not isinstance(task, WorldTask):
+        raise UserError(
+            f"--pairs: task {given} draws no minimal pairs; expected a drawn world, such as shapes or "
+            "shapes-2, or a set in --benchmark_file whose entry says which column pairs its rows (paired: "
+            "{pair: COLUMN})"
+        )
+    name = f"{task.world.name}:pairs"
+    longer = replace(BENCHMARKS["shapes-2:pairs"], source=name, max_new_tokens=MAX_NEW_TOKENS)  # other levels
+    return open_benchmark(name, BENCHMARKS.get(name, longer), limit=limit)
 
 
 def _reader(problems: Sequence[Problem], place: int) -> Callable[[], Problem]:
