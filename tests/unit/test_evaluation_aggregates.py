@@ -153,6 +153,11 @@ def test_cv_bench_by_hand() -> None:
     )
     assert (found["2D"], found["3D"], found["score"]) == (0.75, 0.25, 0.5)
     assert AGGREGATES["cv_bench"]([answered(0, T, labels={"source": "COCO"})])["score"] is None
+    judged_in_part = [
+        answered(n, right, labels={"source": "COCO"}) for n, right in enumerate([T, None, F, T])
+    ]
+    assert AGGREGATES["cv_bench"](judged_in_part)["COCO"] == pytest.approx(2 / 3)
+    assert AGGREGATES["cv_bench"](judged_in_part[1:2])["COCO"] is None
 
 
 def natural(group: int, outcomes: list[bool | None]) -> list[Scored]:

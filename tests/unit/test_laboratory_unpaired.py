@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
+from sightline.analysis.readers.metrics import Metrics
+from sightline.evaluation.run.answer_and_grade import AnsweredProblems
 from sightline.evaluation.statistics.across_runs import probability_of_improvement
+from sightline.laboratory.results.records import Record
+from sightline.laboratory.results.summary import _sources
 from sightline.laboratory.results.unpaired import against, middle_mean, profiles, two_sources, welch
+from sightline.laboratory.study.held_out import read_rights, rights
+from sightline.rewards import Verdict
 
 
 def test_welch_is_what_the_textbook_has() -> None:
@@ -86,3 +94,27 @@ def test_the_two_sources_are_those_of_a_known_model() -> None:
     assert error == pytest.approx(0.02**2 / 8 + 0.3**2 / 200 + 0.4**2 / 1600, rel=0.1)
     spread = np.std([one["value"] for one in found if one])
     assert spread == pytest.approx(error**0.5, rel=0.2)
+
+
+def verdicts(*right: bool | None) -> AnsweredProblems:
+    return AnsweredProblems([], [], [Verdict(one, "x", "text", None) for one in right])
+
+
+def test_a_problem_with_an_answer_that_was_not_judged_has_a_mark_of_its_own() -> None:
+    assert rights(verdicts(True, False, None, True), 1) == "10?1"
+    assert rights(verdicts(True, True, None, True, False, False), 2) == "2?0"
+    assert rights(verdicts(*[True] * 11, *[None] * 11), 11) == "11 ?"
+    assert read_rights("2?0") == pytest.approx([2, math.nan, 0], nan_ok=True)
+    assert read_rights("11 ? 3") == pytest.approx([11, math.nan, 3], nan_ok=True)
+
+
+def test_the_two_sources_are_of_problems_that_were_judged() -> None:
+    """Differences 0 0 0 and 2 2 2 of three judged problems, a fourth judged in one run only."""
+
+    def run(seed: int, text: str) -> Record:
+        nothing = Metrics(np.zeros(0), {})
+        return Record("arm", seed, nothing, nothing, {}, {"sampled": read_rights(text)})
+
+    found = _sources([run(0, "000?"), run(1, "2222")], [run(0, "0000"), run(1, "0000")], "sampled", 1)
+    assert found == two_sources(np.array([[0.0, 0.0, 0.0], [2.0, 2.0, 2.0]]))
+    assert _sources([run(0, "0?"), run(1, "1?")], [run(0, "00"), run(1, "00")], "sampled", 1) is None

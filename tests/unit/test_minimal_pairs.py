@@ -8,8 +8,9 @@ import pytest
 from sightline.errors import UserError
 from sightline.evaluation.benchmarks import BENCHMARKS
 from sightline.evaluation.benchmarks.load import open_benchmark
+from sightline.evaluation.statistics import pairs as pairs_module
 from sightline.evaluation.statistics.pairs import AnsweredPair, pair_scores, same_answers
-from sightline.rewards import reward
+from sightline.rewards import Verdict, reward
 from sightline.rewards.pairs import both_right
 from sightline.tasks import PairsTask, WorldTask, load_task
 
@@ -128,6 +129,25 @@ def test_the_scores_of_pairs_by_hand() -> None:
     assert found.stability.value == pytest.approx(2 / 3)
     asked_of = [("1/2", "0.5", None), ("1/2", "1/3", None), (None, None, None), ("B", "b", ("1", "2"))]
     assert same_answers(asked_of) == [True, False, False, True]
+
+
+def test_pairs_whose_answers_could_not_be_compared_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relevant: differ, undecided, same; irrelevant: undecided, same; golds undecided: only in `right`."""
+
+    def graded(asked: list[tuple[str, str, object]], **_: object) -> list[Verdict]:
+        unknown = ["?" in text + gold for text, gold, _ in asked]
+        return [Verdict(None if one else False, "x", "symbolic", "undecided") for one in unknown]
+
+    monkeypatch.setattr(pairs_module, "grade_many", graded)
+    assert same_answers([("1", "2?", None), ("1", "2", None), ("1", "1", None)]) == [None, False, True]
+    asked = [(("3", "5"), ("3", "4")), (("3", "5"), ("3", "5?")), (("3", "5"), ("3", "3")),
+             (("2", "2"), ("2", "2?")), (("2", "2"), ("2", "2")), (("2", "2?"), ("2", "2"))]  # fmt: skip
+    found = pair_scores([AnsweredPair(golds, answers, (True, place != 2), place)
+                         for place, (golds, answers) in enumerate(asked)])  # fmt: skip
+    assert (found.right.n, found.relevant_right.n) == (6, 3)
+    assert found.relevant_right.value == pytest.approx(2 / 3)
+    assert (found.sensitivity.n, found.sensitivity.value) == (2, pytest.approx(1 / 2))
+    assert (found.stability.n, found.stability.value) == (1, pytest.approx(1))
 
 
 def test_the_benchmark_of_pairs_has_whole_pairs_in_clusters() -> None:

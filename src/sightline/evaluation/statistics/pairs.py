@@ -55,39 +55,49 @@ def pair_scores(pairs: Sequence[AnsweredPair]) -> PairScores:
     """The scores of answered pairs; a share without any pair of its kind is NaN.
 
     A side without an answer neither changed nor stayed: it counts against sensitivity and stability. Whether
-    two answers are the same says the grader (1/2 and 0.5 are).
+    two answers are the same says the grader (1/2 and 0.5 are); where it does not decide, the pair is left out
+    of the shares that ask for it.
     """
-    relevant = [not same for same in same_answers([(*pair.golds, pair.choices) for pair in pairs])]
+    alike_golds = same_answers([(*pair.golds, pair.choices) for pair in pairs])
+    relevant = [same is False for same in alike_golds]
     alike = same_answers([(*pair.answers, pair.choices) for pair in pairs])
     given = [None not in pair.answers for pair in pairs]
 
-    def share(values: Sequence[bool], chosen: Sequence[bool]) -> Estimate:
-        kept = [(value, pair) for value, pair, wanted in zip(values, pairs, chosen, strict=True) if wanted]
+    def share(values: Sequence[bool | None], chosen: Sequence[bool]) -> Estimate:
+        kept = [
+            (float(value), pair)
+            for value, pair, wanted in zip(values, pairs, chosen, strict=True)
+            if wanted and value is not None
+        ]
         return clustered_share(
-            [float(value) for value, _ in kept],
+            [value for value, _ in kept],
             [pair.cluster for _, pair in kept],
             [pair.weight for _, pair in kept],
         )
 
     both = [all(pair.correct) for pair in pairs]
-    changed = [known and not same for known, same in zip(given, alike, strict=True)]
+    changed = [None if same is None else known and not same for known, same in zip(given, alike, strict=True)]
     return PairScores(
         share(both, [True] * len(pairs)),
         share(both, relevant),
         share(changed, relevant),
-        share(alike, [not one for one in relevant]),
+        share(alike, [same is True for same in alike_golds]),
     )
 
 
 def same_answers(
     asked: Sequence[tuple[str | None, str | None, Sequence[str] | None]],
-) -> list[bool]:
-    """Whether two answers to a question with these choices are the same; with None, they are not."""
-    found = [a is not None and b is not None and canonical(a) == canonical(b) for a, b, _ in asked]
+) -> list[bool | None]:
+    """Whether two answers to a question with these choices are the same; an answer that is None is like no
+    other. None where the grader does not decide.
+    """
+    found: list[bool | None] = [
+        a is not None and b is not None and canonical(a) == canonical(b) for a, b, _ in asked
+    ]
     unlike = [
         place for place, (a, b, _) in enumerate(asked) if not found[place] and a is not None and b is not None
     ]
     verdicts = grade_many([(f"\\boxed{{{asked[i][0]}}}", str(asked[i][1]), asked[i][2]) for i in unlike])
     for place, verdict in zip(unlike, verdicts, strict=True):
-        found[place] = bool(verdict.correct)
+        found[place] = verdict.correct
     return found

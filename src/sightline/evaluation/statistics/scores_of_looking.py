@@ -40,10 +40,14 @@ def _says_yes(one: Scored) -> bool:
 
 
 def cv_bench(samples: Sequence[Scored]) -> dict[str, Any]:
-    """CV-Bench: 2D is the mean of its two sources, 3D its one source, the score the mean of 2D and 3D."""
+    """CV-Bench: 2D is the mean of its two sources, 3D its one source, the score the mean of 2D and 3D.
+
+    Answers that were not judged are left out of each source; None where nothing is left.
+    """
+    graded = [one for one in samples if one.correct is not None]
     found: dict[str, Any] = {}
     for source in ("ADE20K", "COCO", "Omni3D"):
-        part = [one for one in samples if one.item.labels.get("source") == source]
+        part = [one for one in graded if one.item.labels.get("source") == source]
         found[source] = sum(bool(one.correct) for one in part) / len(part) if part else None
     found["2D"] = _mean(found["ADE20K"], found["COCO"])
     found["3D"] = found["Omni3D"]

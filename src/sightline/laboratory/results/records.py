@@ -33,8 +33,9 @@ class Record:
     """What training logged, by step."""
     values: Mapping[str, float | None]
     """The numbers that stand for the run: `run_values`."""
-    rights: Mapping[str, Sequence[int]] = field(default_factory=dict)
-    """Of `sampled` and `greedy`: how many answers to every problem were right after the last step."""
+    rights: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Of `sampled` and `greedy`: how many answers to every problem were right after the last step; NaN where
+    one was not judged."""
 
     @property
     def cpu_seconds(self) -> float:

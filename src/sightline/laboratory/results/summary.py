@@ -122,7 +122,8 @@ def _unpaired(
 def _sources(
     ours: Sequence[Record], theirs: Sequence[Record], curve: str, samples: int
 ) -> dict[str, float] | None:
-    """`two_sources` of the seeds that both arms have, as shares of a problem's answers."""
+    """`two_sources` of the seeds that both arms have, as shares of a problem's answers, of the problems
+    whose every answer was judged."""
     first, second = ({one.seed: one for one in runs if curve in one.rights} for runs in (ours, theirs))
     rows = [
         (np.asarray(first[seed].rights[curve], float) - np.asarray(second[seed].rights[curve]))
@@ -131,7 +132,8 @@ def _sources(
     ]
     if not rows:
         return None
-    return two_sources(np.stack(rows) / samples)
+    differences = np.stack(rows) / samples
+    return two_sources(np.compress(np.isfinite(differences).all(0), differences, axis=1))
 
 
 def _equal_time(arms: dict[str, Any], grouped: Mapping[str, Sequence[Record]], baseline: str) -> float | None:

@@ -30,6 +30,7 @@ from .plan import Evaluation
 
 FOCUS, DEPENDENCY = "visual_focus", "exact_kl"
 _AT_ONCE = 256
+_UNDECIDED = "?"
 
 
 def held_out_problems(task: Task, evaluation: Evaluation) -> list[Problem]:
@@ -73,8 +74,9 @@ def measured(
     second halves over that of first halves, each answer counted once.
 
     `greedy_right` and `sampled_right` say of every problem how many of its answers were right, a digit each
-    (of ten answers and more, numbers with spaces between). Of greedy answers to both sides of `pairs`, where
-    there are any: `pairs_right`, `relevant_pairs_right`, `sensitivity` and `stability`.
+    (of ten answers and more, numbers with spaces between), `?` where one of its answers was not judged. Of
+    greedy answers to both sides of `pairs`, where there are any: `pairs_right`, `relevant_pairs_right`,
+    `sensitivity` and `stability`.
     """
     greedy = Decoding(longest)
     often = [problem for problem in problems for _ in range(evaluation.samples)]
@@ -94,15 +96,18 @@ def measured(
 
 
 def rights(answered: AnsweredProblems, samples: int) -> str:
-    """How many of a problem's answers, which stand together, are right: one number a problem."""
-    hits = [int(bool(one.correct)) for one in answered.verdicts]
-    counts = [str(sum(hits[start : start + samples])) for start in range(0, len(hits), samples)]
+    """How many of a problem's answers, which stand together, are right: one number a problem, or `?` where
+    one of them was not judged."""
+    hits = [one.correct for one in answered.verdicts]
+    of_problems = [hits[start : start + samples] for start in range(0, len(hits), samples)]
+    counts = [_UNDECIDED if None in asked else str(sum(map(bool, asked))) for asked in of_problems]
     return ("" if samples < 10 else " ").join(counts)
 
 
-def read_rights(text: str) -> list[int]:
-    """What `rights` wrote."""
-    return [int(one) for one in (text.split() if " " in text else text)]
+def read_rights(text: str) -> list[float]:
+    """What `rights` wrote; NaN for `?`."""
+    marks = text.split() if " " in text else text
+    return [float("nan") if one == _UNDECIDED else float(one) for one in marks]
 
 
 def _paired(answered: AnsweredProblems) -> dict[str, float | None]:
