@@ -15,8 +15,18 @@ from .resume_settings import LENGTH, check_resumed
 
 def trained_model(folder: RunFolder, spare: str | Path | None = None) -> Path | None:
     """The folder of the trained model, in the run or in its spare folder; None if training is not over."""
-    places = [folder.model] if spare is None else [folder.model, Path(spare) / folder.model.name]
-    return next((place for place in places if (place / "config.json").is_file()), None)
+    return next((place for place in _places(folder, spare) if (place / "config.json").is_file()), None)
+
+
+def models_written(folder: RunFolder, spare: str | Path | None = None) -> set[tuple[Path, int, int]]:
+    """A mark of each model that is there, another one once it is written again: a run that is made longer
+    has the model of its shorter self until its last step."""
+    files = [place / "config.json" for place in _places(folder, spare)]
+    return {(file, file.stat().st_ino, file.stat().st_mtime_ns) for file in files if file.is_file()}
+
+
+def _places(folder: RunFolder, spare: str | Path | None) -> list[Path]:
+    return [folder.model] if spare is None else [folder.model, Path(spare) / folder.model.name]
 
 
 def only_model_left(folder: RunFolder, spare: str | Path | None = None) -> Path | None:

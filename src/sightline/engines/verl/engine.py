@@ -23,7 +23,7 @@ from ...run_folder import RunFolder
 from ...tasks.problem import Problem, Task
 from ..checkpoints import facts, last_checkpoint
 from ..disk_space import check_space
-from ..finished_runs import trained_model
+from ..finished_runs import models_written, trained_model
 from ..freezing import vision_tower
 from ..preflight import check_adapters, check_images, check_rows
 from ..progress import CleanStop, Moment, ProgressBar, Watcher
@@ -117,10 +117,11 @@ def train(
     signals.clear()
     stop = CleanStop()
     stop.listen()
+    before = models_written(folder, settings.train.spare_dir)
     try:
         bar = watch or ProgressBar(settings.method.name)
         run(config, folder, stop, bar, Moment(step=step, steps=steps), say)
-        whole = trained_model(folder, settings.train.spare_dir) is not None  # its last step was done before
+        whole = bool(models_written(folder, settings.train.spare_dir) - before)  # the last step came first
         stopped = stop.requested if signals.stop_wanted() and not whole else None
     finally:
         stop.restore()
