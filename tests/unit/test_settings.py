@@ -461,3 +461,9 @@ def test_help_shows_our_settings_and_trl_s_behind_help_all(capsys: pytest.Captur
     assert whole.index("--method_options") < whole.index("--vllm_group_port")
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("sightline 0.")
+
+
+def test_a_dropout_of_adapters_is_told_to_keep_prompts_from_being_shared() -> None:
+    words = ["--model", "m", "--task", "shapes", "--use_cpu", "--bf16", "false", "--use_peft", "true"]
+    assert "lora_dropout 0.05" in parse(words).describe_sharing()
+    assert "are not run again" in parse([*words, "--lora_dropout", "0"]).describe_sharing()

@@ -52,6 +52,9 @@ class Settings:
 
         `reason` says why none are, where that has shown itself with the model.
         """
+        dropout = self.model.lora_dropout if self.model.use_peft else 0
+        if reason is None and dropout:
+            reason = f"lora_dropout {dropout} differs from row to row; lora_dropout: 0 shares them"
         return describe_sharing(self.train, reason)
 
     def longest_prompt(self, positions: int | None) -> int | None:
