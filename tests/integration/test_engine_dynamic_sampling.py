@@ -72,7 +72,8 @@ def scripted(
 
 def batch(trainer: Scripted, start: int = 0) -> dict[str, Any]:
     """The rollout batch that TRL would train on, given the loader's rows from `start` on."""
-    rows = [trainer.train_dataset[start + row // GROUP] for row in range(2 * GROUP)]
+    data: Any = trainer.train_dataset
+    rows = [data[start + row // GROUP] for row in range(2 * GROUP)]
     return trainer._generate_and_score_completions(rows)
 
 
@@ -106,7 +107,7 @@ def test_uninformative_groups_are_replaced_by_new_prompts(loaded: LoadedModel, t
 
 
 def test_the_next_batch_goes_on_behind_them(loaded: LoadedModel, tmp_path: Path) -> None:
-    right = dict.fromkeys((0, 2, 3, 4), MIXED)
+    right: dict[int, list[float]] = dict.fromkeys((0, 2, 3, 4), MIXED)
     trainer = scripted(loaded, tmp_path, right)
     batch(trainer)
     first = len(trainer.sampled)
@@ -187,14 +188,11 @@ def test_a_stream_goes_on_from_its_position() -> None:
     assert PromptStream(3, seed=4, shuffle=False).take(5, {0, 1, 2}) == []
 
 
-@pytest.mark.parametrize("method", ["vgpo", "vppo", "pgpo"])
-def test_scoring_goes_on_from_the_prompts_of_every_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    """The same scores as where prompts run again, for groups that several calls of the sampler drew."""
-    loaded = load_model("embedded", torch.float32)
-    run = settings(tmp_path, method, {"objective": "dapo"}, "--max_rounds", "6", "--no_shuffle_dataset")
-    right = {0: MIXED, 1: RIGHT, 2: MIXED}
+def candidates(
+    loaded: LoadedModel, folder: Path, method: str, right: dict[int, list[float]]
+) -> TokenCreditTrainer:
+    """A trainer whose own sampler draws; `right` holds a prompt's rewards, all right by default."""
+    run = settings(folder, method, {"objective": "dapo"}, "--max_rounds", "6", "--no_shuffle_dataset")
     problems = ShapesTask().train(PROBLEMS, 3)
     numbers = {problem.id: index for index, problem in enumerate(problems)}
 
@@ -211,6 +209,55 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
     )
     trainer.current_gradient_accumulation_steps = 1
     trainer.model.train()
+    return trainer
+
+
+def test_of_candidates_only_those_that_may_stay_are_held(tmp_path: Path) -> None:
+    """After every round, with the numbers that a batch has whose rejected candidates are all held on to."""
+    loaded = load_model("embedded", torch.float32)
+
+    def made(folder: str, *, hold: bool) -> tuple[list[bool], dict[str, Any]]:
+        trainer = candidates(loaded, tmp_path / folder, "vppo", {0: MIXED, 3: MIXED})
+        sampler = trainer.group_sampler
+        assert sampler is not None
+        keep, only = sampler.keep, []
+
+        def kept(groups: Any) -> None:
+            if not hold:
+                keep(groups)
+            held = set()
+            for number, call in enumerate(trainer.rollout_batch.sampler_calls):
+                ran = None if call is None else call.responses
+                if ran is not None:
+                    held |= {(number, row) for row in (ran.place >= 0).any(1).nonzero().flatten().tolist()}
+                    assert len(ran.states) == int((ran.place >= 0).sum())
+            rollouts = [rollout for group in groups for rollout in group.rollouts]
+            stay = {rollout.place[1::2] for rollout in rollouts}
+            long = {rollout.place[1::2] for rollout in rollouts if len(rollout.completion_ids) > 1}
+            assert held >= long
+            only.append(held <= stay)
+
+        sampler.keep = kept
+        torch.manual_seed(4)
+        data: Any = trainer.train_dataset
+        rows = [data[row // GROUP] for row in range(2 * GROUP)]
+        return only, trainer._generate_and_score_completions(rows)
+
+    only, out = made("kept", hold=False)
+    assert only == [True, True]
+    only, same = made("held", hold=True)
+    assert only == [True, False]
+    for name in ("completion_ids", "advantages"):
+        assert torch.equal(out[name], same[name]), name
+
+
+@pytest.mark.parametrize("method", ["vgpo", "vppo", "pgpo"])
+def test_scoring_goes_on_from_the_prompts_of_every_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """The same scores as where prompts run again, for groups that several calls of the sampler drew."""
+    loaded = load_model("embedded", torch.float32)
+    trainer = candidates(loaded, tmp_path, method, {0: MIXED, 1: RIGHT, 2: MIXED})
     calls: list[tuple[Prefilled, Scores, Scores]] = []
 
     def both(*args: Any, prefilled: Prefilled | None, **kwargs: Any) -> Scores:
@@ -220,7 +267,8 @@ def test_scoring_goes_on_from_the_prompts_of_every_round(
         return going_on
 
     monkeypatch.setattr("sightline.engines.trl.trainer.trainer.score", both)
-    trainer._generate_and_score_completions([trainer.train_dataset[row // GROUP] for row in range(2 * GROUP)])
+    data: Any = trainer.train_dataset
+    trainer._generate_and_score_completions([data[row // GROUP] for row in range(2 * GROUP)])
     ((ran, going_on, again),) = calls
     assert ran.call.tolist() == [0] * GROUP + [1] * GROUP
     torch.testing.assert_close(going_on.log_probs, again.log_probs, atol=1e-5, rtol=1e-5)

@@ -127,12 +127,14 @@ def fill(
     *,
     max_rounds: int,
     multiple: int = 1,
+    keep: Callable[[Sequence[Group]], None] = lambda groups: None,
 ) -> Filled:
     """Sample groups until `wanted` are informative, for at most `max_rounds` rounds.
 
     The first round draws `wanted` prompts; a later one as many as the share of informative groups so far
     makes likely to fill the batch, never more than `wanted` and never a prompt that was tried for this
-    batch. Every round has a multiple of `multiple` groups, as ranks may need to share them evenly.
+    batch. Every round has a multiple of `multiple` groups, as ranks may need to share them evenly. After each
+    `keep` is told which groups may still be in the batch; no other one ever comes back.
     """
     kept: list[Group] = []
     spare: list[Group] = []
@@ -148,4 +150,5 @@ def fill(
         for group in sample(numbers):
             (kept if group.informative else spare).append(group)
         rounds += 1
+        keep(Filled(wanted, kept, spare, rounds).batch)
     return Filled(wanted, kept, spare, rounds)

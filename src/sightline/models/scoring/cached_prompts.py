@@ -28,7 +28,11 @@ class Prefilled:
 
     @classmethod
     def of(
-        cls, prefixes: Sequence[SharedPrefix], call: Tensor, place: Tensor, response: Tensor | None = None
+        cls,
+        prefixes: Sequence[SharedPrefix | None],
+        call: Tensor,
+        place: Tensor,
+        response: Tensor | None = None,
     ) -> Prefilled:
         """What the rows at `place` of `call` go on from; prompts and responses of no row are dropped."""
         kept, new_call, new_place = [], torch.empty_like(call), torch.empty_like(place)
@@ -37,7 +41,9 @@ class Prefilled:
             rows = call == number
             places, new_place[rows] = place[rows].unique(return_inverse=True)
             new_call[rows] = len(kept)
-            part = copy.copy(prefixes[number].of(places))
+            whole = prefixes[number]
+            assert whole is not None, f"call {number} of the sampler was let go of"
+            part = copy.copy(whole.of(places))
             if part.responses is not None and response is not None and new_response is not None:
                 ran = rows & (response >= 0)
                 part.responses = part.responses.of(response[ran])

@@ -28,6 +28,17 @@ class SampledStates:
         )
         return SampledStates(self.token_ids[rows], fresh, self.states[place[ran]])
 
+    def only(self, rows: Tensor) -> SampledStates:
+        """Without the states of any but the responses `rows` [m], whose numbers stay what they are."""
+        stay = torch.zeros_like(self.place[:, 0], dtype=torch.bool).index_fill(0, rows, True)
+        stay = (self.place >= 0) & stay[:, None]
+        count = int(stay.sum())
+        if count == len(self.states):
+            return self
+        numbers = torch.arange(count, device=rows.device)
+        fresh = torch.full_like(self.place, -1).masked_scatter(stay, numbers)
+        return SampledStates(self.token_ids, fresh, self.states[self.place[stay]])
+
     def at(self, rows: Tensor, ids: Tensor, mask: Tensor, *, last: bool) -> Tensor | None:
         """[m, t, D] at the tokens `ids` [m, t] of `rows`, arbitrary after the last one that `mask` counts.
 

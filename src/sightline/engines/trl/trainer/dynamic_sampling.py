@@ -34,7 +34,9 @@ class GroupSampler:
         wanted = args.generation_batch_size // trainer.num_generations
         multiple = trainer.ranks.groups_multiple(trainer.num_generations)
         trainer.rollout_batch.filling = True
-        filled = fill(wanted, self.stream, self.sample, max_rounds=args.max_rounds, multiple=multiple)
+        filled = fill(
+            wanted, self.stream, self.sample, max_rounds=args.max_rounds, multiple=multiple, keep=self.keep
+        )
         trainer.rollout_batch.filling = False
         if args.when_uninformative == "error":
             filled.require_full(Path(args.output_dir))
@@ -62,6 +64,12 @@ class GroupSampler:
             Group(n, everyone[i * size : (i + 1) * size], rewards[i * size : (i + 1) * size], informative[i])
             for i, n in enumerate(numbers)
         ]
+
+    def keep(self, groups: Sequence[Group]) -> None:
+        """Let go of what sampling left of candidates on this rank, but for those of `groups`."""
+        trainer = self.trainer
+        places = [rollout.place for group in groups for rollout in group.rollouts]
+        trainer.rollout_batch.keep_states(places, trainer.ranks.index, trainer.accelerator.device)
 
     def informative(self, rewards: Tensor) -> list[bool]:
         """Of each group in `rewards` [rows, functions], whether its mean lies between the bounds."""

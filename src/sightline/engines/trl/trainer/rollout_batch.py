@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,8 +54,8 @@ class RolloutBatch:
     """Of each row sampled last, why it must not be trained on."""
     places: list[Place | None] = field(default_factory=list)
     """Of each row sampled last, where its prompt ran; None if that was not kept."""
-    sampler_calls: list[SharedPrefix] = field(default_factory=list)
-    """The prompts that each call of the sampler ran."""
+    sampler_calls: list[SharedPrefix | None] = field(default_factory=list)
+    """The prompts that each call of the sampler ran; None of a call that no row of the batch comes from."""
     prefilled: Prefilled | None = None
     """The prompts of this batch's rows, from which the scoring pass continues."""
     rewards: Tensor = field(default_factory=lambda: torch.empty(0))
@@ -75,6 +76,24 @@ class RolloutBatch:
         if log_probs is not None:
             log_probs = [values[: len(ids)] for values, ids in zip(log_probs, responses, strict=True)]
         return prompts, responses, tool_mask, completions, log_probs, *rest
+
+    def keep_states(self, places: Sequence[Place | None], rank: int, device: Any) -> None:
+        """Let go of the states of responses that no row at `places` has, while candidates are sampled.
+
+        Of a call that none of those rows ran in, prompts go too.
+        """
+        here = [place for place in places if place is not None and place[0] == rank]
+        for call, prefix in enumerate(self.sampler_calls):
+            if prefix is None:
+                continue
+            rows = [response for _, number, _, response in here if number == call]
+            if not rows:
+                self.sampler_calls[call] = None
+            elif prefix.responses is not None:
+                ran = [response for response in rows if response >= 0]
+                part = copy.copy(prefix)
+                part.responses = prefix.responses.only(torch.tensor(ran, dtype=torch.long, device=device))
+                self.sampler_calls[call] = part
 
     def keep_prompts(self, rank: int, device: Any) -> None:
         """Keep the prompts of the batch's rows, and let go of those of candidates that are not in it.
