@@ -46,6 +46,8 @@ _MEASURED = {
     **dict.fromkeys(("sampled", "greedy"), Maybe(NUMBER)),
 }
 """What a line of `evaluations.jsonl` has at least."""
+_RIGHTS = dict.fromkeys(("greedy_right", "sampled_right"), Optional(TEXT))
+"""Its columns that are no numbers: a mark for every problem (`held_out.rights`)."""
 
 
 @dataclass(frozen=True)
@@ -209,7 +211,10 @@ class StudyRun:
             rows = [parse_json(line) for line in lines]
         except (OSError, Refused) as error:
             raise self._damaged(self.evaluations, str(error)) from error
-        wrong = fault(rows, Many(_MEASURED)) or fault(rows, Many(Each(Maybe(NUMBER))))
+        wrong = fault(rows, Many({**_MEASURED, **_RIGHTS})) or fault(
+            [{name: value for name, value in row.items() if name not in _RIGHTS} for row in rows],
+            Many(Each(Maybe(NUMBER))),
+        )
         steps = [] if wrong else [row["step"] for row in rows]
         if not wrong and (not steps or steps != sorted(set(steps))):
             wrong = "its steps do not go up" if steps else "it holds no measurement"
