@@ -137,7 +137,7 @@ def test_an_engine_offers_what_the_contract_asks_for(name: str) -> None:
     pytest.importorskip(ENGINES[name].library)
     found = engine(name)
     offered = [key for key, value in vars(Engine).items() if inspect.isfunction(value) and key[0] != "_"]
-    assert offered == ["parse", "ranks", "load_policy", "check_fit", "train"]
+    assert offered == ["parser", "parse", "ranks", "load_policy", "check_fit", "train"]
     for key in offered:
         wanted = inspect.signature(getattr(Engine, key)).parameters
         given = inspect.signature(getattr(found, key)).parameters
@@ -150,5 +150,6 @@ def test_an_engine_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=r"unknown engine 'tlr': did you mean trl"):
         engine("tlr")
     monkeypatch.setattr("sightline.engines.registry.find_spec", lambda name: None)
-    with pytest.raises(UserError, match=r"the trl engine needs trl, .* pip install 'sightline\[trl\]'$"):
+    needed = r"the trl engine needs trl, .* pip install 'sightline-rl\[trl\]' .*verl"
+    with pytest.raises(UserError, match=needed):
         engine("trl")
